@@ -1,0 +1,196 @@
+//! The chain spec: every rule that all nodes of a network must share, resolved by height (and, for forks of
+//! foreign genesis files, by time). Made once from the genesis file and never changed while a node runs.
+
+use crate::HeaderFormat;
+use alloy_primitives::{Address, U256};
+
+/// Hard forks of the EVM that change rules, oldest first. Forks that only moved the difficulty bomb are left
+/// out, and the merge too: an Istanbul chain has no proof of work to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Fork {
+    Frontier,
+    Homestead,
+    TangerineWhistle,
+    SpuriousDragon,
+    Byzantium,
+    Constantinople,
+    Petersburg,
+    Istanbul,
+    Berlin,
+    London,
+    Shanghai,
+    Cancun,
+    Prague,
+    Osaka,
+}
+
+/// When a fork begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForkStart {
+    /// With this block.
+    Block(u64),
+    /// With the first block whose timestamp (seconds) is at least this.
+    Time(u64),
+}
+
+/// In which order validators take turns to propose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposerPolicy {
+    /// The next validator after the one that built the previous block.
+    RoundRobin,
+    /// The same validator as long as it succeeds in round 0.
+    Sticky,
+}
+
+/// How many votes decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuorumRule {
+    /// `ceil(2n/3)`: safe for every n.
+    CeilTwoThirds,
+    /// `2F+1`: GoQuorum's old rule, safe only for n = 3F+1.
+    TwoFPlusOne,
+}
+
+/// What PREPARE, COMMIT and ROUND-CHANGE messages name a proposed block by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestRule {
+    /// Hash of the header with the round of the proposal (EEA specification, current Besu).
+    Eea,
+    /// The block hash, with the round field 0 until commit (GoQuorum).
+    GoQuorum,
+}
+
+/// Which client's voting and turn rules hold where the two differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientRules {
+    /// GoQuorum's.
+    GoQuorum,
+    /// Besu's.
+    Besu,
+}
+
+/// Consensus parameters in force from some block on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsensusParams {
+    /// Header format and algorithm.
+    pub format: HeaderFormat,
+    /// Least time between two blocks, milliseconds. Below 1000 the timestamps only must not decrease.
+    pub block_period_ms: u64,
+    /// Time after which an empty block is made, milliseconds; never below the block period.
+    pub empty_block_period_ms: u64,
+    /// Timeout of round 0, milliseconds; doubles with each round.
+    pub request_timeout_ms: u64,
+    /// Upper bound of the doubled timeout, milliseconds.
+    pub max_request_timeout_ms: u64,
+    /// Votes on validators are dropped at every multiple of this height.
+    pub epoch_length: u64,
+    /// Turn order.
+    pub proposer_policy: ProposerPolicy,
+    /// Quorum size.
+    pub quorum: QuorumRule,
+    /// Digest convention.
+    pub digest: DigestRule,
+    /// Voting and turn rules.
+    pub rules: ClientRules,
+    /// Replaces the validator set at the height from which these parameters hold.
+    pub validators: Option<Vec<Address>>,
+    /// Wei credited per block; zero on most networks.
+    pub block_reward: U256,
+    /// Who receives rewards and fees instead of the proposer.
+    pub beneficiary: Option<Address>,
+}
+
+/// Size limits in force from some block on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest contract code, bytes (EIP-170: 24,576).
+    pub code_size: usize,
+    /// Longest init code, bytes (EIP-3860: twice the code size).
+    pub init_code_size: usize,
+    /// Longest transaction in EIP-2718 form, bytes.
+    pub transaction_size: usize,
+    /// Longest block in RLP form, bytes.
+    pub block_size: usize,
+    /// Gas limit that every header must carry; `None` takes any (history made by GoQuorum).
+    pub gas_limit: Option<u64>,
+}
+
+/// Every rule of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainSpec {
+    /// Chain id (EIP-155).
+    pub chain_id: u64,
+    /// Nothing is charged whatever price a transaction offers; balance is checked for value only; the base fee
+    /// is 0 and always present from London on.
+    pub free_gas: bool,
+    /// Forks in order; a fork that is not listed never begins.
+    pub forks: Vec<(Fork, ForkStart)>,
+    /// Consensus parameters by the first height they hold at, ascending, the first at 0; each complete.
+    pub consensus: Vec<(u64, ConsensusParams)>,
+    /// Limits likewise.
+    pub limits: Vec<(u64, Limits)>,
+}
+
+/// What executing or checking one block needs of the spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRules {
+    /// Chain id.
+    pub chain_id: u64,
+    /// The EVM's rules.
+    pub fork: Fork,
+    /// No fees are charged.
+    pub free_gas: bool,
+    /// Size limits.
+    pub limits: Limits,
+    /// Wei credited to `beneficiary` (or the proposer) after the transactions.
+    pub block_reward: U256,
+    /// Receiver of rewards and fees, where it is not the proposer.
+    pub beneficiary: Option<Address>,
+}
+
+impl ChainSpec {
+    /// The rules of the block with this height and timestamp (seconds).
+    pub fn rules_at(&self, number: u64, timestamp: u64) -> BlockRules {
+        let consensus = self.consensus_at(number);
+        BlockRules {
+            chain_id: self.chain_id,
+            fork: self.fork_at(number, timestamp),
+            free_gas: self.free_gas,
+            limits: *last_at(&self.limits, number),
+            block_reward: consensus.block_reward,
+            beneficiary: consensus.beneficiary,
+        }
+    }
+
+    /// The newest fork in force at this height and timestamp.
+    pub fn fork_at(&self, number: u64, timestamp: u64) -> Fork {
+        let begun = |start: &ForkStart| match *start {
+            ForkStart::Block(block) => number >= block,
+            ForkStart::Time(time) => timestamp >= time,
+        };
+        let newest = self.forks.iter().filter(|(_, start)| begun(start)).map(|(fork, _)| *fork).max();
+        newest.unwrap_or(Fork::Frontier)
+    }
+
+    /// Consensus parameters of this height.
+    pub fn consensus_at(&self, number: u64) -> &ConsensusParams {
+        last_at(&self.consensus, number)
+    }
+
+    /// Limits of this height.
+    pub fn limits_at(&self, number: u64) -> &Limits {
+        last_at(&self.limits, number)
+    }
+
+    /// The header format of this height.
+    pub fn format_at(&self, number: u64) -> HeaderFormat {
+        self.consensus_at(number).format
+    }
+}
+
+/// The last entry whose height is not above `number`; both lists begin at height 0 by construction.
+fn last_at<T>(list: &[(u64, T)], number: u64) -> &T {
+    let after = list.partition_point(|(from, _)| *from <= number);
+    &list[after.saturating_sub(1)].1
+}
