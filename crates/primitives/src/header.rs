@@ -1,7 +1,7 @@
 //! Headers and their hashes.
 
 use crate::extra::{ExtraError, HeaderFormat, block_hash};
-use alloy_primitives::{B256, b256};
+use alloy_primitives::{B256, U256, b256};
 use std::ops::Deref;
 
 /// A block header. Fifteen fields, and the base fee from London on; lonja's chains carry no withdrawals, blobs,
@@ -10,6 +10,9 @@ pub type Header = alloy_consensus::Header;
 
 /// Marks a header as Istanbul's: the end of "Practical byzantine fault tolerance".
 pub const ISTANBUL_MIX_HASH: B256 = b256!("63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365");
+
+/// Difficulty of every Istanbul block.
+pub const ISTANBUL_DIFFICULTY: U256 = U256::ONE;
 
 /// A header whose hash is known. The hash is Istanbul's: without commit seals and, for QBFT, with round 0.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,9 @@ pub struct Signature(pub [u8; 65]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SignatureError {
     /// The bytes are not a private key: not 32 bytes, zero, or not below the order of the curve.
-    #[error("not a secp256k1 private key: 32 bytes (64 hex digits) between 1 and the curve order are expected")]
+    #[error(
+        "not a secp256k1 private key: 32 bytes (64 hex digits) between 1 and the curve order are expected"
+    )]
     BadKey,
     /// The bytes are not a point on the curve.
     #[error("not a secp256k1 public key: 64 bytes (128 hex digits) of a point on the curve are expected")]
@@ -117,12 +119,16 @@ impl NodeId {
     pub fn from_uncompressed(bytes: &[u8; 64]) -> Result<Self, SignatureError> {
         let mut full = [4u8; 65];
         full[1..].copy_from_slice(bytes);
-        PublicKey::from_slice(&full).map(|k| Self::from_public_key(&k)).map_err(|_| SignatureError::BadPublicKey)
+        PublicKey::from_slice(&full)
+            .map(|k| Self::from_public_key(&k))
+            .map_err(|_| SignatureError::BadPublicKey)
     }
 
     /// From the 33 bytes of the compressed form.
     pub fn from_compressed(bytes: &[u8]) -> Result<Self, SignatureError> {
-        PublicKey::from_slice(bytes).map(|k| Self::from_public_key(&k)).map_err(|_| SignatureError::BadPublicKey)
+        PublicKey::from_slice(bytes)
+            .map(|k| Self::from_public_key(&k))
+            .map_err(|_| SignatureError::BadPublicKey)
     }
 
     /// The 33 bytes of the compressed form.

@@ -17,10 +17,10 @@ pub mod state;
 pub mod transaction;
 
 pub use block::{Block, CertifiedBlock, RecoveredBlock};
-pub use extra::{CommitSeal, ExtraData, ExtraError, HeaderFormat, Vote, VoteKind};
+pub use extra::{CommitSeal, ExtraData, ExtraError, HeaderFormat, Vote, VoteKind, block_hash, commit_digest};
 pub use genesis::{Genesis, GenesisError};
 pub use header::{Header, SealedHeader};
-pub use keys::{NodeKey, NodeId, Signature, SignatureError, Signer};
+pub use keys::{NodeId, NodeKey, Signature, SignatureError, Signer};
 pub use receipt::Receipt;
 pub use spec::{BlockRules, ChainSpec, Fork};
 pub use state::{Account, AccountChange, StateChanges, StateError, StateView};

@@ -30,10 +30,8 @@ impl Receipt {
             out.put_u8(self.tx_type);
         }
         let bloom = self.bloom();
-        let payload_length = self.success.length()
-            + self.cumulative_gas_used.length()
-            + bloom.length()
-            + self.logs.length();
+        let payload_length =
+            self.success.length() + self.cumulative_gas_used.length() + bloom.length() + self.logs.length();
         RlpHeader { list: true, payload_length }.encode(out);
         self.success.encode(out);
         self.cumulative_gas_used.encode(out);
