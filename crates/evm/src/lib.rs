@@ -1,1 +1,46 @@
-//! placeholder
+//! Executes: a block, a call. The only crate of lonja that knows revm, and no type of revm leaves it.
+//!
+//! State comes in as a [`StateView`](lonja_primitives::StateView) and goes out as
+//! [`StateChanges`](lonja_primitives::StateChanges); how it is kept is somebody else's business.
+//!
+//! * [`BlockExecutor`] runs the transactions of a block one after the other, whether the block is being built or
+//!   checked, and gives receipts, roots and changes.
+//! * [`call`], [`estimate_gas`] and [`create_access_list`] run a message that nobody signed and keep nothing.
+//! * [`intrinsic_gas`] judges a transaction by the rules that need no state.
+//!
+//! Failures are of three kinds that are never mixed: a transaction that may not be in the block ([`TxInvalid`]), a
+//! transaction that runs and fails (an ordinary outcome with a receipt), and a state that cannot be read
+//! ([`StateError`](lonja_primitives::StateError): our own disk is broken, nothing is said about the transaction).
+//!
+//! Rules in short: what a block carries beyond its transactions (withdrawals, beacon roots, requests, system calls)
+//! does not exist here; the blob base fee is that of an empty blob market; from Shanghai on `PREVRANDAO` is the
+//! header's mix hash, before it `DIFFICULTY` is the header's difficulty; the receiver of fees named by the rules is
+//! what `COINBASE` answers.
+//!
+//! Never here: disk, async, threads, clocks, the fetching of payloads.
+
+mod access_list;
+mod block;
+mod call;
+mod env;
+mod estimate;
+mod invalid;
+mod machine;
+mod overlay;
+mod overrides;
+mod revert;
+mod transaction;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use access_list::create_access_list;
+pub use block::{BlockExecutor, ExecuteError, ExecutionOutput};
+pub use call::{CallContext, CallError, CallOutcome, CallRequest, call};
+pub use env::BlockEnv;
+pub use estimate::estimate_gas;
+pub use invalid::TxInvalid;
+pub use overrides::{AccountOverride, BlockOverrides, Overrides, StateOverrides};
+pub use revert::revert_reason;
+pub use transaction::{intrinsic_gas, transaction_gas_cap};

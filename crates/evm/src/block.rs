@@ -1,0 +1,117 @@
+//! Executes the transactions of a block.
+
+use crate::env::BlockEnv;
+use crate::invalid::TxInvalid;
+use crate::machine::{Evm, block_machine};
+use crate::overlay::{Overlay, ReadError};
+use crate::transaction::{check_shape, tx_env};
+use alloy_primitives::{B256, Bloom};
+use lonja_primitives::receipt::{receipts_bloom, receipts_root};
+use lonja_primitives::{BlockRules, Receipt, RecoveredTransaction, StateChanges, StateError, StateView};
+use revm::ExecuteEvm;
+use revm::context_interface::ContextTr;
+use revm::context_interface::result::{EVMError, ExecutionResult, InvalidTransaction};
+use thiserror::Error;
+
+/// Why a transaction or a block was not executed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ExecuteError {
+    /// The transaction may not be in this block; the state is as before and the next one may be tried.
+    #[error(transparent)]
+    Invalid(#[from] TxInvalid),
+    /// The state could not be read: our own fault, and no reason to go on.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The machine broke a rule of its own: our own fault too.
+    #[error("the EVM failed: {0}")]
+    Internal(String),
+}
+
+/// What came of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionOutput {
+    /// One per transaction, in order.
+    pub receipts: Vec<Receipt>,
+    /// Gas used by all transactions.
+    pub gas_used: u64,
+    /// The way from the state before the block to the state after it. What ends as it began is left out.
+    pub changes: StateChanges,
+    /// Bloom over all logs.
+    pub logs_bloom: Bloom,
+    /// Root of the receipts trie.
+    pub receipts_root: B256,
+}
+
+/// Executes transactions one after the other on one state.
+pub struct BlockExecutor<'a> {
+    rules: BlockRules,
+    env: BlockEnv,
+    evm: Evm<'a>,
+    receipts: Vec<Receipt>,
+    gas_used: u64,
+}
+
+impl<'a> BlockExecutor<'a> {
+    /// Begins a block on the state of its parent.
+    pub fn new(rules: BlockRules, env: BlockEnv, state: &'a dyn StateView) -> Self {
+        let evm = block_machine(&rules, &env, Overlay::new(state));
+        Self { rules, env, evm, receipts: Vec::new(), gas_used: 0 }
+    }
+
+    /// Executes the next transaction. A transaction that reverts or runs out of gas is executed all the same: its
+    /// receipt says that it failed.
+    pub fn execute(&mut self, tx: &RecoveredTransaction) -> Result<(), ExecuteError> {
+        check_shape(&self.rules, tx)?;
+        let left = self.env.gas_limit.saturating_sub(self.gas_used);
+        if tx.gas_limit() > left {
+            return Err(TxInvalid::BlockGasExceeded { left, tx: tx.gas_limit() }.into());
+        }
+        let outcome = self.evm.transact_one(tx_env(&self.rules, tx));
+        // Empties the journal in every case; of a refused transaction nothing is kept.
+        let mut touched = self.evm.finalize();
+        let result = outcome.map_err(|error| self.refusal(error))?;
+        self.evm.ctx.journaled_state.database.commit(touched.drain());
+        self.evm.ctx.journaled_state.inner.state = touched;
+        self.add_receipt(tx.tx_type(), result);
+        Ok(())
+    }
+
+    /// Gas used so far.
+    pub fn gas_used(&self) -> u64 {
+        self.gas_used
+    }
+
+    /// Ends the block: credits the block reward and gives everything that came of it.
+    pub fn finish(mut self) -> Result<ExecutionOutput, ExecuteError> {
+        if !self.rules.block_reward.is_zero() {
+            let receiver = self.rules.beneficiary.unwrap_or(self.env.beneficiary);
+            self.evm.ctx.db_mut().credit(receiver, self.rules.block_reward)?;
+        }
+        Ok(ExecutionOutput {
+            gas_used: self.gas_used,
+            logs_bloom: receipts_bloom(&self.receipts),
+            receipts_root: receipts_root(&self.receipts),
+            changes: self.evm.ctx.journaled_state.database.into_changes(),
+            receipts: self.receipts,
+        })
+    }
+
+    fn add_receipt(&mut self, tx_type: u8, result: ExecutionResult) {
+        // The gas limit of every transaction fitted in what the block had left.
+        self.gas_used = self.gas_used.saturating_add(result.tx_gas_used());
+        let success = result.is_success();
+        let logs = if success { result.into_logs() } else { Vec::new() };
+        self.receipts.push(Receipt { tx_type, success, cumulative_gas_used: self.gas_used, logs });
+    }
+
+    fn refusal(&self, error: EVMError<ReadError, InvalidTransaction>) -> ExecuteError {
+        match error {
+            EVMError::Transaction(error) => {
+                let limit = self.rules.limits.init_code_size;
+                TxInvalid::from_revm(error, &self.evm.ctx.tx, self.rules.fork, limit).into()
+            }
+            EVMError::Database(ReadError::State(error)) => ExecuteError::State(error),
+            other => ExecuteError::Internal(other.to_string()),
+        }
+    }
+}
