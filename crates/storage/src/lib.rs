@@ -1,1 +1,41 @@
-//! placeholder
+//! What is on disk: one RocksDB database with blocks, receipts, the latest state, the nodes of its trie and the
+//! history that lets any kept block's state be read; and, beside it, logs of small records (the consensus log, the
+//! transaction journal).
+//!
+//! ```text
+//!                prepare (root, reads only)      commit (one atomic batch)      sync_and_publish (fsync)
+//! StateChanges ───────────────▶ PreparedState ───────────────▶ written ───────────────▶ Head seen by Readers
+//! ```
+//!
+//! One [`ChainWriter`] writes; any number of [`Reader`]s and [`StateAt`]s read without a lock in common with it.
+//! The state stands flat, by hashed key, for reading; the trie holds only what the root needs (see [`trie`]).
+//!
+//! Never here: EVM, consensus, network, policy. Nothing is executed or judged: what is handed in was already found
+//! right, and is only checked to follow the head.
+
+pub mod codec;
+pub mod disk;
+pub mod error;
+pub mod kv;
+pub mod log;
+pub mod open;
+pub mod prepare;
+pub mod reader;
+pub mod record;
+pub mod state;
+pub mod tables;
+pub mod trie;
+pub mod writer;
+
+pub use disk::free_bytes;
+pub use error::StoreError;
+pub use kv::memory::MemoryKv;
+pub use kv::rocks::{RocksKv, StoreOptions, open_rocks};
+pub use kv::{Batch, History, Kv, Tuning};
+pub use log::{Durability, RecordLog};
+pub use open::{Opened, open};
+pub use prepare::PreparedState;
+pub use reader::{AccountProof, Head, Reader, SlotProof};
+pub use state::StateAt;
+pub use tables::Table;
+pub use writer::{BlockCommit, ChainWriter, Publisher};

@@ -1,0 +1,75 @@
+//! What can go wrong with a store, by what the caller should do about it.
+
+use alloy_primitives::B256;
+use lonja_primitives::StateError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why the store did not do what was asked. [`StoreError::is_halt`] tells the kinds apart.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// What is on disk cannot be right. Halt: nothing more may be served or written.
+    #[error(
+        "the data is damaged: {0}. Stop the node, check the disk, and restore the data directory from a backup or \
+         start with an empty one so that it fetches the chain from its peers"
+    )]
+    Damaged(String),
+    /// The disk or the operating system refused: full, read-only, too many open files.
+    #[error("storage: {0}")]
+    Unavailable(String),
+    /// The data directory belongs to another network.
+    #[error(
+        "the data directory holds the chain of genesis {found}, but the genesis file gives {expected}. Use the genesis \
+         file this directory was made with, or another data directory"
+    )]
+    WrongGenesis {
+        /// Hash of block 0 on disk.
+        found: B256,
+        /// Hash of block 0 by the genesis file.
+        expected: B256,
+    },
+    /// The data directory was written in another format.
+    #[error(
+        "the data directory has format version {found}, this program reads version {expected}. Use the program version \
+         that wrote it, or an empty data directory"
+    )]
+    WrongVersion {
+        /// Version on disk.
+        found: u32,
+        /// Version of this program.
+        expected: u32,
+    },
+    /// Another process has the data directory open.
+    #[error("the data directory {} is in use by another process. Stop that process first, or name another data directory", .0.display())]
+    Locked(PathBuf),
+    /// A block, or a prepared state, does not follow the head. Halt: our own invariant is broken.
+    #[error("refused to write: {0}")]
+    OutOfOrder(String),
+    /// The state or proof of this block is not kept any more, or not yet there.
+    #[error("the state of block {0} is not available on this node")]
+    NotAvailable(u64),
+}
+
+impl StoreError {
+    /// Whether the node must stop: our disk or an invariant of our own is broken.
+    pub fn is_halt(&self) -> bool {
+        !matches!(self, Self::NotAvailable(_))
+    }
+
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged(what.into())
+    }
+
+    pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::Unavailable(format!("{doing} {}: {error}", path.display()))
+    }
+}
+
+impl From<StoreError> for StateError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotAvailable(number) => Self::NotAvailable(number),
+            other => Self::Store(other.to_string()),
+        }
+    }
+}

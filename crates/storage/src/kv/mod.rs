@@ -1,0 +1,107 @@
+//! The key-value store under everything: a sorted map per table, atomic batches, one explicit sync.
+
+pub mod memory;
+pub mod rocks;
+
+use crate::{StoreError, Table};
+
+/// A sorted map per [`Table`]. Two implementations: RocksDB, and memory for tests and the simulator.
+pub trait Kv: Send + Sync {
+    /// The value of a key.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The values of many keys, in the order asked.
+    fn get_many(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        keys.iter().map(|key| self.get(table, key)).collect()
+    }
+
+    /// The first entry with `from <= key`, and `key < until` where that is given.
+    fn first_from(
+        &self,
+        table: Table,
+        from: &[u8],
+        until: Option<&[u8]>,
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// The last entry with `key <= at`.
+    fn last_at(&self, table: Table, at: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// Visits entries in order from `from` on, one consistent view, until `visit` answers `false`.
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// Writes a batch: all of it or nothing, visible at once to every reader, not yet durable.
+    fn write(&self, batch: Batch) -> Result<(), StoreError>;
+
+    /// Makes everything written before durable: it survives a power cut once this returns.
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// From now on the history entries of blocks up to and including this one may be dropped, whenever convenient.
+    fn forget_history(&self, up_to: u64);
+
+    /// What the store was opened with.
+    fn tuning(&self) -> Tuning;
+}
+
+/// The states of which past blocks can be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// Of all.
+    #[default]
+    Archive,
+    /// Of the head and this many blocks before it.
+    Last(u64),
+}
+
+/// How the chain uses a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// Memory for decoded trie nodes, in bytes; 0 for none.
+    pub trie_cache_bytes: u64,
+    /// How far back states are kept.
+    pub history: History,
+}
+
+/// Writes that happen together: an ordered list of puts and deletes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    operations: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// Sets a key.
+    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.operations.push((table, key.into(), Some(value.into())));
+    }
+
+    /// Removes a key; nothing happens where it is absent.
+    pub fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.operations.push((table, key.into(), None));
+    }
+
+    /// Number of puts and deletes.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether nothing would be written.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// The writes in order; `None` removes.
+    pub fn operations(&self) -> &[(Table, Vec<u8>, Option<Vec<u8>>)] {
+        &self.operations
+    }
+
+    pub(crate) fn into_operations(self) -> Vec<(Table, Vec<u8>, Option<Vec<u8>>)> {
+        self.operations
+    }
+}
+
+#[cfg(test)]
+mod tests;

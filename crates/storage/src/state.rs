@@ -1,0 +1,121 @@
+//! The state after a block, read only.
+//!
+//! Flat tables hold the newest state; the history holds, for each change, the value before it. A state of block `n` is
+//! read so: first the flat value, then, unless no block above `n` has been begun to be written, the first history entry of
+//! that key above `n`. If there is one, its value is the answer; if not, nobody changed the key since and the flat value
+//! is. A block is one atomic batch and the number of the newest begun one is raised before it, so a value of a later
+//! block is never seen without the entry that corrects it.
+
+use crate::codec::{FlatAccount, decode_header, decode_slot};
+use crate::reader::Head;
+use crate::tables::{account_key, history_key, slot_hash, slot_key};
+use crate::{Kv, StoreError, Table};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use arc_swap::ArcSwap;
+use lonja_primitives::{Account, StateError, StateView};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the writer tells all readers.
+pub(crate) struct Progress {
+    /// Newest block whose batch was begun: raised before the batch.
+    pub(crate) begun: AtomicU64,
+    /// Newest block whose batch is written: raised after the batch.
+    pub(crate) written: AtomicU64,
+    /// Oldest block whose state can be read: raised before any of its history goes.
+    pub(crate) horizon: AtomicU64,
+    /// Newest durable block.
+    pub(crate) head: ArcSwap<Head>,
+}
+
+impl Progress {
+    pub(crate) fn at(head: Head, horizon: u64) -> Self {
+        Self {
+            begun: AtomicU64::new(head.number),
+            written: AtomicU64::new(head.number),
+            horizon: AtomicU64::new(horizon),
+            head: ArcSwap::from_pointee(head),
+        }
+    }
+}
+
+/// The state after one block. It never changes; cheap to clone, good for any thread.
+#[derive(Clone)]
+pub struct StateAt {
+    kv: Arc<dyn Kv>,
+    progress: Arc<Progress>,
+    number: u64,
+}
+
+impl StateAt {
+    pub(crate) fn new(kv: Arc<dyn Kv>, progress: Arc<Progress>, number: u64) -> Self {
+        Self { kv, progress, number }
+    }
+
+    /// The block this is the state after.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The account with its storage root.
+    pub fn flat_account(&self, address: &Address) -> Result<Option<FlatAccount>, StoreError> {
+        let bytes = self.value(Table::Accounts, Table::AccountHistory, account_key(address).as_slice())?;
+        bytes.map(|bytes| FlatAccount::decode(&bytes)).transpose()
+    }
+
+    fn slot(&self, address: &Address, slot: &U256) -> Result<U256, StoreError> {
+        let key = slot_key(&account_key(address), &slot_hash(slot));
+        let bytes = self.value(Table::Slots, Table::SlotHistory, &key)?;
+        decode_slot(&bytes.unwrap_or_default())
+    }
+
+    fn value(&self, flat: Table, history: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let newest = self.kv.get(flat, key)?;
+        if self.progress.begun.load(Ordering::SeqCst) == self.number {
+            return Ok(newest);
+        }
+        let above = history_key(key, self.number.saturating_add(1));
+        let changed = self.kv.first_from(history, &above, Some(&history_key(key, u64::MAX)))?;
+        if self.progress.horizon.load(Ordering::SeqCst) > self.number {
+            return Err(StoreError::NotAvailable(self.number));
+        }
+        Ok(match changed {
+            Some((_, before)) => Some(before).filter(|before| !before.is_empty()),
+            None => newest,
+        })
+    }
+
+    fn code_of(&self, hash: &B256) -> Result<Bytes, StoreError> {
+        if *hash == KECCAK256_EMPTY {
+            return Ok(Bytes::new());
+        }
+        let code = self.kv.get(Table::Codes, hash.as_slice())?;
+        code.map(Bytes::from).ok_or_else(|| StoreError::damaged(format!("the code {hash} is missing")))
+    }
+
+    fn hash_of(&self, number: u64) -> Result<B256, StoreError> {
+        if number > self.number {
+            return Ok(B256::ZERO);
+        }
+        let header = self.kv.get(Table::Headers, &number.to_be_bytes())?;
+        header.map_or(Ok(B256::ZERO), |bytes| Ok(decode_header(&bytes)?.hash()))
+    }
+}
+
+impl StateView for StateAt {
+    fn account(&self, address: &Address) -> Result<Option<Account>, StateError> {
+        Ok(self.flat_account(address)?.map(|flat| flat.account))
+    }
+
+    fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
+        Ok(self.slot(address, slot)?)
+    }
+
+    fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
+        Ok(self.code_of(code_hash)?)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StateError> {
+        Ok(self.hash_of(number)?)
+    }
+}

@@ -1,0 +1,192 @@
+//! The one writer: prepares, commits, makes durable, publishes.
+
+mod publisher;
+
+pub use publisher::Publisher;
+
+use crate::codec::{encode_body, encode_header, encode_location, encode_receipts};
+use crate::prepare::{self, PreparedState};
+use crate::reader::Head;
+use crate::state::{Progress, StateAt};
+use crate::tables::{META_HEAD, META_HORIZON};
+use crate::trie::TrieStore;
+use crate::{Batch, History, Kv, StoreError, Table};
+use alloy_primitives::{Address, B256};
+use lonja_primitives::{Block, Receipt, StateChanges};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A block and everything that is stored with it.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockCommit<'a> {
+    /// The block, seals included.
+    pub block: &'a Block,
+    /// Its hash.
+    pub hash: B256,
+    /// The hashes of its transactions, in order.
+    pub transaction_hashes: &'a [B256],
+    /// Their senders, in order.
+    pub senders: &'a [Address],
+    /// Their receipts, in order.
+    pub receipts: &'a [Receipt],
+    /// What the block does to the state.
+    pub changes: &'a StateChanges,
+    /// The same, prepared on the parent's state.
+    pub prepared: &'a PreparedState,
+    /// The vote snapshot after the block, opaque here.
+    pub votes: &'a [u8],
+}
+
+/// Writes blocks, one after the other. There is one per store, and it cannot be cloned.
+pub struct ChainWriter {
+    kv: Arc<dyn Kv>,
+    tries: TrieStore,
+    progress: Arc<Progress>,
+    /// Newest block written, durable or not.
+    written: Head,
+    votes: Option<Vec<u8>>,
+    /// Set by a failed write: what is on disk is then unknown.
+    broken: bool,
+}
+
+impl ChainWriter {
+    pub(crate) fn new(
+        kv: Arc<dyn Kv>,
+        tries: TrieStore,
+        progress: Arc<Progress>,
+        written: Head,
+        votes: Option<Vec<u8>>,
+    ) -> Self {
+        Self { kv, tries, progress, written, votes, broken: false }
+    }
+
+    /// The newest block written, which may not be durable yet.
+    pub fn written(&self) -> Head {
+        self.written
+    }
+
+    /// The state after the newest block written, for execution of the next.
+    pub fn head_state(&self) -> StateAt {
+        StateAt::new(self.kv.clone(), self.progress.clone(), self.written.number)
+    }
+
+    /// The state root after `changes` on the newest block written, with all that [`ChainWriter::commit`] will write for
+    /// them. Reads only, and may be called any number of times for blocks that compete for a height.
+    pub fn prepare(&self, changes: &StateChanges) -> Result<PreparedState, StoreError> {
+        prepare::prepare(&*self.kv, &self.tries, self.written.hash, changes)
+    }
+
+    /// Writes a block in one atomic batch. It survives a killed process from here on, but not a power cut before
+    /// [`ChainWriter::sync_and_publish`]. Errors are reasons to halt: the block does not follow the newest one written, or
+    /// is not the one that was prepared (`OutOfOrder`); the store failed, and then refuses all further commits.
+    pub fn commit(&mut self, commit: &BlockCommit<'_>) -> Result<(), StoreError> {
+        self.refuse_if_broken()?;
+        check(commit, &self.written)?;
+        let number = commit.block.header.number;
+        let mut batch = Batch::default();
+        write_block(commit, &mut batch);
+        commit.prepared.write_history(number, &mut batch);
+        commit.prepared.write_state(&self.tries, &mut batch);
+        write_codes(commit.changes, &mut batch);
+        if self.votes.as_deref() != Some(commit.votes) {
+            batch.put(Table::Votes, number.to_be_bytes(), commit.votes);
+        }
+        let horizon = self.horizon_at(number);
+        if horizon > 0 {
+            batch.put(Table::Meta, META_HORIZON, horizon.to_be_bytes());
+        }
+        self.progress.begun.store(number, Ordering::SeqCst);
+        self.broken = true;
+        self.kv.write(batch)?;
+        self.broken = false;
+        commit.prepared.written(&self.tries);
+        self.progress.written.store(number, Ordering::SeqCst);
+        self.written = Head { number, hash: commit.hash };
+        if self.votes.as_deref() != Some(commit.votes) {
+            self.votes = Some(commit.votes.to_vec());
+        }
+        Ok(())
+    }
+
+    /// Makes every commit so far durable, and then shows the newest to the readers.
+    pub fn sync_and_publish(&mut self) -> Result<Head, StoreError> {
+        self.refuse_if_broken()?;
+        self.broken = true;
+        self.kv.sync()?;
+        self.broken = false;
+        let horizon = self.horizon_at(self.written.number);
+        self.progress.horizon.store(horizon, Ordering::SeqCst);
+        self.progress.head.store(Arc::new(self.written));
+        // Only now: the horizon that readers and the next start go by is durable.
+        self.kv.forget_history(horizon);
+        Ok(self.written)
+    }
+
+    /// The oldest block whose state is kept once `number` is the newest. It never goes back: what was dropped stays
+    /// dropped when the operator asks for more.
+    fn horizon_at(&self, number: u64) -> u64 {
+        horizon_after(number, &*self.kv, &self.progress)
+    }
+
+    fn refuse_if_broken(&self) -> Result<(), StoreError> {
+        match self.broken {
+            true => Err(StoreError::Unavailable("an earlier write failed; restart the node".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+fn horizon_after(number: u64, kv: &dyn Kv, progress: &Progress) -> u64 {
+    let now = progress.horizon.load(Ordering::SeqCst);
+    match kv.tuning().history {
+        History::Archive => now,
+        History::Last(count) => now.max(number.saturating_sub(count)),
+    }
+}
+
+fn check(commit: &BlockCommit<'_>, parent: &Head) -> Result<(), StoreError> {
+    let header = &commit.block.header;
+    let refuse =
+        |why: String| Err(StoreError::OutOfOrder(format!("block {} {}: {why}", header.number, commit.hash)));
+    if Some(header.number) != parent.number.checked_add(1) || header.parent_hash != parent.hash {
+        return refuse(format!(
+            "its parent is {}, but the newest block is {} {}",
+            header.parent_hash, parent.number, parent.hash
+        ));
+    }
+    if commit.prepared.parent != parent.hash {
+        return refuse(format!("its state was prepared on {}, not on its parent", commit.prepared.parent));
+    }
+    if commit.prepared.root != header.state_root {
+        return refuse(format!(
+            "its header says state root {}, its changes give {}",
+            header.state_root, commit.prepared.root
+        ));
+    }
+    let count = commit.block.transactions.len();
+    let counts = [commit.transaction_hashes.len(), commit.senders.len(), commit.receipts.len()];
+    if counts.iter().any(|other| *other != count) {
+        return refuse(format!("{count} transactions, but {counts:?} hashes, senders and receipts"));
+    }
+    Ok(())
+}
+
+/// Adds header, body, receipts, the ways to find them, and the pointer to the newest block.
+pub(crate) fn write_block(commit: &BlockCommit<'_>, batch: &mut Batch) {
+    let header = &commit.block.header;
+    let number = header.number.to_be_bytes();
+    batch.put(Table::Headers, number, encode_header(header, &commit.hash));
+    batch.put(Table::Numbers, *commit.hash, number);
+    batch.put(Table::Bodies, number, encode_body(&commit.block.transactions, commit.senders));
+    batch.put(Table::Receipts, number, encode_receipts(commit.receipts));
+    for (index, hash) in (0u32..).zip(commit.transaction_hashes) {
+        batch.put(Table::Transactions, **hash, encode_location(header.number, index));
+    }
+    batch.put(Table::Meta, META_HEAD, [number.as_slice(), commit.hash.as_slice()].concat());
+}
+
+pub(crate) fn write_codes(changes: &StateChanges, batch: &mut Batch) {
+    for (hash, code) in &changes.codes {
+        batch.put(Table::Codes, **hash, code.to_vec());
+    }
+}
