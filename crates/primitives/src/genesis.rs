@@ -1,9 +1,41 @@
 //! The genesis file: lonja's own shape, GoQuorum's and Besu's.
+//!
+//! Which shape a file has follows from its content:
+//!
+//! * a top-level field `lonja` (the version of the shape, 1): lonja's own, described at [`own`];
+//! * in `config` one of `isQuorum`, `txnSizeLimit`, `maxCodeSizeConfig`, `istanbul`, `ibft`, `qip714Block`,
+//!   `enableGasPriceBlock`, `privacyEnhancementsBlock`, `privacyPrecompileBlock`, `isMPS`, or a list
+//!   `transitions`: GoQuorum's, described at [`goquorum`];
+//! * anything else: Besu's, described at [`besu`].
+//!
+//! Every field is either understood, or known to be without meaning for lonja (a warning), or refused with its
+//! path. Nothing is dropped in silence.
 
-use crate::{Account, ChainSpec, SealedHeader, StateChanges};
+use crate::{ChainSpec, SealedHeader, StateChanges};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use fields::{Fields, Names};
+use header::HeaderFields;
+use json::Json;
 use std::collections::BTreeMap;
 use thiserror::Error;
+
+mod alloc;
+pub mod besu;
+mod builder;
+mod explain;
+mod fields;
+mod foreign;
+pub mod goquorum;
+mod header;
+mod json;
+pub mod own;
+#[cfg(test)]
+mod tests;
+
+pub use builder::NewNetwork;
+
+/// Fewest validators that bear one faulty one. A smaller set is allowed, with a warning.
+pub const FAULT_TOLERANT_VALIDATORS: usize = 4;
 
 /// A genesis file, read and checked.
 #[derive(Clone, Debug)]
@@ -41,19 +73,71 @@ pub struct GenesisError {
     pub reason: String,
 }
 
+impl GenesisError {
+    fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+/// What the reader of a shape hands over; the rest is the same for all shapes.
+struct Draft {
+    spec: ChainSpec,
+    header: HeaderFields,
+    alloc: BTreeMap<Address, GenesisAccount>,
+    warnings: Vec<String>,
+}
+
 impl Genesis {
     /// Reads a genesis file of any of the three shapes.
-    pub fn from_json(_text: &str) -> Result<Self, GenesisError> {
-        unreachable!("being written")
+    pub fn from_json(text: &str) -> Result<Self, GenesisError> {
+        let root = Json::parse(text)?;
+        let exact = Fields::new("", &root, Names::Exact);
+        let draft = match exact {
+            Ok(fields) if fields.has("lonja") => own::read(fields)?,
+            Err(error) if has_own_mark(&root) => return Err(error),
+            _ => {
+                let fields = Fields::new("", &root, Names::AnyCase)?;
+                if goquorum::recognises(&root) { goquorum::read(fields)? } else { besu::read(fields)? }
+            }
+        };
+        draft.finish()
     }
 
     /// The state of block 0 as a delta on the empty state.
     pub fn state_changes(&self) -> StateChanges {
-        unreachable!("being written")
+        alloc::state_changes(&self.alloc)
     }
 
     /// Root of the state of block 0.
     pub fn state_root(&self) -> B256 {
-        unreachable!("being written {:?}", Account::default())
+        self.header.state_root
+    }
+
+    /// The hash of block 0, which names the network.
+    pub fn hash(&self) -> B256 {
+        self.header.hash()
+    }
+
+    /// The identity of the network's rules for the handshake between nodes: see [`ChainSpec::fork_id`].
+    pub fn fork_id(&self) -> B256 {
+        self.spec.fork_id(self.hash())
+    }
+
+    /// Every rule that holds and from which block, as text for a person.
+    pub fn explain(&self) -> String {
+        explain::explain(self)
+    }
+}
+
+fn has_own_mark(root: &Json) -> bool {
+    matches!(root, Json::Object(entries) if entries.iter().any(|(name, _)| name == "lonja"))
+}
+
+impl Draft {
+    fn finish(self) -> Result<Genesis, GenesisError> {
+        let Self { spec, header, alloc, mut warnings } = self;
+        let state_root = alloc::state_root(&alloc);
+        let header = header.seal(state_root, &spec, &mut warnings)?;
+        Ok(Genesis { spec, header, alloc, warnings })
     }
 }

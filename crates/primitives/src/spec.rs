@@ -4,6 +4,10 @@
 use crate::HeaderFormat;
 use alloy_primitives::{Address, U256};
 
+mod fork_id;
+#[cfg(test)]
+mod tests;
+
 /// Hard forks of the EVM that change rules, oldest first. Forks that only moved the difficulty bomb are left
 /// out, and the merge too: an Istanbul chain has no proof of work to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +27,54 @@ pub enum Fork {
     Cancun,
     Prague,
     Osaka,
+}
+
+impl Fork {
+    /// All forks, oldest first.
+    pub const ALL: [Self; 14] = [
+        Self::Frontier,
+        Self::Homestead,
+        Self::TangerineWhistle,
+        Self::SpuriousDragon,
+        Self::Byzantium,
+        Self::Constantinople,
+        Self::Petersburg,
+        Self::Istanbul,
+        Self::Berlin,
+        Self::London,
+        Self::Shanghai,
+        Self::Cancun,
+        Self::Prague,
+        Self::Osaka,
+    ];
+
+    /// The newest fork this version knows, which new networks begin with.
+    pub const LATEST: Self = Self::Osaka;
+
+    /// The name in genesis files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frontier => "frontier",
+            Self::Homestead => "homestead",
+            Self::TangerineWhistle => "tangerineWhistle",
+            Self::SpuriousDragon => "spuriousDragon",
+            Self::Byzantium => "byzantium",
+            Self::Constantinople => "constantinople",
+            Self::Petersburg => "petersburg",
+            Self::Istanbul => "istanbul",
+            Self::Berlin => "berlin",
+            Self::London => "london",
+            Self::Shanghai => "shanghai",
+            Self::Cancun => "cancun",
+            Self::Prague => "prague",
+            Self::Osaka => "osaka",
+        }
+    }
+
+    /// The fork with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fork| fork.name() == name)
+    }
 }
 
 /// When a fork begins.

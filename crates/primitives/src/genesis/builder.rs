@@ -1,0 +1,144 @@
+//! Writing the genesis file of a new network.
+
+use super::{GenesisAccount, own};
+use crate::Fork;
+use alloy_primitives::{Address, Bytes, U256};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A new network, to be written in lonja's own shape. What is `None` is left out of the file and takes the default
+/// described at [`super::own`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewNetwork {
+    /// Chain id (EIP-155), not 0.
+    pub chain_id: u64,
+    /// The first validators, in any order.
+    pub validators: Vec<Address>,
+    /// Accounts of block 0.
+    pub alloc: BTreeMap<Address, GenesisAccount>,
+    /// Time of block 0, seconds.
+    pub timestamp: u64,
+    /// Whether gas is free.
+    pub free_gas: Option<bool>,
+    /// Newest fork, active from block 0 on.
+    pub fork: Option<Fork>,
+    /// Least time between blocks, milliseconds.
+    pub block_period_ms: Option<u64>,
+    /// Time after which an empty block is made, milliseconds.
+    pub empty_block_period_ms: Option<u64>,
+    /// Timeout of round 0, milliseconds.
+    pub request_timeout_ms: Option<u64>,
+    /// Bound of the doubled timeout, milliseconds.
+    pub max_request_timeout_ms: Option<u64>,
+    /// Votes on validators are dropped at its multiples.
+    pub epoch_length: Option<u64>,
+    /// Gas limit of every block.
+    pub gas_limit: Option<u64>,
+    /// Longest contract code, bytes.
+    pub code_size_bytes: Option<u64>,
+    /// Longest transaction, bytes.
+    pub transaction_size_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    lonja: u64,
+    chain_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_gas: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fork: Option<&'static str>,
+    timestamp: u64,
+    consensus: Consensus,
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    limits: Limits,
+    alloc: BTreeMap<Address, AccountEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Consensus {
+    validators: Vec<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block_period_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    empty_block_period_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_request_timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch_length: Option<u64>,
+}
+
+#[derive(PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gas_limit: Option<u64>,
+}
+
+impl Limits {
+    fn is_empty(&self) -> bool {
+        *self == Self { code_size_bytes: None, transaction_size_bytes: None, gas_limit: None }
+    }
+}
+
+#[derive(Serialize)]
+struct AccountEntry {
+    #[serde(skip_serializing_if = "U256::is_zero")]
+    balance: U256,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Bytes>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    storage: BTreeMap<U256, U256>,
+}
+
+impl From<&GenesisAccount> for AccountEntry {
+    fn from(account: &GenesisAccount) -> Self {
+        Self {
+            balance: account.balance,
+            nonce: (account.nonce != 0).then_some(account.nonce),
+            code: (!account.code.is_empty()).then(|| account.code.clone()),
+            storage: account.storage.clone(),
+        }
+    }
+}
+
+impl NewNetwork {
+    /// The file as indented JSON, which [`super::Genesis::from_json`] reads and judges.
+    pub fn to_json(&self) -> String {
+        let file = File {
+            lonja: own::SHAPE_VERSION,
+            chain_id: self.chain_id,
+            free_gas: self.free_gas,
+            fork: self.fork.map(Fork::name),
+            timestamp: self.timestamp,
+            consensus: Consensus {
+                validators: self.validators.clone(),
+                block_period_ms: self.block_period_ms,
+                empty_block_period_ms: self.empty_block_period_ms,
+                request_timeout_ms: self.request_timeout_ms,
+                max_request_timeout_ms: self.max_request_timeout_ms,
+                epoch_length: self.epoch_length,
+            },
+            limits: Limits {
+                code_size_bytes: self.code_size_bytes,
+                transaction_size_bytes: self.transaction_size_bytes,
+                gas_limit: self.gas_limit,
+            },
+            alloc: self.alloc.iter().map(|(address, account)| (*address, account.into())).collect(),
+        };
+        let mut text =
+            serde_json::to_string_pretty(&file).expect("numbers, addresses and hex are valid JSON");
+        text.push('\n');
+        text
+    }
+}

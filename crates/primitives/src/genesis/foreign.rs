@@ -1,0 +1,209 @@
+//! What the shapes of GoQuorum and Besu have in common.
+
+use super::GenesisError;
+use super::fields::Fields;
+use super::header::HeaderFields;
+use super::own::{DEFAULT_CODE_SIZE_BYTES, DEFAULT_MAX_REQUEST_TIMEOUT_MS};
+use crate::spec::{ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, ProposerPolicy, QuorumRule};
+use crate::{ChainSpec, HeaderFormat};
+use alloy_primitives::{Address, U256};
+use std::collections::BTreeSet;
+
+/// Votes are dropped at every multiple of this height where the file does not say.
+pub(super) const DEFAULT_EPOCH_LENGTH: u64 = 30_000;
+/// A cap where the foreign client has none: a network that was down for hours must not wait for days.
+pub(super) const UNCAPPED_REQUEST_TIMEOUT_MS: u64 = 10 * DEFAULT_MAX_REQUEST_TIMEOUT_MS;
+/// EIP-170; a smaller limit in a file is not obeyed by the clients.
+pub(super) const MIN_CODE_SIZE_BYTES: usize = DEFAULT_CODE_SIZE_BYTES;
+
+/// Forks of both shapes that change what the EVM does, by the field that names their first block.
+pub(super) const FORK_BLOCKS: [(&str, Fork); 8] = [
+    ("homesteadBlock", Fork::Homestead),
+    ("eip150Block", Fork::TangerineWhistle),
+    ("eip158Block", Fork::SpuriousDragon),
+    ("byzantiumBlock", Fork::Byzantium),
+    ("constantinopleBlock", Fork::Constantinople),
+    ("petersburgBlock", Fork::Petersburg),
+    ("istanbulBlock", Fork::Istanbul),
+    ("berlinBlock", Fork::Berlin),
+];
+
+/// Fields of `config` that change nothing on an Istanbul chain, in either shape: delays of the difficulty bomb,
+/// the hash of a mainnet block, the DAO's accounts, replay protection (always taken).
+pub(super) const SILENT: [&str; 8] = [
+    "eip150Hash",
+    "eip155Block",
+    "muirGlacierBlock",
+    "arrowGlacierBlock",
+    "grayGlacierBlock",
+    "daoForkBlock",
+    "daoForkSupport",
+    "comment",
+];
+
+/// Why fields of the messaging layer may be ignored.
+pub(super) const NODE_LOCAL: &str = "it is a setting of the node there, not a rule of the chain";
+/// Why fields about private transactions may be ignored.
+pub(super) const NOT_PRIVATE: &str = "private transactions are not supported by this version";
+
+/// Reads the fields of block 0 that both shapes have at top level.
+pub(super) fn read_header(root: &mut Fields<'_>) -> Result<HeaderFields, GenesisError> {
+    let missing = |root: &Fields<'_>, name: &str| root.error(name, "the field must be given");
+    let header = HeaderFields {
+        parent_hash: root.hash("parentHash")?.unwrap_or_default(),
+        coinbase: root.address("coinbase")?.unwrap_or_default(),
+        difficulty: root.quantity("difficulty")?.ok_or_else(|| missing(root, "difficulty"))?,
+        gas_limit: root.u64("gasLimit")?.ok_or_else(|| missing(root, "gasLimit"))?,
+        gas_used: root.u64("gasUsed")?.unwrap_or(0),
+        timestamp: root.u64("timestamp")?.unwrap_or(0),
+        extra_data: root.bytes("extraData")?.ok_or_else(|| missing(root, "extraData"))?,
+        mix_hash: root.hash("mixHash")?.unwrap_or_default(),
+        nonce: root.u64("nonce")?.unwrap_or(0),
+        base_fee: None,
+    };
+    match root.u64("number")? {
+        None | Some(0) => Ok(header),
+        Some(_) => Err(root.error("number", "block 0 has the number 0")),
+    }
+}
+
+/// Reads `chainId`.
+pub(super) fn read_chain_id(config: &mut Fields<'_>) -> Result<u64, GenesisError> {
+    let id = config.u64("chainId")?.filter(|id| *id != 0);
+    id.ok_or_else(|| config.error("chainId", "a chain id other than 0 is needed"))
+}
+
+/// Reads [`FORK_BLOCKS`] in order of the forks, with the field names. Frontier holds from block 0.
+pub(super) fn read_forks(config: &mut Fields<'_>) -> Result<Vec<(Fork, ForkStart)>, GenesisError> {
+    let mut forks = vec![(Fork::Frontier, ForkStart::Block(0))];
+    let mut last = ("", 0);
+    for (name, fork) in FORK_BLOCKS {
+        let block = match (config.u64(name)?, fork) {
+            // Without Petersburg's own block the fork comes with Constantinople, whose EIP-1283 nobody keeps.
+            (None, Fork::Petersburg) => start_of(&forks, Fork::Constantinople),
+            (block, _) => block,
+        };
+        let Some(block) = block else { continue };
+        if block < last.1 {
+            return Err(config.error(name, format!("{} comes later, with block {}", last.0, last.1)));
+        }
+        last = (name, block);
+        forks.push((fork, ForkStart::Block(block)));
+    }
+    Ok(forks)
+}
+
+fn start_of(forks: &[(Fork, ForkStart)], wanted: Fork) -> Option<u64> {
+    forks.iter().find_map(|(fork, start)| match start {
+        ForkStart::Block(block) if *fork == wanted => Some(*block),
+        _ => None,
+    })
+}
+
+/// Consensus settings as foreign files give them, before defaults.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Engine {
+    pub(super) epoch_length: Option<u64>,
+    pub(super) period_ms: Option<u64>,
+    pub(super) empty_period_ms: Option<u64>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) max_timeout_ms: Option<u64>,
+    pub(super) sticky: bool,
+    pub(super) validators: Option<Vec<Address>>,
+    pub(super) block_reward: U256,
+    pub(super) beneficiary: Option<Address>,
+}
+
+/// What a client takes where a file says nothing, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EngineDefaults {
+    pub(super) period_ms: u64,
+    pub(super) timeout_ms: u64,
+}
+
+impl Engine {
+    /// With defaults in place. lonja names proposed blocks in the EEA's way on every chain: no rule about blocks
+    /// depends on it, and the other way is not needed, because no other client takes part in the voting.
+    pub(super) fn params(
+        &self,
+        format: HeaderFormat,
+        quorum: QuorumRule,
+        rules: ClientRules,
+        defaults: EngineDefaults,
+    ) -> ConsensusParams {
+        let block_period_ms = self.period_ms.unwrap_or(defaults.period_ms);
+        let request_timeout_ms = self.timeout_ms.unwrap_or(defaults.timeout_ms);
+        let max_timeout_ms = self.max_timeout_ms.unwrap_or(UNCAPPED_REQUEST_TIMEOUT_MS);
+        ConsensusParams {
+            format,
+            block_period_ms,
+            empty_block_period_ms: self.empty_period_ms.unwrap_or(0).max(block_period_ms),
+            request_timeout_ms,
+            max_request_timeout_ms: max_timeout_ms.max(request_timeout_ms),
+            epoch_length: self.epoch_length.unwrap_or(DEFAULT_EPOCH_LENGTH),
+            proposer_policy: if self.sticky { ProposerPolicy::Sticky } else { ProposerPolicy::RoundRobin },
+            quorum,
+            digest: DigestRule::Eea,
+            rules,
+            validators: self.validators.clone(),
+            block_reward: self.block_reward,
+            beneficiary: self.beneficiary,
+        }
+    }
+}
+
+/// Reads a number of seconds as milliseconds; absent and 0 are the same.
+pub(super) fn read_seconds_ms(fields: &mut Fields<'_>, name: &str) -> Result<Option<u64>, GenesisError> {
+    /// A day: more is a mistake, and must not overflow anything.
+    const MAX_SECONDS: u64 = 86_400;
+    match fields.u64(name)? {
+        Some(seconds) if seconds > MAX_SECONDS => Err(fields.error(name, "more than a day")),
+        seconds => Ok(seconds.filter(|seconds| *seconds != 0).map(|seconds| seconds * 1000)),
+    }
+}
+
+/// Reads a validator selection mode, of which only the header's is supported. `true`: it was named.
+pub(super) fn read_selection_mode(fields: &mut Fields<'_>) -> Result<bool, GenesisError> {
+    let contract = "validators chosen by a contract are not supported by this version";
+    match fields.text("validatorselectionmode")? {
+        Some(mode) if mode.eq_ignore_ascii_case("contract") => {
+            Err(fields.error("validatorselectionmode", contract))
+        }
+        Some(mode) if !mode.eq_ignore_ascii_case("blockheader") => {
+            Err(fields.error("validatorselectionmode", format!("{mode} is neither blockheader nor contract")))
+        }
+        mode => match fields.address("validatorcontractaddress")? {
+            Some(address) if !address.is_zero() => Err(fields.error("validatorcontractaddress", contract)),
+            _ => Ok(mode.is_some()),
+        },
+    }
+}
+
+/// The values at every height where something may change; heights that change nothing are left out.
+pub(super) fn by_height<T: PartialEq>(
+    heights: &BTreeSet<u64>,
+    replaces: impl Fn(&T) -> bool,
+    at: impl Fn(u64) -> T,
+) -> Vec<(u64, T)> {
+    let mut list: Vec<(u64, T)> = Vec::new();
+    for height in heights {
+        let value = at(*height);
+        if list.last().is_none_or(|(_, last)| *last != value || replaces(&value)) {
+            list.push((*height, value));
+        }
+    }
+    list
+}
+
+/// `by_height` for consensus parameters: a list of validators replaces the set even where nothing else changes.
+pub(super) fn params_by_height(
+    heights: &BTreeSet<u64>,
+    at: impl Fn(u64) -> ConsensusParams,
+) -> Vec<(u64, ConsensusParams)> {
+    by_height(heights, |params| params.validators.is_some(), at)
+}
+
+/// Whether the newest fork of block 0 has a base fee.
+pub(super) fn has_base_fee(spec: &ChainSpec, timestamp: u64) -> bool {
+    spec.fork_at(0, timestamp) >= Fork::London
+}

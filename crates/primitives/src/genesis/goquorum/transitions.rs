@@ -1,0 +1,165 @@
+//! `config.transitions` of GoQuorum's shape.
+
+use super::super::GenesisError;
+use super::super::fields::Fields;
+use super::super::foreign::{self, Engine, NOT_PRIVATE};
+use super::super::header::check_validators;
+use crate::HeaderFormat;
+use alloy_primitives::{Address, U256};
+
+/// One entry: what it sets, from `block` on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Transition {
+    path: String,
+    pub(super) block: u64,
+    pub(super) algorithm: Option<HeaderFormat>,
+    pub(super) two_f_plus_one: Option<bool>,
+    pub(super) paid_gas: Option<bool>,
+    pub(super) code_size_kb: Option<u64>,
+    pub(super) transaction_size_kb: Option<u64>,
+    epoch_length: Option<u64>,
+    period_ms: Option<u64>,
+    /// The inner `None` switches the period off, which only this field can say.
+    empty_period_ms: Option<Option<u64>>,
+    timeout_ms: Option<u64>,
+    max_timeout_ms: Option<u64>,
+    validators: Option<Vec<Address>>,
+    block_reward: Option<U256>,
+    /// The inner `None` is the proposer.
+    beneficiary: Option<Option<Address>>,
+}
+
+/// Reads and checks the list. `begun`: the chain is QBFT from block 0.
+pub(super) fn read(
+    config: &mut Fields<'_>,
+    begun: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Transition>, GenesisError> {
+    let mut list: Vec<Transition> = Vec::new();
+    let mut qbft = begun;
+    for fields in config.objects("transitions")?.unwrap_or_default() {
+        let entry = read_entry(fields, warnings)?;
+        if list.last().is_some_and(|last| last.block > entry.block) {
+            return Err(GenesisError::new(entry.path_of("block"), "blocks must not descend"));
+        }
+        match entry.algorithm {
+            Some(HeaderFormat::Qbft) => qbft = true,
+            Some(_) if qbft => {
+                return Err(GenesisError::new(entry.path_of("algorithm"), "there is no way back from qbft"));
+            }
+            _ => {}
+        }
+        list.push(entry);
+    }
+    Ok(list)
+}
+
+fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Transition, GenesisError> {
+    let block = fields.u64("block")?.ok_or_else(|| fields.error("block", "the field must be given"))?;
+    foreign::read_selection_mode(&mut fields)?;
+    let validators = fields.addresses("validators")?;
+    if let Some(validators) = &validators {
+        let path = fields.path_of("validators");
+        check_validators(&path, validators, warnings)?;
+        warnings
+            .push(format!("{path} holds from block {block} on; GoQuorum nodes did not agree on the block"));
+    }
+    let empty_period = fields.has("emptyblockperiodseconds");
+    let empty_ms = foreign::read_seconds_ms(&mut fields, "emptyblockperiodseconds")?;
+    let entry = Transition {
+        path: fields.path_of(""),
+        block,
+        algorithm: read_algorithm(&mut fields)?,
+        two_f_plus_one: fields.bool("2FPlus1Enabled")?,
+        paid_gas: fields.bool("gasPriceEnabled")?,
+        code_size_kb: read_size(&mut fields, "contractsizelimit", 24..=128)?,
+        transaction_size_kb: read_size(&mut fields, "transactionSizeLimit", 32..=128)?,
+        epoch_length: fields.u64("epochlength")?.filter(|epoch| *epoch != 0),
+        period_ms: foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?,
+        empty_period_ms: empty_period.then_some(empty_ms),
+        timeout_ms: foreign::read_seconds_ms(&mut fields, "requesttimeoutseconds")?,
+        max_timeout_ms: foreign::read_seconds_ms(&mut fields, "maxRequestTimeoutSeconds")?,
+        validators,
+        block_reward: fields.quantity("blockReward")?,
+        beneficiary: read_beneficiary(&mut fields, warnings)?,
+    };
+    for name in ["privacyEnhancementsEnabled", "privacyPrecompileEnabled"] {
+        if fields.bool(name)? == Some(true) {
+            warnings.push(format!("{} is ignored: {NOT_PRIVATE}", fields.path_of(name)));
+        }
+    }
+    if fields.bool("enhancedPermissioningEnabled")? == Some(true) {
+        let path = fields.path_of("enhancedPermissioningEnabled");
+        warnings.push(format!("{path} is ignored: permissions are not enforced by this version"));
+    }
+    let why = "it guides only who builds a block; any gas limit is valid";
+    fields.finish_ignoring(&["miner.gaslimit"], why, warnings)?;
+    Ok(entry)
+}
+
+fn read_algorithm(fields: &mut Fields<'_>) -> Result<Option<HeaderFormat>, GenesisError> {
+    match fields.text("algorithm")? {
+        None => Ok(None),
+        Some(name) if name.eq_ignore_ascii_case("ibft") => Ok(Some(HeaderFormat::Ibft1)),
+        Some(name) if name.eq_ignore_ascii_case("qbft") => Ok(Some(HeaderFormat::Qbft)),
+        Some(name) => Err(fields.error("algorithm", format!("{name} is neither ibft nor qbft"))),
+    }
+}
+
+fn read_size(
+    fields: &mut Fields<'_>,
+    name: &str,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<Option<u64>, GenesisError> {
+    match fields.u64(name)? {
+        None | Some(0) => Ok(None),
+        Some(kb) if range.contains(&kb) => Ok(Some(kb)),
+        Some(_) => Err(fields.error(name, format!("it is from {} to {} (KB)", range.start(), range.end()))),
+    }
+}
+
+/// `validators` and `validator` turn back to the proposer; an address, alone or with `fixed`, sets the receiver.
+fn read_beneficiary(
+    fields: &mut Fields<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Option<Address>>, GenesisError> {
+    let address = fields.address("miningBeneficiary")?;
+    match fields.text("beneficiaryMode")? {
+        Some("validators" | "validator") => Ok(Some(None)),
+        None | Some("fixed") => Ok(address.map(Some)),
+        Some("" | "list") => {
+            warnings.push(format!("{} is ignored: it has no effect", fields.path_of("beneficiaryMode")));
+            Ok(None)
+        }
+        Some(mode) => Err(fields.error("beneficiaryMode", format!("{mode} is not fixed or validators"))),
+    }
+}
+
+impl Transition {
+    /// The path of a field of this entry.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
+    /// Sets what the entry sets. A list of validators counts only at the very block it stands for: it replaces
+    /// the set once.
+    pub(super) fn apply(&self, engine: &mut Engine, height: u64) {
+        let keep = |mine: Option<u64>, theirs: &mut Option<u64>| *theirs = mine.or(*theirs);
+        keep(self.epoch_length, &mut engine.epoch_length);
+        keep(self.period_ms, &mut engine.period_ms);
+        keep(self.timeout_ms, &mut engine.timeout_ms);
+        keep(self.max_timeout_ms, &mut engine.max_timeout_ms);
+        if let Some(empty) = self.empty_period_ms {
+            engine.empty_period_ms = empty;
+        }
+        if let Some(reward) = self.block_reward {
+            engine.block_reward = reward;
+        }
+        if let Some(beneficiary) = self.beneficiary {
+            engine.beneficiary = beneficiary;
+        }
+        if height == self.block && self.validators.is_some() {
+            engine.validators.clone_from(&self.validators);
+        }
+    }
+}
