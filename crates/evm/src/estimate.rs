@@ -96,13 +96,19 @@ fn attempt(session: &mut Session<'_>, gas: u64) -> Result<Attempt, CallError> {
     })
 }
 
-/// Searches between what is known to fail and what is known to do. A contract gives at most 63/64 of its gas to
-/// those it calls (EIP-150), so a little more than the peak nearly always does: that is tried first.
+/// Searches between what is known to fail and what is known to do. What the message used before refunds does for
+/// all but those that call others: a contract gives at most 63/64 of its gas away (EIP-150), and a little more than
+/// that nearly always does. So these two are tried first.
 fn search(session: &mut Session<'_>, highest: u64, used: u64, peak: u64) -> Result<u64, CallError> {
     let (mut fails, mut works) = (used.saturating_sub(1), highest);
-    let likely = peak.saturating_add(CALL_STIPEND).saturating_add(peak / 63 + CALL_STIPEND / 63 + 1);
-    if likely < works {
-        narrow(session, likely, &mut fails, &mut works)?;
+    let with_reserve = peak.saturating_add(CALL_STIPEND).saturating_add((peak + CALL_STIPEND) / 63 + 1);
+    for likely in [peak, with_reserve] {
+        if likely < works {
+            narrow(session, likely, &mut fails, &mut works)?;
+        }
+    }
+    if works == peak {
+        return Ok(peak);
     }
     while fails.saturating_add(1) < works {
         let gap = u128::from(works - fails);
@@ -110,7 +116,7 @@ fn search(session: &mut Session<'_>, highest: u64, used: u64, peak: u64) -> Resu
             break;
         }
         // Most messages need little more than they use: no need to try far above.
-        let middle = (fails + (works - fails) / 2).min(fails.saturating_mul(2));
+        let middle = (fails + (works - fails) / 2).min(fails.saturating_mul(2)).max(fails + 1);
         narrow(session, middle, &mut fails, &mut works)?;
     }
     Ok(works)

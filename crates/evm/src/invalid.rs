@@ -46,7 +46,9 @@ pub enum TxInvalid {
         want: U256,
     },
     /// Gas limit times price plus value is more than 256 bits hold.
-    #[error("insufficient funds for gas * price + value: address {address} required balance exceeds 256 bits")]
+    #[error(
+        "insufficient funds for gas * price + value: address {address} required balance exceeds 256 bits"
+    )]
     CostOverflow {
         /// The sender.
         address: Address,
@@ -114,7 +116,9 @@ pub enum TxInvalid {
         address: Address,
     },
     /// The tip is above the highest fee (EIP-1559).
-    #[error("max priority fee per gas higher than max fee per gas: address {address}, maxPriorityFeePerGas: {tip}, maxFeePerGas: {fee}")]
+    #[error(
+        "max priority fee per gas higher than max fee per gas: address {address}, maxPriorityFeePerGas: {tip}, maxFeePerGas: {fee}"
+    )]
     TipAboveFee {
         /// The sender.
         address: Address,
@@ -147,7 +151,12 @@ pub enum TxInvalid {
 
 impl TxInvalid {
     /// From revm's verdict on `tx`. `init_code_limit` is in bytes.
-    pub(crate) fn from_revm(error: InvalidTransaction, tx: &TxEnv, fork: Fork, init_code_limit: usize) -> Self {
+    pub(crate) fn from_revm(
+        error: InvalidTransaction,
+        tx: &TxEnv,
+        fork: Fork,
+        init_code_limit: usize,
+    ) -> Self {
         use InvalidTransaction as E;
         let address = tx.caller;
         match error {
@@ -168,9 +177,10 @@ impl TxInvalid {
             E::CreateInitCodeSizeLimit => {
                 Self::InitCodeTooLarge { size: tx.data.len(), limit: init_code_limit }
             }
-            E::Eip2930NotSupported | E::Eip1559NotSupported | E::Eip4844NotSupported | E::Eip7702NotSupported => {
-                Self::TypeNotSupported { tx_type: tx.tx_type, fork }
-            }
+            E::Eip2930NotSupported
+            | E::Eip1559NotSupported
+            | E::Eip4844NotSupported
+            | E::Eip7702NotSupported => Self::TypeNotSupported { tx_type: tx.tx_type, fork },
             E::RejectCallerWithCode => Self::SenderHasCode { address },
             E::PriorityFeeGreaterThanMaxFee => {
                 Self::TipAboveFee { address, tip: tx.gas_priority_fee.unwrap_or(0), fee: tx.gas_price }

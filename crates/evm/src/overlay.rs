@@ -148,7 +148,12 @@ impl<'a> Overlay<'a> {
     }
 
     /// Sets one slot.
-    pub(crate) fn set_storage(&mut self, address: Address, slot: U256, value: U256) -> Result<(), StateError> {
+    pub(crate) fn set_storage(
+        &mut self,
+        address: Address,
+        slot: U256,
+        value: U256,
+    ) -> Result<(), StateError> {
         self.entry(address)?.slots.entry(slot).or_default().current = value;
         Ok(())
     }
@@ -190,7 +195,9 @@ impl Entry {
         let storage: BTreeMap<U256, U256> = self
             .slots
             .into_iter()
-            .filter(|(_, slot)| if self.wiped { !slot.current.is_zero() } else { slot.current != slot.original })
+            .filter(
+                |(_, slot)| if self.wiped { !slot.current.is_zero() } else { slot.current != slot.original },
+            )
             .map(|(key, slot)| (key, slot.current))
             .collect();
         if self.current == self.original && !storage_wiped && storage.is_empty() {

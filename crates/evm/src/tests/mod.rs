@@ -1,1 +1,10 @@
+//! Tests on a state in memory, with transactions that are really signed.
 
+mod blocks;
+mod calls;
+mod deployment;
+mod estimates;
+mod fees;
+mod opcodes;
+mod vectors;
+mod world;
