@@ -1,0 +1,363 @@
+//! What the handle, the service and the sessions share: who is wanted, who is allowed, who is connected.
+//!
+//! All of it is state that is read and changed in place, under a lock that is never held across a wait. There is no
+//! queue of commands that could fill up: a change of the gate is in force when the call returns.
+
+use crate::{
+    address::PeerAddress,
+    budget::Budgets,
+    config::{NetworkId, P2pConfig},
+    error::P2pError,
+    events::EventSender,
+    gate::{Bans, PeerGate},
+    identity::short,
+    limits::{
+        ABUSE_LIMIT, CONSENSUS_QUEUE_BYTES, CONSENSUS_QUEUE_MESSAGES, DATA_QUEUE_BYTES,
+        DATA_QUEUE_BYTES_TOTAL, DATA_QUEUE_MESSAGES, MAX_STATIC_PEERS, SIMULTANEOUS,
+    },
+    outbox::{Outbox, Overflow, QueueLimits, SharedBytes},
+    session::Session,
+    stop::Ending,
+    wire::{GoodbyeReason, Lane, PROTOCOL_VERSION, Status},
+};
+use alloy_primitives::B256;
+use lonja_primitives::NodeId;
+use parking_lot::{Mutex, RwLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
+    time::Instant,
+};
+use thiserror::Error;
+use tokio::sync::{Notify, watch};
+
+/// Why a connection was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Refusal {
+    #[error("its key is not a node key")]
+    NotANode,
+    #[error("it is not allowed to connect")]
+    NotAllowed,
+    #[error("it is banned for a while")]
+    Banned,
+    #[error("too many handshakes at a time")]
+    TooManyHandshakes,
+    #[error("too many connections")]
+    TooManyConnections,
+    #[error("this node is stopping")]
+    Stopping,
+}
+
+/// The shared state.
+pub(crate) struct Hub {
+    pub(crate) local: NodeId,
+    pub(crate) network: NetworkId,
+    pub(crate) client: String,
+    pub(crate) instance: u64,
+    pub(crate) budgets: Budgets,
+    pub(crate) quic: bool,
+    pub(crate) advertised_host: Option<String>,
+    pub(crate) events: EventSender,
+    /// Set once, before the service runs.
+    pub(crate) listening: OnceLock<Vec<SocketAddr>>,
+    /// Wakes the service after a change of the state.
+    pub(crate) changed: Notify,
+    /// `true` when the service is gone.
+    pub(crate) finished: watch::Sender<bool>,
+    max_peers: usize,
+    head: Mutex<(u64, B256)>,
+    data_bytes: Arc<AtomicUsize>,
+    state: RwLock<State>,
+}
+
+struct State {
+    gate: PeerGate,
+    bans: Bans,
+    wanted: Arc<BTreeMap<NodeId, PeerAddress>>,
+    sessions: HashMap<NodeId, Arc<Session>>,
+    stopping: bool,
+}
+
+impl Refusal {
+    /// The refusal in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::NotANode => "not_a_node",
+            Self::NotAllowed => "not_allowed",
+            Self::Banned => "banned",
+            Self::TooManyHandshakes => "too_many_handshakes",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(config: &P2pConfig, events: EventSender) -> Self {
+        let local = config.node_key.node_id();
+        let wanted = config.peers.iter().filter(|peer| peer.node_id() != local).take(MAX_STATIC_PEERS);
+        let wanted = Arc::new(wanted.map(|peer| (peer.node_id(), peer.clone())).collect());
+        let gate = config.gate.clone();
+        Self {
+            local,
+            network: config.network,
+            client: config.client.clone(),
+            instance: rand::random(),
+            budgets: config.budgets,
+            quic: config.quic,
+            advertised_host: config.advertised_host.clone(),
+            events,
+            listening: OnceLock::new(),
+            changed: Notify::new(),
+            finished: watch::Sender::new(false),
+            max_peers: config.max_peers,
+            head: Mutex::new(config.head),
+            data_bytes: Arc::default(),
+            state: RwLock::new(State {
+                gate,
+                bans: Bans::default(),
+                wanted,
+                sessions: HashMap::new(),
+                stopping: false,
+            }),
+        }
+    }
+
+    /// What we say of ourselves at a handshake.
+    pub(crate) fn status(&self) -> Status {
+        let (head_number, head_hash) = *self.head.lock();
+        Status {
+            version: PROTOCOL_VERSION,
+            network: self.network,
+            head_number,
+            head_hash,
+            client: self.client.clone(),
+            listen_port: self.listening.get().and_then(|l| l.first()).map_or(0, SocketAddr::port),
+            instance: self.instance,
+        }
+    }
+
+    pub(crate) fn set_head(&self, head: (u64, B256)) {
+        *self.head.lock() = head;
+    }
+
+    /// A new queue for one peer.
+    pub(crate) fn outbox(&self, lane: Lane) -> Outbox {
+        Outbox::new(match lane {
+            Lane::Consensus => QueueLimits {
+                messages: CONSENSUS_QUEUE_MESSAGES,
+                bytes: CONSENSUS_QUEUE_BYTES,
+                overflow: Overflow::DropOldest,
+                shared: None,
+            },
+            Lane::Data => QueueLimits {
+                messages: DATA_QUEUE_MESSAGES,
+                bytes: DATA_QUEUE_BYTES,
+                overflow: Overflow::Refuse,
+                shared: Some(SharedBytes { used: self.data_bytes.clone(), limit: DATA_QUEUE_BYTES_TOTAL }),
+            },
+        })
+    }
+
+    /// Sessions there may be at most.
+    pub(crate) fn most_sessions(&self) -> usize {
+        self.max_peers.saturating_add(self.state.read().wanted.len())
+    }
+
+    /// Whether a node whose key is proven may have a connection.
+    pub(crate) fn may_connect(&self, node: &NodeId, now: Instant) -> Result<(), Refusal> {
+        self.state.read().may_connect(node, now)
+    }
+
+    /// The session with a peer, if messages may be sent to it.
+    pub(crate) fn session(&self, node: &NodeId) -> Option<Arc<Session>> {
+        self.state.read().sessions.get(node).filter(|s| !s.stop.is_stopped()).cloned()
+    }
+
+    /// All sessions that messages may be sent to.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        let state = self.state.read();
+        let mut sessions: Vec<_> =
+            state.sessions.values().filter(|s| !s.stop.is_stopped()).cloned().collect();
+        sessions.sort_by_key(|s| s.peer);
+        sessions
+    }
+
+    /// The peers to keep connected.
+    pub(crate) fn wanted(&self) -> Arc<BTreeMap<NodeId, PeerAddress>> {
+        self.state.read().wanted.clone()
+    }
+
+    /// Takes a session in after its handshake. Answers with the session it replaces, whose end must be awaited before
+    /// the new one is announced, or with how to refuse it.
+    ///
+    /// Of two connections between two nodes one must go, the same on both sides. The node with the larger id decides;
+    /// it speaks second in the handshake, so that the other knows by its `Status` that this connection is the one.
+    pub(crate) fn admit(&self, session: &Arc<Session>, now: Instant) -> Result<Option<Arc<Session>>, Ending> {
+        let mut state = self.state.write();
+        state.may_connect(&session.peer, now).map_err(refuse)?;
+        let old = state.sessions.get(&session.peer).cloned();
+        match &old {
+            Some(old)
+                if self.decides(&session.peer) && !old.stop.is_stopped() && !replaces(session, old, now) =>
+            {
+                return Err(Ending::ours(GoodbyeReason::AlreadyConnected, "there is a session already"));
+            }
+            None if !state.wanted.contains_key(&session.peer)
+                && state.unwanted_sessions() >= self.max_peers =>
+            {
+                return Err(Ending::ours(
+                    GoodbyeReason::TooManyPeers,
+                    "this node has all the peers it wants",
+                ));
+            }
+            _ => {}
+        }
+        if let Some(old) = &old {
+            old.stop.stop(Ending::ours(GoodbyeReason::AlreadyConnected, "replaced by a newer connection"));
+        }
+        state.sessions.insert(session.peer, session.clone());
+        state.publish();
+        Ok(old)
+    }
+
+    /// Whether this node decides which of two connections with `peer` stays.
+    pub(crate) fn decides(&self, peer: &NodeId) -> bool {
+        self.local > *peer
+    }
+
+    /// Forgets a session that ended, unless another took its place already.
+    pub(crate) fn remove(&self, session: &Arc<Session>) {
+        let mut state = self.state.write();
+        if state.sessions.get(&session.peer).is_some_and(|current| Arc::ptr_eq(current, session)) {
+            state.sessions.remove(&session.peer);
+        }
+        state.publish();
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Replaces the gate. Sessions of peers outside it take no message from the return of this call on.
+    pub(crate) fn set_gate(&self, gate: PeerGate) {
+        let mut state = self.state.write();
+        let out = |s: &&Arc<Session>| !gate.allows(&s.peer);
+        for session in state.sessions.values().filter(out) {
+            session.stop.stop(Ending::ours(GoodbyeReason::NotAllowed, "it is no longer allowed to connect"));
+        }
+        state.gate = gate;
+        state.publish();
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Keeps a peer connected from now on; one known already gets the new address. A ban is lifted.
+    pub(crate) fn add_peer(&self, address: PeerAddress) -> Result<(), P2pError> {
+        let node = address.node_id();
+        if node == self.local {
+            return Err(P2pError::OwnAddress);
+        }
+        let mut state = self.state.write();
+        if state.wanted.len() >= MAX_STATIC_PEERS && !state.wanted.contains_key(&node) {
+            return Err(P2pError::TooManyPeers(MAX_STATIC_PEERS));
+        }
+        Arc::make_mut(&mut state.wanted).insert(node, address);
+        state.bans.pardon(&node);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// No longer keeps a peer connected, and ends its session. `false` when it was neither.
+    pub(crate) fn remove_peer(&self, node: &NodeId) -> bool {
+        let mut state = self.state.write();
+        let was_wanted = state.wanted.contains_key(node);
+        if was_wanted {
+            Arc::make_mut(&mut state.wanted).remove(node);
+        }
+        let session = state.sessions.get(node);
+        let ended = session
+            .is_some_and(|s| s.stop.stop(Ending::ours(GoodbyeReason::Removed, "removed by its operator")));
+        state.publish();
+        drop(state);
+        self.changed.notify_one();
+        was_wanted || ended
+    }
+
+    /// Ends a session whose peer broke the protocol, and keeps the peer out for a while.
+    pub(crate) fn offence(&self, session: &Session, what: &str, label: &'static str, now: Instant) {
+        let mut state = self.state.write();
+        let mut ending = Ending::ours(GoodbyeReason::Abuse, what);
+        ending.dropped = Some(label);
+        if session.stop.stop(ending) {
+            let length = state.bans.strike(session.peer, now);
+            tracing::warn!(peer = %short(&session.peer), address = %session.link.remote, "peer broke the protocol and is kept out for {} s: {what}", length.as_secs());
+        }
+        state.publish();
+    }
+
+    /// Counts a smaller offence; at [`ABUSE_LIMIT`] points the peer goes.
+    pub(crate) fn penalise(&self, node: &NodeId, points: u32, what: &str, label: &'static str) {
+        let Some(session) = self.session(node) else { return };
+        let now = Instant::now();
+        if session.add_points(points, now) >= ABUSE_LIMIT {
+            self.offence(&session, what, label, now);
+        }
+    }
+
+    /// Begins to stop: no more connections, and a goodbye to everybody.
+    pub(crate) fn begin_stop(&self) {
+        self.state.write().stopping = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.read().stopping
+    }
+
+    /// Forgets what is over.
+    pub(crate) fn tick(&self, now: Instant) {
+        self.state.write().bans.expire(now);
+    }
+}
+
+impl State {
+    fn may_connect(&self, node: &NodeId, now: Instant) -> Result<(), Refusal> {
+        if self.stopping {
+            Err(Refusal::Stopping)
+        } else if !self.gate.allows(node) {
+            Err(Refusal::NotAllowed)
+        } else if self.bans.is_banned(node, now) {
+            Err(Refusal::Banned)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn unwanted_sessions(&self) -> usize {
+        let counts = |s: &&Arc<Session>| !s.stop.is_stopped() && !self.wanted.contains_key(&s.peer);
+        self.sessions.values().filter(counts).count()
+    }
+
+    fn publish(&self) {
+        let live = self.sessions.values().filter(|s| !s.stop.is_stopped()).count();
+        metrics::gauge!("lonja_p2p_peers").set(live as f64);
+    }
+}
+
+fn refuse(refusal: Refusal) -> Ending {
+    let reason = match refusal {
+        Refusal::Stopping => GoodbyeReason::Shutdown,
+        Refusal::Banned => GoodbyeReason::Abuse,
+        _ => GoodbyeReason::NotAllowed,
+    };
+    Ending::ours(reason, refusal.to_string())
+}
+
+/// Whether a new connection takes the place of a living session with the same peer: the peer was restarted, or it dials
+/// although for us there is a session, so it must have lost it.
+fn replaces(new: &Session, old: &Session, now: Instant) -> bool {
+    let restarted = new.status.instance != old.status.instance;
+    let lost = new.link.inbound && now.saturating_duration_since(old.since) >= SIMULTANEOUS;
+    restarted || lost
+}

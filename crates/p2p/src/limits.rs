@@ -1,0 +1,100 @@
+//! Every bound of this crate that is not a limit of the wire format, with its reason.
+
+use std::time::Duration;
+
+const MIB: usize = 1 << 20;
+
+/// Peers that are kept connected at most; a consortium has tens of nodes, the largest known has a few hundred.
+pub const MAX_STATIC_PEERS: usize = 1024;
+
+/// Connections beyond the wanted number of peers, so that a replaced connection and its successor, or one that is
+/// told a friendly goodbye, fit for a moment.
+pub(crate) const SPARE_CONNECTIONS: usize = 32;
+/// Connections in the middle of their cryptographic handshake. Each costs a key agreement; strangers who only open
+/// sockets must not tie up more than this.
+pub(crate) const MAX_PENDING_INBOUND: usize = 64;
+/// The same from one IP address, so that one stranger cannot take all of them.
+pub(crate) const MAX_PENDING_INBOUND_PER_ADDRESS: usize = 16;
+/// Connections with one peer: one that lives and a few that are being sorted out after both sides dialed.
+pub(crate) const MAX_CONNECTIONS_PER_PEER: usize = 4;
+/// Substreams of a connection: two in each direction and one or two pings are used.
+pub(crate) const MAX_SUBSTREAMS: usize = 16;
+
+/// Time to connect and to agree on keys. A satellite link needs two seconds for all round trips.
+pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time from an established connection to a finished handshake.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to look up a name.
+pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of one name that are tried.
+pub(crate) const MAX_RESOLVED: usize = 8;
+/// A connection without any lonja stream is closed after this time.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two pings, and how long an answer may take: a vanished peer is noticed in half a minute, a link filled
+/// with one large answer is not mistaken for a dead one.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// See [`PING_INTERVAL`].
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the last words of a session may take, on each side of sending them.
+pub(crate) const GOODBYE_TIME: Duration = Duration::from_secs(1);
+/// A peer that has not taken one write in this time is dropped: ten megabytes pass in it over one Mbit/s.
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long shutting down may take before tasks are simply ended.
+pub(crate) const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
+/// A session older than this is replaced when its peer dials again, for the peer would not dial if it had one.
+/// Younger, the two are taken for one of them dialing while the other did.
+pub(crate) const SIMULTANEOUS: Duration = Duration::from_secs(5);
+
+/// Pause before the first retry of a failed dial; doubles up to [`RETRY_MOST`]. Short, so that a network whose nodes
+/// start together is connected within a second or two.
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// Longest pause between two tries.
+pub(crate) const RETRY_MOST: Duration = Duration::from_secs(30);
+/// Pause after a peer of another chain answered, or one that does not want us: only an operator changes that.
+pub(crate) const RETRY_REFUSED: Duration = Duration::from_secs(60);
+/// A session that lived this long was a success: the next pause is the first again.
+pub(crate) const STEADY: Duration = Duration::from_secs(5);
+
+/// First ban; doubles with each offence up to [`BAN_MOST`].
+pub(crate) const BAN_BASE: Duration = Duration::from_secs(60);
+/// Longest ban. Not for ever: a faulty validator that was repaired must come back by itself.
+pub(crate) const BAN_MOST: Duration = Duration::from_secs(16 * 60);
+/// Peers remembered as banned; each costs about a hundred bytes.
+pub(crate) const MAX_BANS: usize = 256;
+/// Points at which a peer is banned, see [`crate::Abuse`].
+pub(crate) const ABUSE_LIMIT: u32 = 100;
+
+/// Consensus messages waiting for one peer. A round of a hundred validators, each message passed on once, fits.
+pub(crate) const CONSENSUS_QUEUE_MESSAGES: usize = 1024;
+/// Bytes of consensus messages waiting for one peer: two of the largest and many votes.
+pub(crate) const CONSENSUS_QUEUE_BYTES: usize = 24 * MIB;
+/// Data messages waiting for one peer.
+pub(crate) const DATA_QUEUE_MESSAGES: usize = 1024;
+/// Bytes of data messages waiting for one peer: one of the largest and a few batches.
+pub(crate) const DATA_QUEUE_BYTES: usize = 14 * MIB;
+/// Bytes of data messages waiting for all peers together, so that many peers who do not read cannot fill a
+/// machine of four gigabytes.
+pub(crate) const DATA_QUEUE_BYTES_TOTAL: usize = 256 * MIB;
+/// Small messages are written together up to this size, to save system calls, encryption and packets.
+pub(crate) const WRITE_TOGETHER_BYTES: usize = 64 << 10;
+/// A message at least this large is written by itself, without copying.
+pub(crate) const WRITE_ALONE_BYTES: usize = 16 << 10;
+/// Read buffer of a stream.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// Received bytes of one peer and stream that wait for the node: one of the largest messages and some.
+pub(crate) const INBOX_BYTES: usize = 12 * MIB;
+/// Least weight of a received message in [`INBOX_BYTES`]: makes it a bound on their number too, 256 per peer.
+pub(crate) const INBOX_LEAST_BYTES: usize = INBOX_BYTES / 256;
+/// Received consensus messages of all peers that wait for the node.
+pub(crate) const CONSENSUS_EVENTS: usize = 4096;
+/// Received data messages of all peers that wait for the node.
+pub(crate) const DATA_EVENTS: usize = 1024;
+/// Reports of tasks to the service; a task waits when it is full.
+pub(crate) const REPORTS: usize = 256;
+
+/// The service looks for overdue handshakes and due dials at least this often.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// Refused strangers that are logged per minute; the rest is only counted, so that nobody can fill a disk with
+/// our log.
+pub(crate) const LOGGED_REFUSALS_PER_MINUTE: u32 = 20;

@@ -1,0 +1,333 @@
+//! The one task that owns the swarm: dials who is due, hands connections to sessions, closes what is over. No message
+//! passes through it.
+
+use crate::{
+    address::PeerAddress,
+    behaviour::{Behaviour, BehaviourEvent, SessionEvent},
+    budget::Bucket,
+    dialer::{Dialer, Outcome},
+    handler::Streams,
+    hub::{Hub, Refusal},
+    identity::{self, short},
+    limits::{HANDSHAKE_TIMEOUT, LOGGED_REFUSALS_PER_MINUTE, REPORTS, SHUTDOWN_TIME, TICK},
+    session::{self, Link},
+    stop::{Ending, Stop},
+    transport,
+    wire::GoodbyeReason,
+};
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, Swarm,
+    core::ConnectedPoint,
+    ping,
+    swarm::{
+        ConnectionDenied, ConnectionId, DialError, ListenError, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use lonja_primitives::NodeId;
+use std::{collections::HashMap, num::NonZeroU8, sync::Arc, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep_until};
+
+/// What tasks tell the service.
+pub(crate) enum Report {
+    /// A name was looked up, or could not be.
+    Resolved { peer: NodeId, addresses: Result<Vec<Multiaddr>, String> },
+    /// A session said its last word: its connection may be closed.
+    Finished { connection: ConnectionId, outcome: Outcome },
+}
+
+/// The service.
+pub(crate) struct Service {
+    hub: Arc<Hub>,
+    swarm: Swarm<Behaviour>,
+    dialer: Dialer,
+    connections: HashMap<ConnectionId, Connection>,
+    reports: mpsc::Sender<Report>,
+    inbox: mpsc::Receiver<Report>,
+    tasks: JoinSet<()>,
+    refusals_logged: Bucket,
+    last_tick: Instant,
+}
+
+/// A connection that stands, from libp2p's point of view.
+struct Connection {
+    peer: NodeId,
+    endpoint: ConnectedPoint,
+    stop: Arc<Stop>,
+    /// Until when its streams must be there; `None` when they are.
+    deadline: Option<Instant>,
+    outcome: Outcome,
+}
+
+impl Service {
+    pub(crate) fn new(hub: Arc<Hub>, swarm: Swarm<Behaviour>) -> Self {
+        let (reports, inbox) = mpsc::channel(REPORTS);
+        let now = Instant::now();
+        Self {
+            hub,
+            swarm,
+            dialer: Dialer::default(),
+            connections: HashMap::new(),
+            reports,
+            inbox,
+            tasks: JoinSet::new(),
+            refusals_logged: Bucket::per_minute(LOGGED_REFUSALS_PER_MINUTE, now),
+            last_tick: now,
+        }
+    }
+
+    /// Runs until the hub says stop.
+    pub(crate) async fn run(mut self) {
+        let hub = self.hub.clone();
+        while !hub.is_stopping() {
+            let wake = self.work(Instant::now());
+            self.step(&hub, wake).await;
+        }
+        self.finish().await;
+        hub.finished.send_replace(true);
+    }
+
+    /// Ends all sessions with a goodbye, then everything else.
+    async fn finish(&mut self) {
+        let hub = self.hub.clone();
+        for connection in self.connections.values() {
+            connection.stop.stop(Ending::ours(GoodbyeReason::Shutdown, "this node is stopping"));
+        }
+        let until = Instant::now() + SHUTDOWN_TIME;
+        while !self.connections.is_empty() && Instant::now() < until {
+            self.close_overdue(Instant::now());
+            self.step(&hub, until.min(Instant::now() + TICK)).await;
+        }
+        self.tasks.shutdown().await;
+    }
+
+    /// Waits for one thing to happen, and deals with it.
+    async fn step(&mut self, hub: &Hub, until: Instant) {
+        tokio::select! {
+            event = self.swarm.select_next_some() => self.on_swarm(event),
+            Some(report) = self.inbox.recv() => self.on_report(report),
+            Some(_) = self.tasks.join_next() => {}
+            () = hub.changed.notified() => {}
+            () = sleep_until(until.into()) => {}
+        }
+    }
+
+    /// Everything that is due now; says when to look again.
+    fn work(&mut self, now: Instant) -> Instant {
+        if now.saturating_duration_since(self.last_tick) >= TICK {
+            self.last_tick = now;
+            self.hub.tick(now);
+        }
+        self.close_overdue(now);
+        self.dialer.sync(&self.hub.wanted(), now);
+        let (hub, connections) = (&self.hub, &self.connections);
+        let wanted = |node: &NodeId| {
+            hub.may_connect(node, now).is_ok() && connections.values().all(|c| c.peer != *node)
+        };
+        let due = self.dialer.due(now, wanted);
+        let next = self.dialer.next(wanted);
+        for address in due {
+            self.look_up(address);
+        }
+        next.unwrap_or(now + TICK).min(now + TICK)
+    }
+
+    fn close_overdue(&mut self, now: Instant) {
+        for (id, connection) in &mut self.connections {
+            if connection.deadline.is_some_and(|deadline| deadline <= now) {
+                connection.deadline = None;
+                tracing::info!(peer = %short(&connection.peer), "no session with peer: it opened no streams");
+                self.swarm.close_connection(*id);
+            }
+        }
+    }
+
+    fn look_up(&mut self, address: PeerAddress) {
+        let (reports, quic) = (self.reports.clone(), self.hub.quic);
+        self.tasks.spawn(async move {
+            let addresses = transport::resolve(&address, quic).await;
+            let _ = reports.send(Report::Resolved { peer: address.node_id(), addresses }).await;
+        });
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Resolved { peer, addresses } => match addresses {
+                Ok(addresses) => self.dial(peer, addresses),
+                Err(why) => self.dial_failed(&peer, &why),
+            },
+            Report::Finished { connection, outcome } => {
+                if let Some(entry) = self.connections.get_mut(&connection) {
+                    entry.outcome = outcome;
+                    self.swarm.close_connection(connection);
+                }
+            }
+        }
+    }
+
+    /// Tries the addresses one after the other. From a new port: a port used for listening too would make two sides that
+    /// dial each other at once run into one and the same connection.
+    fn dial(&mut self, peer: NodeId, addresses: Vec<Multiaddr>) {
+        let Some(id) = identity::peer_id(&peer) else {
+            return self.dial_failed(&peer, "its node id is not a public key");
+        };
+        let options = DialOpts::peer_id(id)
+            .condition(PeerCondition::Always)
+            .override_dial_concurrency_factor(NonZeroU8::MIN)
+            .addresses(addresses)
+            .allocate_new_port()
+            .build();
+        if let Err(error) = self.swarm.dial(options) {
+            self.dial_failed(&peer, &dial_error(&error));
+        }
+    }
+
+    fn dial_failed(&mut self, peer: &NodeId, why: &str) {
+        metrics::counter!("lonja_p2p_dial_failures_total").increment(1);
+        let failures = self.dialer.failed(peer, Instant::now(), rand::random());
+        let peer = short(peer);
+        if failures == 1 {
+            tracing::info!(%peer, "cannot connect to peer, will keep trying: {why}");
+        } else {
+            tracing::debug!(%peer, failures, "cannot connect to peer: {why}");
+        }
+    }
+
+    fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_established(identity::node_id(&peer_id), connection_id, endpoint);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Sessions(event)) => self.on_streams(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
+                let why = cause.map_or("closed".to_owned(), |e| transport::words(&e));
+                self.on_closed(connection_id, &why);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+                if let Some(peer) = peer_id.as_ref().and_then(identity::node_id) {
+                    self.dial_failed(&peer, &dial_error(&error));
+                }
+            }
+            SwarmEvent::IncomingConnectionError { peer_id, send_back_addr, error, .. } => {
+                self.on_refused(peer_id.as_ref().and_then(identity::node_id), &send_back_addr, error);
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!("listening: {error}"),
+            SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
+                tracing::error!("no longer listening for peers: {error}");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_established(&mut self, peer: Option<NodeId>, id: ConnectionId, endpoint: ConnectedPoint) {
+        let Some(peer) = peer else {
+            self.swarm.close_connection(id);
+            return;
+        };
+        if endpoint.is_dialer() {
+            self.dialer.connected(&peer);
+        }
+        let connection = Connection {
+            peer,
+            endpoint,
+            stop: Arc::new(Stop::new()),
+            deadline: Some(Instant::now() + HANDSHAKE_TIMEOUT),
+            outcome: Outcome::Failed,
+        };
+        self.connections.insert(id, connection);
+    }
+
+    fn on_streams(&mut self, event: SessionEvent) {
+        let SessionEvent { connection: id, peer, streams } = event;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match streams {
+            Ok(streams) => self.begin(id, peer, streams),
+            Err(why) => {
+                connection.deadline = None;
+                connection.outcome = Outcome::Unwanted;
+                tracing::info!(peer = %short(&peer), "no session with peer: {why}");
+                self.swarm.close_connection(id);
+            }
+        }
+    }
+
+    fn begin(&mut self, id: ConnectionId, peer: NodeId, streams: Streams) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.deadline = None;
+        let (remote, transport) = match transport::socket(connection.endpoint.get_remote_address()) {
+            Some((socket, transport)) => (socket.to_string(), transport),
+            None => (connection.endpoint.get_remote_address().to_string(), "other"),
+        };
+        let local = match &connection.endpoint {
+            ConnectedPoint::Listener { local_addr, .. } => {
+                transport::socket(local_addr).map(|(s, _)| s.to_string())
+            }
+            ConnectedPoint::Dialer { .. } => None,
+        };
+        let inbound = connection.endpoint.is_listener();
+        let link = Link { connection: id, inbound, remote, local, transport };
+        let (hub, stop, reports) = (self.hub.clone(), connection.stop.clone(), self.reports.clone());
+        self.tasks.spawn(Box::pin(session::run(hub, peer, link, streams, stop, reports)));
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        let why = match event.result {
+            Ok(_) | Err(ping::Failure::Unsupported) => return,
+            Err(failure) => failure,
+        };
+        if let Some(connection) = self.connections.get(&event.connection) {
+            connection.stop.stop(Ending::lost(format!("it does not answer: {why}")));
+        }
+    }
+
+    fn on_closed(&mut self, id: ConnectionId, why: &str) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        let peer = connection.peer;
+        connection.stop.stop(Ending::lost(format!("the connection was closed: {why}")));
+        if self.connections.values().all(|other| other.peer != peer) {
+            self.dialer.ended(&peer, connection.outcome, Instant::now(), rand::random());
+        }
+    }
+
+    fn on_refused(&mut self, peer: Option<NodeId>, from: &Multiaddr, error: ListenError) {
+        let refusal = match &error {
+            ListenError::Denied { cause } => denied(cause),
+            _ => None,
+        };
+        let label = refusal.map_or("handshake", Refusal::label);
+        metrics::counter!("lonja_p2p_refused_connections_total", "reason" => label).increment(1);
+        let why = refusal.map_or_else(|| transport::words(&error), |refusal| refusal.to_string());
+        let peer = peer.map_or("unknown".to_owned(), |peer| short(&peer));
+        if self.refusals_logged.try_take(1.0, Instant::now()) {
+            tracing::info!(%peer, address = %from, "connection refused: {why}");
+        } else {
+            tracing::debug!(%peer, address = %from, "connection refused: {why}");
+        }
+    }
+}
+
+/// Our own reason for a refusal, if it was ours.
+fn denied(cause: &ConnectionDenied) -> Option<Refusal> {
+    cause.downcast_ref::<Refusal>().copied()
+}
+
+/// A failed dial in words an operator can use.
+fn dial_error(error: &DialError) -> String {
+    match error {
+        DialError::WrongPeerId { obtained, address } => {
+            format!("another node ({obtained}) answers at {address}")
+        }
+        DialError::LocalPeerId { address } => format!("{address} is this node itself"),
+        DialError::Denied { cause } => {
+            denied(cause).map_or_else(|| transport::words(error), |r| r.to_string())
+        }
+        DialError::Transport(errors) => {
+            let texts: Vec<_> =
+                errors.iter().map(|(address, e)| format!("{address}: {}", transport::words(e))).collect();
+            texts.join("; ")
+        }
+        other => other.to_string(),
+    }
+}

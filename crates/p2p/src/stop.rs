@@ -1,0 +1,123 @@
+//! How a session ends: one reason, the first one given, seen by all its tasks.
+
+use crate::{dialer::Outcome, wire::GoodbyeReason};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Why a session ends, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// For people.
+    pub(crate) text: String,
+    /// Told to the peer; `None` when it is the peer or the connection that ended.
+    pub(crate) goodbye: Option<GoodbyeReason>,
+    /// In metrics: whether and why we dropped the peer.
+    pub(crate) dropped: Option<&'static str>,
+    /// For the schedule of dials, when it is not simply how long the session lived.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// A flag that is raised once, with a reason.
+#[derive(Debug)]
+pub(crate) struct Stop(watch::Sender<Option<Ending>>);
+
+impl Ending {
+    /// The connection is gone.
+    pub(crate) fn lost(text: impl Into<String>) -> Self {
+        Self { text: text.into(), goodbye: None, dropped: None, outcome: None }
+    }
+
+    /// We end it.
+    pub(crate) fn ours(reason: GoodbyeReason, text: impl Into<String>) -> Self {
+        let dropped = match reason {
+            GoodbyeReason::Shutdown | GoodbyeReason::AlreadyConnected | GoodbyeReason::Removed => None,
+            GoodbyeReason::Version => Some("version"),
+            GoodbyeReason::Network => Some("network"),
+            GoodbyeReason::NotAllowed => Some("not_allowed"),
+            GoodbyeReason::TooManyPeers => Some("too_many_peers"),
+            GoodbyeReason::Abuse => Some("abuse"),
+            GoodbyeReason::Stalled => Some("stalled"),
+        };
+        Self { text: text.into(), goodbye: Some(reason), dropped, outcome: outcome(reason) }
+    }
+
+    /// The peer said goodbye.
+    pub(crate) fn theirs(reason: GoodbyeReason, text: &str) -> Self {
+        let text = format!("the peer ended it: {text} ({reason:?})");
+        Self { text, goodbye: None, dropped: None, outcome: outcome(reason) }
+    }
+
+    /// What to tell the schedule, given how long the session lived; `None`: there never was one.
+    pub(crate) fn outcome(&self, lived: Option<Duration>) -> Outcome {
+        self.outcome.unwrap_or_else(|| lived.map_or(Outcome::Failed, Outcome::Lived))
+    }
+}
+
+fn outcome(reason: GoodbyeReason) -> Option<Outcome> {
+    match reason {
+        GoodbyeReason::AlreadyConnected => Some(Outcome::Duplicate),
+        GoodbyeReason::Version
+        | GoodbyeReason::Network
+        | GoodbyeReason::NotAllowed
+        | GoodbyeReason::TooManyPeers
+        | GoodbyeReason::Abuse
+        | GoodbyeReason::Removed => Some(Outcome::Unwanted),
+        GoodbyeReason::Shutdown | GoodbyeReason::Stalled => None,
+    }
+}
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// Raises the flag; the first reason stays. `true` when this was the first.
+    pub(crate) fn stop(&self, ending: Ending) -> bool {
+        self.0.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(ending);
+            }
+            first
+        })
+    }
+
+    /// Whether the flag is up.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Waits for the flag.
+    pub(crate) async fn stopped(&self) -> Ending {
+        let mut receiver = self.0.subscribe();
+        match receiver.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(ending)) => ending.clone(),
+            // The sender is borrowed by this very future, so it cannot be gone.
+            _ => Ending::lost("the session was forgotten"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_stays() {
+        let stop = Stop::new();
+        assert!(!stop.is_stopped());
+        assert!(stop.stop(Ending::lost("one")));
+        assert!(!stop.stop(Ending::lost("two")));
+        assert_eq!(stop.stopped().await.text, "one");
+    }
+
+    #[test]
+    fn endings_lead_to_outcomes() {
+        let lived = Some(Duration::from_secs(1));
+        assert_eq!(Ending::lost("x").outcome(lived), Outcome::Lived(Duration::from_secs(1)));
+        assert_eq!(Ending::lost("x").outcome(None), Outcome::Failed);
+        assert_eq!(Ending::theirs(GoodbyeReason::Network, "x").outcome(lived), Outcome::Unwanted);
+        assert_eq!(Ending::ours(GoodbyeReason::AlreadyConnected, "x").outcome(None), Outcome::Duplicate);
+        assert_eq!(Ending::theirs(GoodbyeReason::Shutdown, "x").outcome(None), Outcome::Failed);
+    }
+}

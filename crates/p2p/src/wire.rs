@@ -1,0 +1,652 @@
+//! What peers say to each other, as bytes.
+//!
+//! A message is one kind byte followed by its body: RLP, except for consensus messages, whose bytes are opaque
+//! here. On a stream a message travels in a frame: its length as four bytes (big endian), then the message.
+//! Every kind has its own size limit, known from the kind byte alone, so that a reader can refuse a frame
+//! before it takes a single byte of the body.
+//!
+//! | kind | stream | size limit | further limits |
+//! |---|---|---|---|
+//! | 0 `Status` | consensus, first | 512 B | client at most 128 printable ASCII characters |
+//! | 1 `Goodbye` | consensus, last | 512 B | text at most 256 bytes |
+//! | 2 `Consensus` | consensus | 10 MiB | not empty |
+//! | 3 `Transactions` | data | 1 MiB | 1 to 4096 transactions, none empty |
+//! | 4 `NewHead` | data | 64 B | |
+//! | 5 `GetBlocks` | data | 64 B | `count` 1 to 128 |
+//! | 6 `Blocks` | data | 10 MiB | at most 128 blocks, none empty |
+//! | 7 `Relay` | consensus | 10 MiB + 8 KiB | 1 to 256 receivers, message not empty |
+//! | 8 `TransactionHashes` | data | 160 KiB | 1 to 4096 hashes |
+//! | 9 `GetTransactions` | data | 160 KiB | 1 to 4096 hashes |
+//!
+//! Decoding is strict: canonical RLP, nothing missing, nothing behind the end. Everything here is a pure
+//! function of its input and never panics, whatever the input.
+
+use crate::config::NetworkId;
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
+use bytes::{BufMut, BytesMut};
+use thiserror::Error;
+
+/// Version of the protocol spoken after libp2p's own handshakes. Peers of another version are refused.
+pub const PROTOCOL_VERSION: u64 = 1;
+/// Largest consensus message. A proposal holds a whole block and possibly another one as justification; blocks
+/// of a permissioned chain stay far below, and ten of them in memory per peer would still be affordable.
+pub const MAX_CONSENSUS_BYTES: usize = 10 << 20;
+/// Largest batch of transactions: enough for thousands of ordinary ones, small enough to decode at once.
+pub const MAX_TRANSACTIONS_BYTES: usize = 1 << 20;
+/// Most transactions in a batch, so that decoding work is bounded by count too.
+pub const MAX_TRANSACTIONS: usize = 4096;
+/// Most blocks that may be asked for, and answered, at a time.
+pub const MAX_BLOCKS: usize = 128;
+/// Largest answer with blocks. Must hold the largest single block of the chain.
+pub const MAX_BLOCKS_BYTES: usize = 10 << 20;
+/// Most receivers a relayed message may name: more validators than any network of this kind has.
+pub const MAX_RELAY_RECEIVERS: usize = 256;
+/// Largest relayed message: the largest consensus message, and room for the receivers.
+pub const MAX_RELAY_BYTES: usize = MAX_CONSENSUS_BYTES + (8 << 10);
+/// Most hashes in an announcement of transactions, or a request for them.
+pub const MAX_HASHES: usize = 4096;
+/// Largest list of hashes: 33 bytes each, and room for the list's head.
+pub const MAX_HASHES_BYTES: usize = 160 << 10;
+/// Largest fixed-size message (`NewHead`, `GetBlocks`).
+pub const MAX_SMALL_BYTES: usize = 64;
+/// Largest `Status` or `Goodbye`.
+pub const MAX_SESSION_BYTES: usize = 512;
+/// Longest client name in a `Status`.
+pub const MAX_CLIENT_BYTES: usize = 128;
+/// Longest explanation in a `Goodbye`.
+pub const MAX_GOODBYE_BYTES: usize = 256;
+/// Bytes of the length in front of a message on a stream.
+pub const FRAME_LENGTH_BYTES: usize = 4;
+
+/// A message between peers after the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// An encoded message of the consensus protocol. Travels on the consensus stream.
+    Consensus(Bytes),
+    /// A batch of transactions, each in its EIP-2718 form.
+    Transactions(Vec<Bytes>),
+    /// The sender's head moved here.
+    NewHead {
+        /// Block number.
+        number: u64,
+        /// Istanbul block hash.
+        hash: B256,
+    },
+    /// Asks for `count` consecutive blocks beginning with number `from`.
+    GetBlocks {
+        /// Chosen by the asker, given back in the answer.
+        request: u64,
+        /// First block number.
+        from: u64,
+        /// How many blocks, 1 to [`MAX_BLOCKS`].
+        count: u64,
+    },
+    /// The answer to `GetBlocks`: a run of blocks from the asked number on, possibly shorter, possibly empty.
+    Blocks {
+        /// The asker's number.
+        request: u64,
+        /// RLP of each block, ascending.
+        blocks: Vec<Bytes>,
+    },
+    /// An encoded consensus message that the sender asks to be passed on, once, to validators it has no link
+    /// with.
+    Relay {
+        /// Addresses of those validators.
+        to: Vec<Address>,
+        /// The message.
+        message: Bytes,
+    },
+    /// The sender has these transactions; whoever lacks one may ask for it.
+    TransactionHashes(Vec<B256>),
+    /// Asks for transactions by hash; answered by `Transactions` with those that are there.
+    GetTransactions(Vec<B256>),
+}
+
+/// The kind byte of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// First message of each side.
+    Status = 0,
+    /// Last message of a side that ends the session.
+    Goodbye = 1,
+    /// [`Message::Consensus`].
+    Consensus = 2,
+    /// [`Message::Transactions`].
+    Transactions = 3,
+    /// [`Message::NewHead`].
+    NewHead = 4,
+    /// [`Message::GetBlocks`].
+    GetBlocks = 5,
+    /// [`Message::Blocks`].
+    Blocks = 6,
+    /// [`Message::Relay`].
+    Relay = 7,
+    /// [`Message::TransactionHashes`].
+    TransactionHashes = 8,
+    /// [`Message::GetTransactions`].
+    GetTransactions = 9,
+}
+
+/// The two streams of a session in each direction. They do not wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Handshake, consensus messages, goodbye.
+    Consensus,
+    /// Transactions, heads, blocks.
+    Data,
+}
+
+/// First message on the consensus stream, by each side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// [`PROTOCOL_VERSION`] of the sender.
+    pub version: u64,
+    /// The chain the sender is on.
+    pub network: NetworkId,
+    /// Number of the sender's head.
+    pub head_number: u64,
+    /// Hash of the sender's head.
+    pub head_hash: B256,
+    /// Name and version of the sender's program: at most [`MAX_CLIENT_BYTES`] printable ASCII characters.
+    pub client: String,
+    /// TCP port the sender listens on, 0 when it does not.
+    pub listen_port: u16,
+    /// Drawn at random when the sender's process starts: tells a restarted peer from a second connection.
+    pub instance: u64,
+}
+
+/// Last message on the consensus stream of the side that ends a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goodbye {
+    /// Why, for the machine.
+    pub reason: GoodbyeReason,
+    /// Why, for people: at most [`MAX_GOODBYE_BYTES`] bytes, control characters replaced.
+    pub text: String,
+}
+
+/// Why a side ends a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum GoodbyeReason {
+    /// The sender stops.
+    Shutdown = 0,
+    /// Another protocol version.
+    Version = 1,
+    /// Another chain: genesis, chain id or rules differ.
+    Network = 2,
+    /// The receiver is not, or no longer, allowed to connect.
+    NotAllowed = 3,
+    /// There is a session between the two already.
+    AlreadyConnected = 4,
+    /// The sender has all the peers it wants.
+    TooManyPeers = 5,
+    /// The receiver broke the protocol.
+    Abuse = 6,
+    /// The sender's operator removed the receiver.
+    Removed = 7,
+    /// The receiver took nothing for too long.
+    Stalled = 8,
+}
+
+/// Why bytes are not a message, or a message cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WireError {
+    /// No kind byte.
+    #[error("the message is empty")]
+    Empty,
+    /// No message has this kind byte.
+    #[error("there is no message of kind {0}")]
+    UnknownKind(u8),
+    /// Longer than its kind may be.
+    #[error("{kind:?} of {length} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// Kind of the message.
+        kind: Kind,
+        /// Its length with the kind byte.
+        length: usize,
+        /// What would be allowed.
+        limit: usize,
+    },
+    /// A count is outside its bounds.
+    #[error("{kind:?} with a count of {count}, allowed are {least} to {most}")]
+    BadCount {
+        /// Kind of the message.
+        kind: Kind,
+        /// The count found.
+        count: u64,
+        /// Smallest count allowed.
+        least: u64,
+        /// Largest count allowed.
+        most: u64,
+    },
+    /// The body is not what the kind asks for.
+    #[error("malformed {kind:?}: {what}")]
+    Malformed {
+        /// Kind of the message.
+        kind: Kind,
+        /// What is wrong.
+        what: String,
+    },
+    /// The kind belongs to the other stream, or to the handshake only.
+    #[error("{0:?} does not belong here")]
+    Misplaced(Kind),
+}
+
+impl Kind {
+    /// All kinds, in the order of their bytes.
+    pub const ALL: [Kind; 10] = [
+        Kind::Status,
+        Kind::Goodbye,
+        Kind::Consensus,
+        Kind::Transactions,
+        Kind::NewHead,
+        Kind::GetBlocks,
+        Kind::Blocks,
+        Kind::Relay,
+        Kind::TransactionHashes,
+        Kind::GetTransactions,
+    ];
+
+    /// The kind with this byte.
+    pub fn from_byte(byte: u8) -> Result<Self, WireError> {
+        Self::ALL.get(usize::from(byte)).copied().ok_or(WireError::UnknownKind(byte))
+    }
+
+    /// Largest message of this kind, kind byte included.
+    pub fn max_bytes(self) -> usize {
+        match self {
+            Self::Status | Self::Goodbye => MAX_SESSION_BYTES,
+            Self::Consensus => MAX_CONSENSUS_BYTES,
+            Self::Relay => MAX_RELAY_BYTES,
+            Self::TransactionHashes | Self::GetTransactions => MAX_HASHES_BYTES,
+            Self::Transactions => MAX_TRANSACTIONS_BYTES,
+            Self::NewHead | Self::GetBlocks => MAX_SMALL_BYTES,
+            Self::Blocks => MAX_BLOCKS_BYTES,
+        }
+    }
+
+    /// The stream this kind travels on.
+    pub fn lane(self) -> Lane {
+        match self {
+            Self::Status | Self::Goodbye | Self::Consensus | Self::Relay => Lane::Consensus,
+            Self::Transactions
+            | Self::NewHead
+            | Self::GetBlocks
+            | Self::Blocks
+            | Self::TransactionHashes
+            | Self::GetTransactions => Lane::Data,
+        }
+    }
+
+    /// The kind in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Goodbye => "goodbye",
+            Self::Consensus => "consensus",
+            Self::Transactions => "transactions",
+            Self::NewHead => "new_head",
+            Self::GetBlocks => "get_blocks",
+            Self::Blocks => "blocks",
+            Self::Relay => "relay",
+            Self::TransactionHashes => "transaction_hashes",
+            Self::GetTransactions => "get_transactions",
+        }
+    }
+
+    /// Refuses a length that this kind may not have, before anything is read.
+    pub fn check_length(self, length: usize) -> Result<(), WireError> {
+        let limit = self.max_bytes();
+        if length > limit { Err(WireError::TooLarge { kind: self, length, limit }) } else { Ok(()) }
+    }
+}
+
+impl Lane {
+    /// The lane in metrics and messages.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Consensus => "consensus",
+            Self::Data => "data",
+        }
+    }
+}
+
+impl Message {
+    /// The kind byte this message has.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Consensus(_) => Kind::Consensus,
+            Self::Transactions(_) => Kind::Transactions,
+            Self::NewHead { .. } => Kind::NewHead,
+            Self::GetBlocks { .. } => Kind::GetBlocks,
+            Self::Blocks { .. } => Kind::Blocks,
+            Self::Relay { .. } => Kind::Relay,
+            Self::TransactionHashes(_) => Kind::TransactionHashes,
+            Self::GetTransactions(_) => Kind::GetTransactions,
+        }
+    }
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct NewHeadBody {
+    number: u64,
+    hash: B256,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct GetBlocksBody {
+    request: u64,
+    from: u64,
+    count: u64,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct RelayBody {
+    to: Vec<Address>,
+    message: Bytes,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct StatusBody {
+    version: u64,
+    genesis_hash: B256,
+    chain_id: u64,
+    fork_id: B256,
+    head_number: u64,
+    head_hash: B256,
+    client: String,
+    listen_port: u16,
+    instance: u64,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct GoodbyeBody {
+    reason: u8,
+    text: String,
+}
+
+/// The bytes of a message: kind byte and body. Fails where [`decode`] would refuse the result.
+pub fn encode(message: &Message) -> Result<Bytes, WireError> {
+    let mut out = BytesMut::new();
+    put_message(message, &mut out)?;
+    Ok(Bytes::from(out.freeze()))
+}
+
+/// A message as it travels: length, kind byte and body in one piece.
+pub fn encode_frame(message: &Message) -> Result<Bytes, WireError> {
+    frame(message.kind(), |out| put_message(message, out))
+}
+
+/// The frame of a `Status`. A client name that breaks the rules is cut and cleaned, never refused.
+pub fn encode_status_frame(status: &Status) -> Bytes {
+    let body = StatusBody {
+        version: status.version,
+        genesis_hash: status.network.genesis_hash,
+        chain_id: status.network.chain_id,
+        fork_id: status.network.fork_id,
+        head_number: status.head_number,
+        head_hash: status.head_hash,
+        client: printable(&status.client, MAX_CLIENT_BYTES),
+        listen_port: status.listen_port,
+        instance: status.instance,
+    };
+    session_frame(Kind::Status, &body)
+}
+
+/// The frame of a `Goodbye`. A text that is too long is cut.
+pub fn encode_goodbye_frame(goodbye: &Goodbye) -> Bytes {
+    let text = printable(&goodbye.text, MAX_GOODBYE_BYTES);
+    session_frame(Kind::Goodbye, &GoodbyeBody { reason: goodbye.reason as u8, text })
+}
+
+/// Reads a message: kind byte and body, without the length of the frame. The handshake's kinds are refused.
+pub fn decode(bytes: &Bytes) -> Result<Message, WireError> {
+    let (kind, body) = split(bytes)?;
+    match kind {
+        Kind::Status | Kind::Goodbye => Err(WireError::Misplaced(kind)),
+        Kind::Consensus if body.is_empty() => Err(malformed(kind, "no content")),
+        Kind::Consensus => Ok(Message::Consensus(Bytes::from(bytes.0.slice(1..)))),
+        Kind::Transactions => Ok(Message::Transactions(decode_transactions(body)?)),
+        Kind::NewHead => {
+            exact::<NewHeadBody>(kind, body).map(|b| Message::NewHead { number: b.number, hash: b.hash })
+        }
+        Kind::GetBlocks => {
+            let b = exact::<GetBlocksBody>(kind, body)?;
+            check_count(kind, b.count, 1, MAX_BLOCKS)?;
+            Ok(Message::GetBlocks { request: b.request, from: b.from, count: b.count })
+        }
+        Kind::Blocks => decode_blocks(bytes, body),
+        Kind::Relay => decode_relay(body),
+        Kind::TransactionHashes => Ok(Message::TransactionHashes(decode_hashes(kind, body)?)),
+        Kind::GetTransactions => Ok(Message::GetTransactions(decode_hashes(kind, body)?)),
+    }
+}
+
+/// Reads a `Status`: kind byte and body.
+pub fn decode_status(bytes: &Bytes) -> Result<Status, WireError> {
+    let (kind, body) = split(bytes)?;
+    if kind != Kind::Status {
+        return Err(WireError::Misplaced(kind));
+    }
+    let b = exact::<StatusBody>(kind, body)?;
+    if b.client.len() > MAX_CLIENT_BYTES || !b.client.bytes().all(|c| (0x20..0x7f).contains(&c)) {
+        return Err(malformed(kind, "the client name is too long or not printable ASCII"));
+    }
+    Ok(Status {
+        version: b.version,
+        network: NetworkId { genesis_hash: b.genesis_hash, chain_id: b.chain_id, fork_id: b.fork_id },
+        head_number: b.head_number,
+        head_hash: b.head_hash,
+        client: b.client,
+        listen_port: b.listen_port,
+        instance: b.instance,
+    })
+}
+
+/// Reads a `Goodbye`: kind byte and body. What the peer wrote is cleaned of control characters.
+pub fn decode_goodbye(bytes: &Bytes) -> Result<Goodbye, WireError> {
+    let (kind, body) = split(bytes)?;
+    if kind != Kind::Goodbye {
+        return Err(WireError::Misplaced(kind));
+    }
+    let b = exact::<GoodbyeBody>(kind, body)?;
+    if b.text.len() > MAX_GOODBYE_BYTES {
+        return Err(malformed(kind, "the text is too long"));
+    }
+    let reason = GoodbyeReason::from_byte(b.reason).ok_or_else(|| malformed(kind, "unknown reason"))?;
+    Ok(Goodbye { reason, text: printable(&b.text, MAX_GOODBYE_BYTES) })
+}
+
+impl GoodbyeReason {
+    const ALL: [Self; 9] = [
+        Self::Shutdown,
+        Self::Version,
+        Self::Network,
+        Self::NotAllowed,
+        Self::AlreadyConnected,
+        Self::TooManyPeers,
+        Self::Abuse,
+        Self::Removed,
+        Self::Stalled,
+    ];
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(byte)).copied()
+    }
+}
+
+fn put_message(message: &Message, out: &mut BytesMut) -> Result<(), WireError> {
+    let kind = message.kind();
+    let start = out.len();
+    out.put_u8(kind as u8);
+    match message {
+        Message::Consensus(bytes) if bytes.is_empty() => return Err(malformed(kind, "no content")),
+        Message::Consensus(bytes) => {
+            kind.check_length(bytes.len().saturating_add(1))?;
+            out.extend_from_slice(bytes);
+        }
+        Message::Transactions(items) => {
+            check_count(kind, items.len() as u64, 1, MAX_TRANSACTIONS)?;
+            put_items(kind, items, out)?;
+        }
+        Message::NewHead { number, hash } => NewHeadBody { number: *number, hash: *hash }.encode(out),
+        Message::GetBlocks { request, from, count } => {
+            check_count(kind, *count, 1, MAX_BLOCKS)?;
+            GetBlocksBody { request: *request, from: *from, count: *count }.encode(out);
+        }
+        Message::Blocks { request, blocks } => {
+            check_count(kind, blocks.len() as u64, 0, MAX_BLOCKS)?;
+            let payload_length = request.length() + items_length(kind, blocks)?;
+            Header { list: true, payload_length }.encode(out);
+            request.encode(out);
+            put_items(kind, blocks, out)?;
+        }
+        Message::Relay { message, .. } if message.is_empty() => return Err(malformed(kind, "no content")),
+        Message::Relay { to, message } => {
+            check_count(kind, to.len() as u64, 1, MAX_RELAY_RECEIVERS)?;
+            Kind::Consensus.check_length(message.len().saturating_add(1))?;
+            RelayBody { to: to.clone(), message: message.clone() }.encode(out);
+        }
+        Message::TransactionHashes(hashes) | Message::GetTransactions(hashes) => {
+            check_count(kind, hashes.len() as u64, 1, MAX_HASHES)?;
+            hashes.encode(out);
+        }
+    }
+    kind.check_length(out.len() - start)
+}
+
+/// Length of a list of byte strings; refuses empty ones and what is certainly too long.
+fn items_length(kind: Kind, items: &[Bytes]) -> Result<usize, WireError> {
+    if items.iter().any(|item| item.is_empty()) {
+        return Err(malformed(kind, "an item is empty"));
+    }
+    let payload = items.iter().fold(0usize, |sum, item| sum.saturating_add(item.length()));
+    kind.check_length(payload)?;
+    Ok(Header { list: true, payload_length: payload }.length_with_payload())
+}
+
+fn put_items(kind: Kind, items: &[Bytes], out: &mut BytesMut) -> Result<(), WireError> {
+    out.reserve(items_length(kind, items)?);
+    let payload_length = items.iter().map(Encodable::length).sum();
+    Header { list: true, payload_length }.encode(out);
+    items.iter().for_each(|item| item.encode(out));
+    Ok(())
+}
+
+fn frame(kind: Kind, put: impl FnOnce(&mut BytesMut) -> Result<(), WireError>) -> Result<Bytes, WireError> {
+    let mut out = BytesMut::zeroed(FRAME_LENGTH_BYTES);
+    put(&mut out)?;
+    let length = out.len() - FRAME_LENGTH_BYTES;
+    let prefix =
+        u32::try_from(length).map_err(|_| WireError::TooLarge { kind, length, limit: kind.max_bytes() })?;
+    out[..FRAME_LENGTH_BYTES].copy_from_slice(&prefix.to_be_bytes());
+    Ok(Bytes::from(out.freeze()))
+}
+
+fn session_frame(kind: Kind, body: &dyn Encodable) -> Bytes {
+    frame(kind, |out| {
+        out.put_u8(kind as u8);
+        body.encode(out);
+        Ok(())
+    })
+    .expect("the texts are cut, so the frame is far below four gigabytes")
+}
+
+fn split(bytes: &Bytes) -> Result<(Kind, &[u8]), WireError> {
+    let (first, body) = bytes.split_first().ok_or(WireError::Empty)?;
+    let kind = Kind::from_byte(*first)?;
+    kind.check_length(bytes.len())?;
+    Ok((kind, body))
+}
+
+fn exact<T: Decodable>(kind: Kind, mut body: &[u8]) -> Result<T, WireError> {
+    let value = T::decode(&mut body).map_err(|e| malformed(kind, e))?;
+    if body.is_empty() { Ok(value) } else { Err(malformed(kind, "bytes behind the end")) }
+}
+
+/// Transactions are copied out of the frame: one of them kept in the pool must not keep the whole batch in
+/// memory.
+fn decode_transactions(mut body: &[u8]) -> Result<Vec<Bytes>, WireError> {
+    let kind = Kind::Transactions;
+    let list = Header::decode_bytes(&mut body, true).map_err(|e| malformed(kind, e))?;
+    if !body.is_empty() {
+        return Err(malformed(kind, "bytes behind the end"));
+    }
+    let items = decode_items(kind, list, MAX_TRANSACTIONS, Bytes::copy_from_slice)?;
+    check_count(kind, items.len() as u64, 1, MAX_TRANSACTIONS)?;
+    Ok(items)
+}
+
+/// Blocks stay slices of the frame: they are decoded at once and then dropped.
+fn decode_blocks(bytes: &Bytes, mut body: &[u8]) -> Result<Message, WireError> {
+    let kind = Kind::Blocks;
+    let mut list = Header::decode_bytes(&mut body, true).map_err(|e| malformed(kind, e))?;
+    let request = u64::decode(&mut list).map_err(|e| malformed(kind, e))?;
+    let items = Header::decode_bytes(&mut list, true).map_err(|e| malformed(kind, e))?;
+    if !body.is_empty() || !list.is_empty() {
+        return Err(malformed(kind, "bytes behind the end"));
+    }
+    let blocks = decode_items(kind, items, MAX_BLOCKS, |item| Bytes::from(bytes.0.slice_ref(item)))?;
+    Ok(Message::Blocks { request, blocks })
+}
+
+fn decode_relay(body: &[u8]) -> Result<Message, WireError> {
+    let kind = Kind::Relay;
+    let RelayBody { to, message } = exact(kind, body)?;
+    check_count(kind, to.len() as u64, 1, MAX_RELAY_RECEIVERS)?;
+    if message.is_empty() {
+        return Err(malformed(kind, "no content"));
+    }
+    Kind::Consensus.check_length(message.len().saturating_add(1))?;
+    Ok(Message::Relay { to, message })
+}
+
+fn decode_hashes(kind: Kind, body: &[u8]) -> Result<Vec<B256>, WireError> {
+    let hashes: Vec<B256> = exact(kind, body)?;
+    check_count(kind, hashes.len() as u64, 1, MAX_HASHES)?;
+    Ok(hashes)
+}
+
+fn decode_items(
+    kind: Kind,
+    mut list: &[u8],
+    most: usize,
+    take: impl Fn(&[u8]) -> Bytes,
+) -> Result<Vec<Bytes>, WireError> {
+    let mut items = Vec::new();
+    while !list.is_empty() {
+        let item = Header::decode_bytes(&mut list, false).map_err(|e| malformed(kind, e))?;
+        if item.is_empty() {
+            return Err(malformed(kind, "an item is empty"));
+        }
+        if items.len() == most {
+            return check_count(kind, most as u64 + 1, 0, most).map(|()| items);
+        }
+        items.push(take(item));
+    }
+    Ok(items)
+}
+
+fn check_count(kind: Kind, count: u64, least: u64, most: usize) -> Result<(), WireError> {
+    let most = most as u64;
+    if (least..=most).contains(&count) {
+        Ok(())
+    } else {
+        Err(WireError::BadCount { kind, count, least, most })
+    }
+}
+
+fn malformed(kind: Kind, what: impl ToString) -> WireError {
+    WireError::Malformed { kind, what: what.to_string() }
+}
+
+/// At most `most` printable ASCII characters of a text; anything else becomes a question mark.
+fn printable(text: &str, most: usize) -> String {
+    let clean = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    text.chars().take(most).map(clean).collect()
+}
+
+#[cfg(test)]
+mod tests;
