@@ -1,5 +1,6 @@
 //! Headers: who built them, who sealed them, and every rule that a header keeps on its own, next to its parent
 //! and the validators of its height. What needs execution (state root, receipts) is not checked here.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::{ValidatorSet, ValidatorSetError};
 use alloy_primitives::{Address, B64, B256};

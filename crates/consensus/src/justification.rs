@@ -4,6 +4,7 @@
 //! Every list is checked in full, and one bad element makes the whole message invalid. What is counted is
 //! authors, never entries. Whether the proposed block itself is valid next to its parent, and executes, is not
 //! asked here.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::message::{
     Commit, Prepare, PreparedClaim, RoundChange, Verified, VerifiedProposal, VerifiedRoundChange, View,

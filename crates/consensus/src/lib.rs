@@ -10,10 +10,14 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod catchup;
 pub mod header;
 pub mod justification;
+pub mod machine;
 pub mod message;
 pub mod proposer;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod timers;
 pub mod validators;
 pub mod votes;

@@ -3,6 +3,7 @@
 //! On the wire a message is one code byte followed by its RLP form, exactly as QBFT's devp2p subprotocol sends
 //! it. What is decoded promises nothing beyond its shape; [`ConsensusMessage::verify`] recovers who signed it
 //! and every message inside it. The rules take [`Verified`] parts only.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use alloy_primitives::{Address, B256};
 use lonja_primitives::{Block, Signature, SignatureError};

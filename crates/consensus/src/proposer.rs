@@ -1,4 +1,5 @@
 //! Whose turn it is to propose.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::ValidatorSet;
 use crate::header::{self, HeaderError};
@@ -34,8 +35,8 @@ pub fn proposer(
             None => order.iter().position(|address| *address > last).unwrap_or(0),
         },
     };
-    let turn = start.saturating_add(round as usize) % order.len().max(1);
-    order.get(turn).copied().unwrap_or_default()
+    let turn = start.saturating_add(round as usize).checked_rem(order.len());
+    turn.and_then(|turn| order.get(turn)).copied().expect("a validator set is never empty")
 }
 
 /// The block builder after whom the turns of the next height go on; `None` when they start anew after genesis.

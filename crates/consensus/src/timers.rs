@@ -1,4 +1,5 @@
 //! When things are due, in milliseconds. Pure arithmetic that saturates instead of overflowing.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use lonja_primitives::HeaderFormat;
 use lonja_primitives::spec::ConsensusParams;
@@ -76,7 +77,10 @@ pub fn block_timestamp_s(params: &ConsensusParams, parent_timestamp_s: u64, now_
 
 fn after_parent(period_ms: u64, parent_timestamp_s: u64, parent_unix_ms: u64) -> u64 {
     let second = parent_timestamp_s.saturating_mul(1000);
-    let parent =
-        if period_ms % 1000 == 0 { second } else { parent_unix_ms.clamp(second, second.saturating_add(999)) };
+    let parent = if period_ms.is_multiple_of(1000) {
+        second
+    } else {
+        parent_unix_ms.clamp(second, second.saturating_add(999))
+    };
     parent.saturating_add(period_ms)
 }

@@ -1,4 +1,5 @@
 //! The validators of one height, and how many of them decide.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use alloy_primitives::Address;
 use lonja_primitives::spec::QuorumRule;

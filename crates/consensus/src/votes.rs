@@ -1,4 +1,5 @@
 //! Votes in headers, and the validator set that follows from them.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::ValidatorSet;
 use crate::header::{ADD_NONCE, HeaderError};
@@ -146,9 +147,11 @@ impl VoteState {
     fn count_besu(&mut self, author: Address, vote: Vote) {
         self.take_back(author, vote.recipient);
         self.cast(author, vote);
-        if self.passes(vote.recipient, vote.kind) {
-            self.change(vote.recipient, vote.kind);
-            self.forget(vote.recipient, vote.kind);
+        for kind in [VoteKind::Add, VoteKind::Drop] {
+            if self.passes(vote.recipient, kind) {
+                self.change(vote.recipient, kind);
+                return self.forget(vote.recipient, kind);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use lonja_primitives::spec::ConsensusParams;
 use lonja_primitives::{ChainSpec, Fork, Header, HeaderFormat, SealedHeader, Vote, VoteKind};
 
 /// keccak-256 of the RLP of an empty list, as every Istanbul header carries it.
-const NO_OMMERS: alloy_primitives::B256 =
+pub(super) const NO_OMMERS: alloy_primitives::B256 =
     alloy_primitives::b256!("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
 
 /// An IBFT 1.0 header with this nonce votes to add its coinbase.

@@ -24,7 +24,8 @@ pub const MAX_ROUND: u32 = i32::MAX as u32;
 /// What is taken from a peer before any signature is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageLimits {
-    /// Most entries in each list of round changes or prepares: the number of validators.
+    /// Most entries in each list of round changes or prepares: the number of validators. A set can grow by one
+    /// with each height, so whoever also takes messages of the next heights leaves that much room.
     pub validators: usize,
     /// Longest block of the network, bytes.
     pub block_bytes: usize,
