@@ -39,3 +39,6 @@ pub use reader::{AccountProof, Head, Reader, SlotProof};
 pub use state::StateAt;
 pub use tables::Table;
 pub use writer::{BlockCommit, ChainWriter, Publisher};
+
+#[cfg(test)]
+mod tests;

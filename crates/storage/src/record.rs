@@ -131,7 +131,7 @@ mod tests {
                 ends.push(bytes.len());
             }
             let place = place.index(bytes.len());
-            bytes[place] ^= 1 << bit;
+            bytes[place] ^= 1u8 << bit;
             let whole = ends.iter().rposition(|end| *end <= place).unwrap();
             prop_assert_eq!(decode_all(&bytes).0, &payloads[..whole]);
         }
