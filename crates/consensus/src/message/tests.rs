@@ -137,7 +137,7 @@ fn proposed(rlp: &[u8]) -> Block {
 #[test]
 fn signing_gives_the_bytes_of_the_vectors() {
     let block = block();
-    let validators = ValidatorSet::new((1..=4).map(|n| key_address(n)).collect()).unwrap();
+    let validators = ValidatorSet::new((1..=4).map(key_address).collect()).unwrap();
     let params = params();
     let height = Height { number: 1, validators: &validators, params: &params, last_author: None };
     let digest = height.digest(&block.header, 0).unwrap();
