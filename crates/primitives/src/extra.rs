@@ -82,7 +82,8 @@ pub enum ExtraError {
 }
 
 impl ExtraData {
-    /// Decodes strictly: exactly the elements of the format, canonical integers, 65-byte seals, nothing behind.
+    /// Decodes strictly: exactly the elements of the format, canonical integers, 65-byte seals, nothing
+    /// behind.
     pub fn decode(bytes: &[u8], format: HeaderFormat) -> Result<Self, ExtraError> {
         Ok(Parts::split(bytes, format)?.to_extra_data())
     }
@@ -172,8 +173,8 @@ fn whole_list(elements: &[u8]) -> Bytes {
     out.into()
 }
 
-/// The block hash of a header in this format: without commit seals, and without the round (QBFT: with round 0).
-/// Block 0 of an IBFT 2.0 chain is hashed as it stands, as Besu does.
+/// The block hash of a header in this format: without commit seals, and without the round (QBFT: with round
+/// 0). Block 0 of an IBFT 2.0 chain is hashed as it stands, as Besu does.
 ///
 /// A header whose `extraData` is not of its format has no hash.
 pub fn block_hash(header: &Header, format: HeaderFormat) -> Result<B256, ExtraError> {
@@ -216,8 +217,8 @@ pub fn ibft1_proposer_digest(header: &Header) -> Result<B256, ExtraError> {
     ibft1_seal_hash(header).map(keccak256)
 }
 
-/// Hash of a QBFT header as if it had this round and no seals: the commit digest in that round, and for round 0
-/// the block hash.
+/// Hash of a QBFT header as if it had this round and no seals: the commit digest in that round, and for round
+/// 0 the block hash.
 pub fn qbft_digest(header: &Header, round: u32) -> Result<B256, ExtraError> {
     let parts = Parts::split(&header.extra_data, HeaderFormat::Qbft)?;
     Ok(hash_with_extra(header, parts.qbft_with(round, &[])))

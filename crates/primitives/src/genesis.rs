@@ -8,8 +8,8 @@
 //!   `transitions`: GoQuorum's, described at [`goquorum`];
 //! * anything else: Besu's, described at [`besu`].
 //!
-//! Every field is either understood, or known to be without meaning for lonja (a warning), or refused with its
-//! path. Nothing is dropped in silence.
+//! Every field is either understood, or known to be without meaning for lonja (a warning), or refused with
+//! its path. Nothing is dropped in silence.
 
 use crate::{ChainSpec, SealedHeader, StateChanges};
 use alloy_primitives::{Address, B256, Bytes, U256};

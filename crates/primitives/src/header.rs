@@ -4,8 +4,8 @@ use crate::extra::{ExtraError, HeaderFormat, block_hash};
 use alloy_primitives::{B256, U256, b256};
 use std::ops::Deref;
 
-/// A block header. Fifteen fields, and the base fee from London on; lonja's chains carry no withdrawals, blobs,
-/// beacon roots or requests.
+/// A block header. Fifteen fields, and the base fee from London on; lonja's chains carry no withdrawals,
+/// blobs, beacon roots or requests.
 pub type Header = alloy_consensus::Header;
 
 /// Marks a header as Istanbul's: the end of "Practical byzantine fault tolerance".

@@ -97,6 +97,13 @@ impl Signer for NodeKey {
     }
 }
 
+/// Secret bytes do not stay in memory that is given back.
+impl Drop for NodeKey {
+    fn drop(&mut self) {
+        self.0.non_secure_erase();
+    }
+}
+
 /// Secret bytes never reach a log.
 impl fmt::Debug for NodeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,6 +133,9 @@ impl NodeId {
 
     /// From the 33 bytes of the compressed form.
     pub fn from_compressed(bytes: &[u8]) -> Result<Self, SignatureError> {
+        if bytes.len() != 33 {
+            return Err(SignatureError::BadPublicKey);
+        }
         PublicKey::from_slice(bytes)
             .map(|k| Self::from_public_key(&k))
             .map_err(|_| SignatureError::BadPublicKey)
@@ -245,11 +255,31 @@ mod tests {
         assert_eq!(high.recover_lenient(digest), Ok(key(5).address()));
     }
 
+    /// Public test values: a PREPARE of the Istanbul vectors, signed with the key 3.
+    #[test]
+    fn signing_is_deterministic() {
+        let payload = alloy_primitives::hex!(
+            "e513e30180a0b50bf5e057cd1999032718febf4fde06cc21fb76048a2c7393f800e188561508"
+        );
+        let signature = alloy_primitives::hex!(
+            "a86d5e4b5fda11908bafbe9ce581c8a15540fe84d46542b29832a3dad169622c
+             38e86876f10362a039691d03c970ccbaa4e36274b39fb5575a0b62cae61fe4d201"
+        );
+        assert_eq!(key(3).sign(keccak256(payload)), Signature(signature));
+    }
+
     #[test]
     fn bad_keys_are_refused() {
         assert!(NodeKey::from_hex(&"00".repeat(32)).is_err());
         assert!(NodeKey::from_hex("0x1234").is_err());
         assert!(NodeId::from_hex(&"ff".repeat(64)).is_err());
+        assert!(NodeId::from_hex(&format!("{}00", key(3).node_id())).is_err());
+        assert!(NodeId::from_compressed(&[2; 32]).is_err());
+        let mut uncompressed = vec![4];
+        uncompressed.extend_from_slice(key(3).node_id().0.as_slice());
+        assert!(NodeId::from_compressed(&uncompressed).is_err());
+        let order = secp256k1::constants::CURVE_ORDER;
+        assert_eq!(NodeKey::from_bytes(&order), Err(SignatureError::BadKey));
         assert!(!format!("{:?}", key(9)).contains("0000000009"));
     }
 }

@@ -173,8 +173,8 @@ pub struct Limits {
 pub struct ChainSpec {
     /// Chain id (EIP-155).
     pub chain_id: u64,
-    /// Nothing is charged whatever price a transaction offers; balance is checked for value only; the base fee
-    /// is 0 and always present from London on.
+    /// Nothing is charged whatever price a transaction offers; balance is checked for value only; the base
+    /// fee is 0 and always present from London on.
     pub free_gas: bool,
     /// Forks in order; a fork that is not listed never begins.
     pub forks: Vec<(Fork, ForkStart)>,

@@ -3,7 +3,7 @@
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
 use alloy_eips::Typed2718;
-use alloy_eips::eip2718::Decodable2718;
+use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -19,6 +19,9 @@ pub enum TransactionError {
     /// The bytes do not decode, or something follows the transaction.
     #[error("the transaction does not decode: {0}")]
     Malformed(String),
+    /// Neither a list (legacy) nor one of the types 1, 2 and 4.
+    #[error("transaction type {0} is not known; 0, 1, 2 and 4 are accepted")]
+    UnknownType(u8),
     /// Blob transactions carry data that a permissioned chain does not keep.
     #[error("blob transactions (type 3) are not accepted on this network")]
     Blob,
@@ -110,15 +113,22 @@ impl RecoveredTransaction {
     }
 }
 
-/// Decodes an EIP-2718 transaction that fills `raw` exactly; refuses blob transactions.
+/// Decodes an EIP-2718 transaction that fills `raw` exactly and is its only encoding; refuses blob
+/// transactions and types that are not 0 (without type byte), 1, 2 and 4.
 pub fn decode_transaction(raw: &[u8]) -> Result<Transaction, TransactionError> {
-    if raw.first() == Some(&3) {
-        return Err(TransactionError::Blob);
+    match raw.first() {
+        None => return Err(TransactionError::Malformed("it is empty".into())),
+        Some(3) => return Err(TransactionError::Blob),
+        Some(1 | 2 | 4 | 0xc0..=0xff) => {}
+        Some(other) => return Err(TransactionError::UnknownType(*other)),
     }
     let mut rest = raw;
     let tx = Transaction::decode_2718(&mut rest).map_err(|e| TransactionError::Malformed(e.to_string()))?;
     if !rest.is_empty() {
         return Err(TransactionError::Malformed(format!("{} bytes follow it", rest.len())));
+    }
+    if tx.encode_2718_len() != raw.len() || tx.encoded_2718() != raw {
+        return Err(TransactionError::Malformed("it is not in canonical form".into()));
     }
     Ok(tx)
 }
@@ -127,3 +137,6 @@ pub fn decode_transaction(raw: &[u8]) -> Result<Transaction, TransactionError> {
 pub fn recover_all(raw: Vec<Bytes>, chain_id: u64) -> Vec<Result<RecoveredTransaction, TransactionError>> {
     raw.into_par_iter().map(|raw| RecoveredTransaction::recover(raw, chain_id)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,7 +187,8 @@ fn ibft2_vote(from: &mut &[u8]) -> Result<Option<Vote>, String> {
     vote(recipient, payload, &[0x00]).map(Some)
 }
 
-/// `kind` is the RLP of the vote's type and all that follows it; `drop` what the format writes for a drop vote.
+/// `kind` is the RLP of the vote's type and all that follows it; `drop` what the format writes for a drop
+/// vote.
 fn vote(recipient: Address, kind: &[u8], drop: &[u8]) -> Result<Vote, String> {
     match kind {
         [0x81, 0xff] => Ok(Vote { recipient, kind: VoteKind::Add }),

@@ -8,7 +8,8 @@ use alloy_trie::TrieAccount;
 use alloy_trie::root::{state_root_unhashed, storage_root_unhashed};
 use std::collections::BTreeMap;
 
-/// Reads the object `alloc`. Foreign clients keep an account that has nothing; in our own shape it is a mistake.
+/// Reads the object `alloc`. Foreign clients keep an account that has nothing; in our own shape it is a
+/// mistake.
 pub(super) fn read(
     mut alloc: Fields<'_>,
     names: Names,

@@ -1,8 +1,8 @@
 //! The shape of Besu's genesis file, for its engines QBFT and IBFT 2.0.
 //!
-//! Understood: `config.qbft` and `config.ibft2` (alone, or both with `qbft.startBlock`), `config.transitions.qbft`
-//! and `.ibft2` (applied cumulatively), forks by block and Shanghai by time, `contractSizeLimit`, `zeroBaseFee`.
-//! Names may be written in any letter case.
+//! Understood: `config.qbft` and `config.ibft2` (alone, or both with `qbft.startBlock`),
+//! `config.transitions.qbft` and `.ibft2` (applied cumulatively), forks by block and Shanghai by time,
+//! `contractSizeLimit`, `zeroBaseFee`. Names may be written in any letter case.
 //!
 //! What this version does not support is refused:
 //!

@@ -6,15 +6,17 @@ use alloy_primitives::{Address, Bytes, U256};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A new network, to be written in lonja's own shape. What is `None` is left out of the file and takes the default
-/// described at [`super::own`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A new network, to be written in lonja's own shape. What is `None` is left out of the file and takes the
+/// default described at [`super::own`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewNetwork {
     /// Chain id (EIP-155), not 0.
     pub chain_id: u64,
     /// The first validators, in any order.
     pub validators: Vec<Address>,
-    /// Accounts of block 0.
+    /// Accounts that have nothing but a balance at block 0, in wei.
+    pub balances: BTreeMap<Address, U256>,
+    /// Other accounts of block 0; for an address in both, this one counts.
     pub alloc: BTreeMap<Address, GenesisAccount>,
     /// Time of block 0, seconds.
     pub timestamp: u64,
@@ -38,6 +40,33 @@ pub struct NewNetwork {
     pub code_size_bytes: Option<u64>,
     /// Longest transaction, bytes.
     pub transaction_size_bytes: Option<u64>,
+}
+
+/// The chain id that developer tools take for a local network.
+const DEVELOPER_CHAIN_ID: u64 = 1337;
+
+impl Default for NewNetwork {
+    /// The developer's chain id, block 0 at time 0, no validators and no accounts; the file's defaults
+    /// otherwise.
+    fn default() -> Self {
+        Self {
+            chain_id: DEVELOPER_CHAIN_ID,
+            validators: Vec::new(),
+            balances: BTreeMap::new(),
+            alloc: BTreeMap::new(),
+            timestamp: 0,
+            free_gas: None,
+            fork: None,
+            block_period_ms: None,
+            empty_block_period_ms: None,
+            request_timeout_ms: None,
+            max_request_timeout_ms: None,
+            epoch_length: None,
+            gas_limit: None,
+            code_size_bytes: None,
+            transaction_size_bytes: None,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -113,6 +142,14 @@ impl From<&GenesisAccount> for AccountEntry {
 }
 
 impl NewNetwork {
+    fn accounts(&self) -> BTreeMap<Address, AccountEntry> {
+        let plain = |balance: &U256| GenesisAccount { balance: *balance, ..GenesisAccount::default() };
+        let with_balance = self.balances.iter().map(|(address, balance)| (*address, plain(balance)));
+        let mut accounts: BTreeMap<_, _> = with_balance.collect();
+        accounts.extend(self.alloc.clone());
+        accounts.iter().map(|(address, account)| (*address, account.into())).collect()
+    }
+
     /// The file as indented JSON, which [`super::Genesis::from_json`] reads and judges.
     pub fn to_json(&self) -> String {
         let file = File {
@@ -134,7 +171,7 @@ impl NewNetwork {
                 transaction_size_bytes: self.transaction_size_bytes,
                 gas_limit: self.gas_limit,
             },
-            alloc: self.alloc.iter().map(|(address, account)| (*address, account.into())).collect(),
+            alloc: self.accounts(),
         };
         let mut text =
             serde_json::to_string_pretty(&file).expect("numbers, addresses and hex are valid JSON");

@@ -48,7 +48,8 @@ impl<'a> Fields<'a> {
         GenesisError::new(self.path_of(name), reason)
     }
 
-    /// Whether the field is there, without taking it. A foreign `null` counts as absent, as its clients have it.
+    /// Whether the field is there, without taking it. A foreign `null` counts as absent, as its clients have
+    /// it.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|(have, value)| self.is(have, name) && !self.is_absent(value))
     }
@@ -180,7 +181,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// As [`Fields::finish`], but fields of this list only give a warning. `why` says why they may be ignored.
+    /// As [`Fields::finish`], but fields of this list only give a warning. `why` says why they may be
+    /// ignored.
     pub(super) fn finish_ignoring(
         mut self,
         ignored: &[&str],

@@ -28,8 +28,8 @@ pub(super) const FORK_BLOCKS: [(&str, Fork); 8] = [
     ("berlinBlock", Fork::Berlin),
 ];
 
-/// Fields of `config` that change nothing on an Istanbul chain, in either shape: delays of the difficulty bomb,
-/// the hash of a mainnet block, the DAO's accounts, replay protection (always taken).
+/// Fields of `config` that change nothing on an Istanbul chain, in either shape: delays of the difficulty
+/// bomb, the hash of a mainnet block, the DAO's accounts, replay protection (always taken).
 pub(super) const SILENT: [&str; 8] = [
     "eip150Hash",
     "eip155Block",
@@ -122,8 +122,9 @@ pub(super) struct EngineDefaults {
 }
 
 impl Engine {
-    /// With defaults in place. lonja names proposed blocks in the EEA's way on every chain: no rule about blocks
-    /// depends on it, and the other way is not needed, because no other client takes part in the voting.
+    /// With defaults in place. lonja names proposed blocks in the EEA's way on every chain: no rule about
+    /// blocks depends on it, and the other way is not needed, because no other client takes part in the
+    /// voting.
     pub(super) fn params(
         &self,
         format: HeaderFormat,
@@ -195,7 +196,8 @@ pub(super) fn by_height<T: PartialEq>(
     list
 }
 
-/// `by_height` for consensus parameters: a list of validators replaces the set even where nothing else changes.
+/// `by_height` for consensus parameters: a list of validators replaces the set even where nothing else
+/// changes.
 pub(super) fn params_by_height(
     heights: &BTreeSet<u64>,
     at: impl Fn(u64) -> ConsensusParams,

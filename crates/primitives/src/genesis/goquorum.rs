@@ -1,19 +1,19 @@
 //! The shape of GoQuorum's genesis file (version 24.4.1).
 //!
-//! Understood: `config.istanbul`, `ibft` and `qbft`, `config.transitions` (applied cumulatively in their order),
-//! code and transaction sizes, rewards, the quorum switch `ceil2Nby3Block`, `testQBFTBlock`. Also the file of a
-//! network that moves from GoQuorum to Besu: `ibft` and `qbft` together, with `qbft.startBlock`.
+//! Understood: `config.istanbul`, `ibft` and `qbft`, `config.transitions` (applied cumulatively in their
+//! order), code and transaction sizes, rewards, the quorum switch `ceil2Nby3Block`, `testQBFTBlock`. Also the
+//! file of a network that moves from GoQuorum to Besu: `ibft` and `qbft` together, with `qbft.startBlock`.
 //!
-//! Names may be written in any letter case; `null` is as good as absent, and so is 0 for periods, timeouts, epoch
-//! and sizes. GoQuorum knows no fork after Berlin, so blocks have no base fee.
+//! Names may be written in any letter case; `null` is as good as absent, and so is 0 for periods, timeouts,
+//! epoch and sizes. GoQuorum knows no fork after Berlin, so blocks have no base fee.
 //!
 //! Where this program differs from GoQuorum:
 //!
 //! * Validators chosen by a contract are refused.
-//! * Without `enableGasPriceBlock` GoQuorum takes only transactions of price 0; here the chain is one of free gas,
-//!   which takes those and any other. A switch to paid gas at a later block is refused.
-//! * The old object `istanbul` does not tell the block period, which stood on the command line. Headers up to the
-//!   switch to QBFT are checked with the shortest, one second.
+//! * Without `enableGasPriceBlock` GoQuorum takes only transactions of price 0; here the chain is one of free
+//!   gas, which takes those and any other. A switch to paid gas at a later block is refused.
+//! * The old object `istanbul` does not tell the block period, which stood on the command line. Headers up to
+//!   the switch to QBFT are checked with the shortest, one second.
 //! * `transitions[].validators` holds from `block` on.
 
 use super::fields::{Fields, Names};
@@ -326,8 +326,8 @@ fn read_free_gas(config: &mut Fields<'_>, transitions: &[Transition]) -> Result<
 }
 
 impl Schedule {
-    /// Validators stand in the header of block 0. A list in the file instead is taken where the header has none;
-    /// beside the header's it must say the same.
+    /// Validators stand in the header of block 0. A list in the file instead is taken where the header has
+    /// none; beside the header's it must say the same.
     fn settle_validators(
         &mut self,
         extra_data: &[u8],
@@ -390,7 +390,8 @@ impl Schedule {
         if height > 0 {
             engine.validators = None;
         }
-        // A file without objects chooses the engine by a transition at block 0; the quorum is then the new one.
+        // A file without objects chooses the engine by a transition at block 0; the quorum is then the new
+        // one.
         let ceil_block = object.map_or(Some(0), |object| object.ceil_block);
         let mut two_f_plus_one = ceil_block.is_none_or(|block| height < block);
         let mut by_transition = false;
@@ -411,7 +412,8 @@ impl Schedule {
     fn limits_at(&self, height: u64) -> Limits {
         let listed = self.code_sizes_kb.iter().rfind(|(block, _)| *block <= height).map(|(_, kb)| *kb);
         let code_kb = self.begun(height).filter_map(|entry| entry.code_size_kb).last().or(listed);
-        // The newest entry decides alone: without the field it goes back to the genesis value, as GoQuorum has it.
+        // The newest entry decides alone: without the field it goes back to the genesis value, as GoQuorum
+        // has it.
         let newest = self.begun(height).last();
         let transaction_kb =
             newest.and_then(|entry| entry.transaction_size_kb).unwrap_or(self.transaction_size_kb);

@@ -57,7 +57,8 @@ impl HeaderFields {
     }
 }
 
-/// Clients do not agree on the hash of a genesis with seals or a round, so that such a file names two networks.
+/// Clients do not agree on the hash of a genesis with seals or a round, so that such a file names two
+/// networks.
 fn check_extra(
     extra: &ExtraData,
     params: &ConsensusParams,

@@ -14,8 +14,8 @@
 //! }
 //! ```
 //!
-//! Names are written exactly; an unknown name, a name written twice, or two fields that say the same thing are
-//! errors. Numbers are JSON numbers, or strings of decimal digits, or of hex digits behind `0x`.
+//! Names are written exactly; an unknown name, a name written twice, or two fields that say the same thing
+//! are errors. Numbers are JSON numbers, or strings of decimal digits, or of hex digits behind `0x`.
 //!
 //! | field | default | meaning |
 //! |---|---|---|

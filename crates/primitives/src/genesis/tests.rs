@@ -168,3 +168,21 @@ fn accounts_are_read_with_all_they_have() {
     let twice = "0x00000000000000000000000000000000000000AA";
     assert!(refuse(&format!("/alloc/{twice}"), json!({"balance": "1"})).starts_with("alloc."));
 }
+
+/// The example of each shape in the folder `genesis/` is read without a warning, and is one network's worth
+/// of rules.
+#[test]
+fn the_examples_are_good() {
+    let lonja = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../genesis/example-lonja.json"));
+    let goquorum = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../genesis/example-goquorum.json"));
+    let besu = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../genesis/example-besu.json"));
+    for (text, rules) in
+        [(lonja, ClientRules::Besu), (goquorum, ClientRules::GoQuorum), (besu, ClientRules::Besu)]
+    {
+        let genesis = Genesis::from_json(text).unwrap();
+        assert!(genesis.warnings.is_empty(), "{:?}", genesis.warnings);
+        assert_eq!(params(&genesis, 0).rules, rules);
+        assert!(params(&genesis, 100_000).block_period_ms < params(&genesis, 99_999).block_period_ms);
+        assert_eq!((genesis.spec.chain_id, genesis.alloc.len()), (1337, 1));
+    }
+}

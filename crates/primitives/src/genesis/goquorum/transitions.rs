@@ -118,7 +118,8 @@ fn read_size(
     }
 }
 
-/// `validators` and `validator` turn back to the proposer; an address, alone or with `fixed`, sets the receiver.
+/// `validators` and `validator` turn back to the proposer; an address, alone or with `fixed`, sets the
+/// receiver.
 fn read_beneficiary(
     fields: &mut Fields<'_>,
     warnings: &mut Vec<String>,
@@ -141,8 +142,8 @@ impl Transition {
         format!("{}{name}", self.path)
     }
 
-    /// Sets what the entry sets. A list of validators counts only at the very block it stands for: it replaces
-    /// the set once.
+    /// Sets what the entry sets. A list of validators counts only at the very block it stands for: it
+    /// replaces the set once.
     pub(super) fn apply(&self, engine: &mut Engine, height: u64) {
         let keep = |mine: Option<u64>, theirs: &mut Option<u64>| *theirs = mine.or(*theirs);
         keep(self.epoch_length, &mut engine.epoch_length);

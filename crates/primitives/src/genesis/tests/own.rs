@@ -223,9 +223,11 @@ fn a_written_file_reads_back() {
         gas_limit: Some(20_000_000),
         code_size_bytes: Some(40_000),
         transaction_size_bytes: Some(50_000),
+        balances: BTreeMap::from([(Address::repeat_byte(0xbb), U256::from(5))]),
         ..short
     };
     let genesis = Genesis::from_json(&long.to_json()).unwrap();
+    assert_eq!(genesis.alloc[&Address::repeat_byte(0xbb)].balance, U256::from(5));
     let params = params(&genesis, 0);
     assert_eq!((params.block_period_ms, params.empty_block_period_ms), (200, 400));
     assert_eq!(

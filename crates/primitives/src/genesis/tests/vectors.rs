@@ -35,7 +35,7 @@ fn known_files_give_the_known_hashes() {
         let format = genesis.spec.format_at(0);
         assert_eq!(format!("{format:?}").to_lowercase(), text(&case["format"]), "{id}");
         let extra = crate::ExtraData::decode(&genesis.header.extra_data, format).unwrap();
-        let validators: Vec<_> = extra.validators.iter().map(|who| hex::encode_prefixed(who)).collect();
+        let validators: Vec<_> = extra.validators.iter().map(hex::encode_prefixed).collect();
         assert_eq!(json!(validators), expect["validators_in_file_order"], "{id}");
     }
 }
@@ -80,7 +80,8 @@ fn the_quickstart_file_has_no_base_fee_although_it_names_london() {
     assert_eq!(params(&genesis, 1).block_period_ms, 5000);
 }
 
-/// Every case of the table is either a question to the resolved spec, or one of the three kinds left out by name.
+/// Every case of the table is either a question to the resolved spec, or one of the three kinds left out by
+/// name.
 #[test]
 fn transitions() {
     let mut asked = 0;
@@ -177,7 +178,7 @@ fn validators_after_block(id: &str, case: &Value) {
         read(&foreign(HeaderFormat::Qbft, json!({"chainId": 10, "qbft": {}, "transitions": {"qbft": list}})));
     let after = case["query_after_block"].as_u64().unwrap();
     let set = params(&genesis, after + 1).validators.clone().unwrap();
-    let set: Vec<_> = set.iter().map(|who| hex::encode_prefixed(who)).collect();
+    let set: Vec<_> = set.iter().map(hex::encode_prefixed).collect();
     assert_eq!(json!(set), case["expect"], "{id}");
     assert_eq!(params(&genesis, after).validators, None, "{id}");
 }
