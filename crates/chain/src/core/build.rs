@@ -1,0 +1,178 @@
+//! Building a block on the head.
+
+use super::ChainCore;
+use crate::error::{BlockError, ChainError};
+use crate::executed::ExecutedBlock;
+use crate::shared::next_gas_limit;
+use crate::telemetry::{self, Step, timed};
+use alloy_consensus::EMPTY_OMMER_ROOT_HASH;
+use alloy_primitives::{B64, B256, Bytes, U256};
+use alloy_rlp::{Encodable, length_of_length};
+use lonja_consensus::machine::BuildRequest;
+use lonja_evm::{BlockEnv, BlockExecutor, ExecuteError, TxInvalid};
+use lonja_primitives::extra::block_hash;
+use lonja_primitives::header::ISTANBUL_MIX_HASH;
+use lonja_primitives::{Block, Fork, Header, RecoveredTransaction, StateView};
+use lonja_txpool::{ReadyCursor, SenderState};
+
+/// Transactions taken from the pool at a time, so that it is locked only for moments while a block is built.
+const TAKEN_AT_ONCE: usize = 256;
+
+/// How many senders may be passed over before the block counts as full. Bounds the search for small transactions that
+/// fit into the last bit of gas.
+const MAX_PASSED_OVER: usize = 256;
+
+/// No transaction uses less gas than this.
+const LEAST_GAS: u64 = 21_000;
+
+/// List heads of block and body, the empty ommers list, and the growth of the header's gas used.
+const FRAME_BYTES: usize = 64;
+
+impl ChainCore {
+    /// Builds a block on the head with what the pool has ready, until gas, size or time run out; `out_of_time` is asked
+    /// before each transaction. Transactions that can not be executed are dropped from the pool with the
+    /// reason. The execution is remembered.
+    ///
+    /// # Errors
+    /// `Unavailable` when the request is not for the head, else a halt.
+    pub fn build(
+        &mut self,
+        request: &BuildRequest,
+        out_of_time: &dyn Fn() -> bool,
+    ) -> Result<Block, ChainError> {
+        timed(Step::Build, || {
+            self.expect_next(request.height, request.parent).map_err(ChainError::Unavailable)?;
+            let mut header = self.new_header(request);
+            let state = self.writer.head_state();
+            let rules = self.shared.spec.rules_at(header.number, header.timestamp);
+            let mut executor = BlockExecutor::new(rules, BlockEnv::from_header(&header), &state);
+            let transactions = self.fill(&mut executor, &header, &state, out_of_time)?;
+            let output = executor.finish().map_err(BlockError::from)?;
+            self.count_execution(output.gas_used);
+            let body: Vec<Bytes> = transactions.iter().map(|tx| tx.raw().clone()).collect();
+            let (prepared, transactions_root) =
+                rayon::join(|| self.prepare(&output), || Block::transactions_root(&body));
+            let prepared = prepared?;
+            header.state_root = prepared.root;
+            header.transactions_root = transactions_root;
+            header.receipts_root = output.receipts_root;
+            header.logs_bloom = output.logs_bloom;
+            header.gas_used = output.gas_used;
+            let hash = block_hash(&header, self.shared.spec.format_at(header.number))
+                .map_err(|error| ChainError::Halt(format!("extraData of our own block: {error}")))?;
+            self.executions.remember(ExecutedBlock::new(hash, transactions, output, prepared));
+            Ok(Block { header, transactions: body })
+        })
+    }
+
+    /// The header apart from what execution gives.
+    fn new_header(&self, request: &BuildRequest) -> Header {
+        let spec = &self.shared.spec;
+        let london = spec.fork_at(request.height, request.timestamp) >= Fork::London;
+        Header {
+            parent_hash: request.parent,
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: request.beneficiary,
+            difficulty: U256::from(1),
+            number: request.height,
+            gas_limit: next_gas_limit(spec, &self.position.head),
+            timestamp: request.timestamp,
+            extra_data: request.extra_data.clone(),
+            mix_hash: ISTANBUL_MIX_HASH,
+            nonce: B64::ZERO,
+            base_fee_per_gas: london.then_some(0),
+            state_root: B256::ZERO,
+            ..Header::default()
+        }
+    }
+
+    /// Executes what fits and says what it was.
+    fn fill(
+        &self,
+        executor: &mut BlockExecutor<'_>,
+        header: &Header,
+        state: &dyn StateView,
+        out_of_time: &dyn Fn() -> bool,
+    ) -> Result<Vec<RecoveredTransaction>, ChainError> {
+        let block_size = self.shared.spec.limits_at(header.number).block_size;
+        let mut bytes_left = block_size.saturating_sub(header.length().saturating_add(FRAME_BYTES));
+        let mut cursor = ReadyCursor::default();
+        let mut taken = Vec::new();
+        loop {
+            let batch = self.pool.lock().next_ready(&mut cursor, TAKEN_AT_ONCE);
+            if batch.is_empty() {
+                return Ok(taken);
+            }
+            for tx in batch {
+                let gas_left = header.gas_limit.saturating_sub(executor.gas_used());
+                let full = gas_left < LEAST_GAS || cursor.passed_over() > MAX_PASSED_OVER;
+                if full || out_of_time() {
+                    return Ok(taken);
+                }
+                if cursor.is_passed_over(&tx.sender()) {
+                    continue;
+                }
+                let length = length_in_body(&tx);
+                if tx.gas_limit() > gas_left || length > bytes_left {
+                    cursor.pass_over(tx.sender());
+                    self.drop_oversized(&tx, header.gas_limit);
+                    continue;
+                }
+                match executor.execute(&tx) {
+                    Ok(()) => {
+                        bytes_left = bytes_left.saturating_sub(length);
+                        taken.push(tx);
+                    }
+                    Err(ExecuteError::Invalid(reason)) => {
+                        cursor.pass_over(tx.sender());
+                        self.not_executable(&tx, &reason, state)?;
+                    }
+                    Err(error) => return Err(BlockError::from(error).into()),
+                }
+            }
+        }
+    }
+
+    /// A transaction that asks for more gas than a whole block has will never fit: the limit was lowered since it
+    /// came in.
+    fn drop_oversized(&self, tx: &RecoveredTransaction, block_gas_limit: u64) {
+        if tx.gas_limit() > block_gas_limit {
+            let reason =
+                format!("exceeds block gas limit: gas limit {}, block {block_gas_limit}", tx.gas_limit());
+            self.drop_from_pool(tx, &reason);
+        }
+    }
+
+    /// Nonce and balance may be right again in another block: then the pool is told the sender's state and
+    /// decides. Anything else is wrong for good.
+    fn not_executable(
+        &self,
+        tx: &RecoveredTransaction,
+        reason: &TxInvalid,
+        state: &dyn StateView,
+    ) -> Result<(), ChainError> {
+        match reason {
+            TxInvalid::NonceTooHigh { .. }
+            | TxInvalid::InsufficientFunds { .. }
+            | TxInvalid::BlockGasExceeded { .. } => {
+                let account = state.account(&tx.sender())?.unwrap_or_default();
+                let sender = SenderState { nonce: account.nonce, balance: account.balance };
+                let now_ms = self.shared.clock.now_ms();
+                self.pool.lock().on_block(&[], &[(tx.sender(), sender)], now_ms);
+            }
+            reason => self.drop_from_pool(tx, &reason.to_string()),
+        }
+        Ok(())
+    }
+
+    fn drop_from_pool(&self, tx: &RecoveredTransaction, reason: &str) {
+        tracing::debug!(hash = %tx.hash(), reason, "a transaction cannot be executed and is dropped");
+        telemetry::dropped_at_build();
+        self.pool.lock().remove_invalid(&tx.hash(), reason, self.shared.clock.now_ms());
+    }
+}
+
+/// Bytes a transaction takes in a block, or a few more.
+fn length_in_body(tx: &RecoveredTransaction) -> usize {
+    tx.raw().len().saturating_add(length_of_length(tx.raw().len()))
+}

@@ -1,0 +1,98 @@
+//! Executing a block that somebody else built.
+
+use super::ChainCore;
+use crate::error::{BlockError, compare};
+use crate::executed::ExecutedBlock;
+use crate::recover::block_transactions;
+use crate::shared::next_gas_limit;
+use crate::telemetry::{self, Step, timed};
+use alloy_primitives::B256;
+use lonja_consensus::header::check_body;
+use lonja_evm::{BlockEnv, BlockExecutor, ExecutionOutput};
+use lonja_primitives::extra::block_hash;
+use lonja_primitives::{Block, Header, RecoveredTransaction};
+use lonja_storage::PreparedState;
+use std::sync::Arc;
+
+impl ChainCore {
+    /// Checks a proposed block whose header rules were checked already: gas limit, body, size, every transaction, gas used,
+    /// receipts root, bloom and state root. Remembers the execution, so that the same block is not executed
+    /// again when it is proposed in another round or committed.
+    pub fn check(&mut self, block: &Block) -> Result<(), BlockError> {
+        timed(Step::Check, || {
+            let header = &block.header;
+            self.expect_next(header.number, header.parent_hash).map_err(BlockError::Unavailable)?;
+            let hash = block_hash(header, self.shared.spec.format_at(header.number))
+                .map_err(|error| BlockError::Invalid(error.to_string()))?;
+            self.executed(block, hash).map(drop)
+        })
+    }
+
+    /// The execution of a block that stands on the head: the remembered one, or a new one, which is remembered.
+    pub(super) fn executed(&mut self, block: &Block, hash: B256) -> Result<Arc<ExecutedBlock>, BlockError> {
+        if let Some(executed) = self.executions.find(&hash, &block.transactions) {
+            telemetry::execution_reused();
+            return Ok(executed);
+        }
+        let executed = self.execute(block, hash)?;
+        Ok(self.executions.remember(executed))
+    }
+
+    fn execute(&mut self, block: &Block, hash: B256) -> Result<ExecutedBlock, BlockError> {
+        let spec = self.shared.spec.clone();
+        let header = &block.header;
+        let gas_limit = next_gas_limit(&spec, &self.position.head);
+        if spec.limits_at(header.number).gas_limit.is_some() && header.gas_limit != gas_limit {
+            let got = header.gas_limit;
+            return Err(BlockError::Invalid(format!(
+                "gas limit: the header says {got}, the network's is {gas_limit}"
+            )));
+        }
+        let (body, transactions) = rayon::join(
+            || check_body(&spec, block),
+            || block_transactions(&block.transactions, &self.pool, spec.chain_id),
+        );
+        body?;
+        let transactions = transactions
+            .map_err(|(index, error)| BlockError::Invalid(format!("transaction {index}: {error}")))?;
+        let output = self.run(header, &transactions)?;
+        compare("gas used", header.gas_used, output.gas_used)?;
+        compare("receipts root", header.receipts_root, output.receipts_root)?;
+        compare("logs bloom", header.logs_bloom, output.logs_bloom)?;
+        let prepared = self.prepare(&output)?;
+        compare("state root", header.state_root, prepared.root)?;
+        Ok(ExecutedBlock::new(hash, transactions, output, prepared))
+    }
+
+    /// Runs the transactions; all of them must be executable.
+    fn run(
+        &mut self,
+        header: &Header,
+        transactions: &[RecoveredTransaction],
+    ) -> Result<ExecutionOutput, BlockError> {
+        let state = self.writer.head_state();
+        let rules = self.shared.spec.rules_at(header.number, header.timestamp);
+        let mut executor = BlockExecutor::new(rules, BlockEnv::from_header(header), &state);
+        for (index, tx) in transactions.iter().enumerate() {
+            executor.execute(tx).map_err(|error| match BlockError::from(error) {
+                BlockError::Invalid(reason) => {
+                    BlockError::Invalid(format!("transaction {index} ({}): {reason}", tx.hash()))
+                }
+                other => other,
+            })?;
+        }
+        let output = executor.finish()?;
+        self.count_execution(output.gas_used);
+        Ok(output)
+    }
+
+    /// The state root, and what will be written.
+    pub(super) fn prepare(&self, output: &ExecutionOutput) -> Result<PreparedState, BlockError> {
+        Ok(timed(Step::Root, || self.writer.prepare(&output.changes))?)
+    }
+
+    pub(super) fn count_execution(&mut self, gas: u64) {
+        self.executed_count = self.executed_count.saturating_add(1);
+        telemetry::executed(gas);
+    }
+}

@@ -1,0 +1,86 @@
+//! Opening: where the chain stands, from what is in the store.
+
+use super::ChainCore;
+use crate::clock::Clock;
+use crate::door::Door;
+use crate::error::ChainError;
+use crate::executed::Executions;
+use crate::shared::{HeadView, Shared};
+use alloy_primitives::Bytes;
+use arc_swap::ArcSwap;
+use lonja_consensus::machine::ChainPosition;
+use lonja_consensus::{VoteState, header, proposer};
+use lonja_primitives::{ChainSpec, SealedHeader};
+use lonja_storage::{Opened, Reader};
+use lonja_txpool::TxPool;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+impl ChainCore {
+    /// Takes over an open store. The pool is told how the network charges; it should be empty still.
+    ///
+    /// The votes are those of the newest stored snapshot, brought up to the head by the headers since.
+    ///
+    /// # Errors
+    /// Always a halt: headers that cannot be read or do not follow the rules they were committed under.
+    pub fn open(opened: Opened, spec: Arc<ChainSpec>, pool: Arc<Mutex<TxPool>>) -> Result<Self, ChainError> {
+        let Opened { writer, reader } = opened;
+        let head = stored_header(&reader, writer.written().number)?;
+        let (votes, votes_stored) = restore_votes(&reader, &spec, head.number)?;
+        let author = proposer::last_author(&spec, &head).map_err(broken(head.number))?;
+        pool.lock().set_free_gas(spec.free_gas);
+        let view = HeadView { header: head.clone(), state: writer.head_state() };
+        let shared = Arc::new(Shared { spec, head: ArcSwap::from_pointee(view), clock: Clock::default() });
+        Ok(Self {
+            position: Arc::new(ChainPosition { head, author, votes }),
+            executions: Executions::default(),
+            door: Door::new(shared.clone(), pool.clone()),
+            writer,
+            reader,
+            pool,
+            shared,
+            votes_stored,
+            executed_count: 0,
+        })
+    }
+}
+
+fn stored_header(reader: &Reader, number: u64) -> Result<SealedHeader, ChainError> {
+    let header = reader.header(number)?;
+    header.ok_or_else(|| ChainError::Halt(format!("the header of block {number} is missing in the store")))
+}
+
+fn broken(number: u64) -> impl Fn(lonja_consensus::HeaderError) -> ChainError {
+    move |error| ChainError::Halt(format!("the stored header of block {number} is not acceptable: {error}"))
+}
+
+/// The votes after block `head`, and the snapshot they were read from.
+fn restore_votes(
+    reader: &Reader,
+    spec: &ChainSpec,
+    head: u64,
+) -> Result<(VoteState, Option<(u64, Bytes)>), ChainError> {
+    let (mut votes, stored) = match snapshot(reader, head)? {
+        Some((votes, bytes)) => (votes.clone(), Some((votes.number(), bytes))),
+        None => (VoteState::genesis(spec, stored_header(reader, 0)?.header()).map_err(broken(0))?, None),
+    };
+    for number in votes.number().saturating_add(1)..=head {
+        let header = stored_header(reader, number)?;
+        let author = header::author(&header, spec.format_at(number)).map_err(broken(number))?;
+        votes.apply(spec, &header, author).map_err(broken(number))?;
+    }
+    Ok((votes, stored))
+}
+
+/// The newest stored snapshot. One that another version wrote is not an error, since headers say the same.
+fn snapshot(reader: &Reader, head: u64) -> Result<Option<(VoteState, Bytes)>, ChainError> {
+    let Some(bytes) = reader.votes(head)? else { return Ok(None) };
+    match VoteState::decode(&bytes) {
+        Ok(votes) if votes.number() <= head => Ok(Some((votes, bytes.into()))),
+        Ok(_) => Ok(None),
+        Err(error) => {
+            tracing::warn!(%error, "the votes are counted again from block 0");
+            Ok(None)
+        }
+    }
+}

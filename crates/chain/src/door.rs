@@ -1,0 +1,226 @@
+//! The door: where transactions of clients and peers come in.
+
+mod error;
+
+use crate::recover::{hashes, in_parallel};
+use crate::shared::{HeadView, Shared};
+use crate::telemetry::{self, Step, timed};
+use alloy_eips::eip7702::constants::EIP7702_DELEGATION_DESIGNATOR;
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, map::HashMap};
+use arc_swap::ArcSwapOption;
+use lonja_evm::{TxInvalid, intrinsic_gas};
+use lonja_primitives::{BlockRules, RecoveredTransaction, StateError, StateView};
+use lonja_txpool::{Origin, PoolError, SenderState, TxPool};
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+pub use error::SubmitError;
+
+/// Transactions put into the pool under one lock, so that a large batch holds up neither the chain nor other doors.
+const INSERTED_AT_ONCE: usize = 256;
+
+/// Below this many senders, reading their accounts one after the other is faster.
+const PARALLEL_READS: usize = 32;
+
+/// Hears of every transaction that came into the pool, batch by batch, on the thread that brought it. Must not block.
+pub type Listener = Box<dyn Fn(&[RecoveredTransaction], Origin) + Send + Sync>;
+
+/// Takes transactions in. Clones are the same door; any thread may use it.
+#[derive(Clone)]
+pub struct Door(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    pool: Arc<Mutex<TxPool>>,
+    listener: ArcSwapOption<Listener>,
+}
+
+/// What becomes of one transaction of a batch.
+enum Stage {
+    Refused(SubmitError),
+    Checked(RecoveredTransaction),
+}
+
+impl Door {
+    pub(crate) fn new(shared: Arc<Shared>, pool: Arc<Mutex<TxPool>>) -> Self {
+        Self(Arc::new(Inner { shared, pool, listener: ArcSwapOption::empty() }))
+    }
+
+    /// Sets who hears of new transactions, instead of whoever did before.
+    pub fn set_listener(&self, listener: Listener) {
+        self.0.listener.store(Some(Arc::new(listener)));
+    }
+
+    /// Takes a batch in; one answer per transaction, in order: its hash, or why it was refused.
+    ///
+    /// Known transactions are recognised by their hash before anything is computed for them. The others are decoded and
+    /// recovered in parallel, judged by the rules of the next block, then by their sender's nonce and balance
+    /// in the newest state, and put into the pool.
+    pub fn submit(&self, raws: Vec<Bytes>, origin: Origin) -> Vec<Result<B256, SubmitError>> {
+        let view = self.0.shared.head.load_full();
+        let hashes = hashes(&raws);
+        let stages = self.check_alone(raws, &hashes, origin, &view);
+        let mut answers: Vec<Result<B256, SubmitError>> = Vec::with_capacity(stages.len());
+        let mut checked = Vec::new();
+        for (stage, hash) in stages.into_iter().zip(&hashes) {
+            match stage {
+                Stage::Refused(error) => answers.push(Err(error)),
+                Stage::Checked(tx) => {
+                    checked.push((answers.len(), tx));
+                    answers.push(Ok(*hash));
+                }
+            }
+        }
+        let accepted = self.insert(checked, origin, view, &mut answers);
+        self.report(&answers, accepted, origin);
+        answers
+    }
+
+    /// Everything that needs no state: known, size, form, signature, rules of the next block.
+    fn check_alone(&self, raws: Vec<Bytes>, hashes: &[B256], origin: Origin, view: &HeadView) -> Vec<Stage> {
+        let spec = &self.0.shared.spec;
+        let number = view.header.number.saturating_add(1);
+        let timestamp = view.header.timestamp.max(self.0.shared.clock.now_ms() / 1000);
+        let rules = spec.rules_at(number, timestamp);
+        let gas_limit = view.next_gas_limit(spec);
+        let known = self.known(hashes, origin);
+        let judge = |(raw, known): (Bytes, bool)| {
+            if known {
+                return Stage::Refused(SubmitError::Pool(PoolError::AlreadyKnown));
+            }
+            judge(raw, &rules, gas_limit).map_or_else(Stage::Refused, Stage::Checked)
+        };
+        in_parallel(raws.into_iter().zip(known).collect(), judge)
+    }
+
+    /// Which hashes wait in the pool. What a block took lately is known too when a peer brings it late; a client
+    /// deserves the precise answer.
+    fn known(&self, hashes: &[B256], origin: Origin) -> Vec<bool> {
+        let pool = self.0.pool.lock();
+        let included = |hash: &B256| origin == Origin::Gossip && pool.recently_included(hash);
+        hashes.iter().map(|hash| pool.contains(hash) || included(hash)).collect()
+    }
+
+    /// Puts the checked ones into the pool; corrects the answers of those that it refuses.
+    fn insert(
+        &self,
+        checked: Vec<(usize, RecoveredTransaction)>,
+        origin: Origin,
+        mut view: Arc<HeadView>,
+        answers: &mut [Result<B256, SubmitError>],
+    ) -> Vec<RecoveredTransaction> {
+        let mut accepted = Vec::with_capacity(checked.len());
+        let mut rest = checked.as_slice();
+        let mut senders = Senders::default();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(INSERTED_AT_ONCE));
+            senders.read(&view, now.iter().map(|(_, tx)| tx.sender()));
+            let pool = timed(Step::Pool, || {
+                let mut pool = self.0.pool.lock();
+                // A head that changed since the accounts were read may have been told to the pool already: then their
+                // state is out of date, and nobody would ever correct it.
+                let newest = self.0.shared.head.load_full();
+                if newest.header.hash() != view.header.hash() {
+                    view = newest;
+                    return false;
+                }
+                let now_ms = self.0.shared.clock.now_ms();
+                for (index, tx) in now {
+                    let result = senders.state_of(tx).and_then(|state| {
+                        pool.insert(tx.clone(), state, origin, now_ms).map_err(SubmitError::Pool)
+                    });
+                    match (result, answers.get_mut(*index)) {
+                        (Ok(_), _) => accepted.push(tx.clone()),
+                        (Err(error), Some(answer)) => *answer = Err(error),
+                        (Err(_), None) => {}
+                    }
+                }
+                true
+            });
+            match pool {
+                true => rest = later,
+                false => senders = Senders::default(),
+            }
+        }
+        accepted
+    }
+
+    fn report(
+        &self,
+        answers: &[Result<B256, SubmitError>],
+        accepted: Vec<RecoveredTransaction>,
+        origin: Origin,
+    ) {
+        let name = match origin {
+            Origin::Local => "local",
+            Origin::Gossip => "gossip",
+            Origin::Restored => "restored",
+        };
+        answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().err())
+            .for_each(|e| telemetry::refused(name, e.name()));
+        telemetry::accepted(name, accepted.len());
+        if let Some(listener) = self.0.listener.load_full().filter(|_| !accepted.is_empty()) {
+            listener(&accepted, origin);
+        }
+    }
+}
+
+/// The rules that need no state. The size comes first: nothing is computed over what is too long anyway.
+fn judge(raw: Bytes, rules: &BlockRules, gas_limit: u64) -> Result<RecoveredTransaction, SubmitError> {
+    let (size, limit) = (raw.len(), rules.limits.transaction_size);
+    if size > limit {
+        return Err(SubmitError::Rules(TxInvalid::TooLarge { size, limit }));
+    }
+    let tx = RecoveredTransaction::recover(raw, rules.chain_id).map_err(SubmitError::Invalid)?;
+    intrinsic_gas(rules, &tx).map_err(SubmitError::Rules)?;
+    if tx.gas_limit() > gas_limit {
+        return Err(SubmitError::GasLimit { limit: gas_limit, got: tx.gas_limit() });
+    }
+    Ok(tx)
+}
+
+/// What the state of one head says of the senders of a batch.
+#[derive(Default)]
+struct Senders(HashMap<Address, Result<Sender, StateError>>);
+
+#[derive(Clone, Copy)]
+struct Sender {
+    state: SenderState,
+    /// Code other than a delegation (EIP-7702): a contract signs nothing (EIP-3607).
+    is_contract: bool,
+}
+
+impl Senders {
+    fn read(&mut self, view: &HeadView, addresses: impl Iterator<Item = Address>) {
+        let mut unread: Vec<Address> = addresses.filter(|address| !self.0.contains_key(address)).collect();
+        unread.sort_unstable();
+        unread.dedup();
+        if unread.len() < PARALLEL_READS {
+            self.0.extend(unread.into_iter().map(|address| (address, read_sender(view, &address))));
+        } else {
+            self.0.par_extend(unread.into_par_iter().map(|address| (address, read_sender(view, &address))));
+        }
+    }
+
+    fn state_of(&self, tx: &RecoveredTransaction) -> Result<SenderState, SubmitError> {
+        let address = tx.sender();
+        match self.0.get(&address) {
+            Some(Ok(Sender { is_contract: true, .. })) => {
+                Err(SubmitError::Rules(TxInvalid::SenderHasCode { address }))
+            }
+            Some(Ok(sender)) => Ok(sender.state),
+            Some(Err(error)) => Err(SubmitError::State(error.clone())),
+            None => Err(SubmitError::State(StateError::Store(format!("{address} was not read")))),
+        }
+    }
+}
+
+fn read_sender(view: &HeadView, address: &Address) -> Result<Sender, StateError> {
+    let account = view.state.account(address)?.unwrap_or_default();
+    let is_contract = account.code_hash != KECCAK256_EMPTY
+        && !view.state.code(&account.code_hash)?.starts_with(&EIP7702_DELEGATION_DESIGNATOR);
+    Ok(Sender { state: SenderState { nonce: account.nonce, balance: account.balance }, is_contract })
+}

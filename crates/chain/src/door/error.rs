@@ -1,0 +1,61 @@
+//! Why a transaction is refused at the door.
+
+use lonja_evm::TxInvalid;
+use lonja_primitives::{StateError, TransactionError};
+use lonja_txpool::PoolError;
+use thiserror::Error;
+
+/// JSON-RPC error code of geth for every refused transaction.
+const REFUSED: i32 = -32_000;
+/// JSON-RPC error code for a fault of our own.
+const INTERNAL: i32 = -32_603;
+
+/// Why a transaction is refused. The texts begin as geth's do, since tools look for those words.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SubmitError {
+    /// Not a transaction for this chain, ever: malformed, of a type that is not taken, badly signed, or of
+    /// another chain. A peer that sends such a thing is at fault.
+    #[error(transparent)]
+    Invalid(TransactionError),
+    /// Not possible under the rules of the next block.
+    #[error(transparent)]
+    Rules(TxInvalid),
+    /// No block has that much gas.
+    #[error("exceeds block gas limit: the transaction may use {got}, a block {limit}")]
+    GasLimit {
+        /// Gas limit of the next block.
+        limit: u64,
+        /// Gas limit of the transaction.
+        got: u64,
+    },
+    /// The pool does not take it: known, nonce, funds, or no room.
+    #[error(transparent)]
+    Pool(PoolError),
+    /// The sender's account could not be read: our own disk is at fault.
+    #[error("the sender's account could not be read: {0}")]
+    State(StateError),
+}
+
+impl SubmitError {
+    /// The JSON-RPC error code.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::State(_) => INTERNAL,
+            _ => REFUSED,
+        }
+    }
+
+    /// A short stable name, for counters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Invalid(TransactionError::Malformed(_)) => "malformed",
+            Self::Invalid(TransactionError::Blob | TransactionError::UnknownType(_)) => "type",
+            Self::Invalid(TransactionError::BadSignature) => "bad_signature",
+            Self::Invalid(TransactionError::WrongChain { .. }) => "wrong_chain",
+            Self::Rules(_) => "rules",
+            Self::GasLimit { .. } => "gas_limit",
+            Self::Pool(error) => error.name(),
+            Self::State(_) => "state",
+        }
+    }
+}

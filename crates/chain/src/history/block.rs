@@ -1,0 +1,127 @@
+//! Blocks with receipts and senders, and the outcome of each transaction.
+
+use alloy_consensus::Transaction as _;
+use alloy_primitives::{Address, B256, Bytes, keccak256};
+use lonja_primitives::transaction::decode_transaction;
+use lonja_primitives::{Block, Receipt, SealedHeader, Transaction};
+use lonja_storage::{Reader, StoreError};
+
+/// A block with everything that is stored with it. The lists have one entry per transaction, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryBlock {
+    /// The header with its hash.
+    pub header: SealedHeader,
+    /// Length of the block's RLP form, seals included, bytes.
+    pub size: usize,
+    /// EIP-2718 forms.
+    pub transactions: Vec<Bytes>,
+    /// Senders.
+    pub senders: Vec<Address>,
+    /// Receipts.
+    pub receipts: Vec<Receipt>,
+}
+
+/// A transaction of a block with what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Place in the block.
+    pub index: u32,
+    /// Hash.
+    pub hash: B256,
+    /// Sender.
+    pub sender: Address,
+    /// The transaction.
+    pub transaction: Transaction,
+    /// Its receipt.
+    pub receipt: Receipt,
+    /// Gas used by this transaction alone.
+    pub gas_used: u64,
+    /// Index within the block of its first log.
+    pub first_log_index: u32,
+    /// The contract it created; `None` for calls and for creations that failed.
+    pub contract: Option<Address>,
+}
+
+/// A published block; `None` above the head.
+pub fn block(reader: &Reader, number: u64) -> Result<Option<HistoryBlock>, StoreError> {
+    let Some(block) = reader.block(number)? else { return Ok(None) };
+    let missing = |what: &str| StoreError::Damaged(format!("the {what} of block {number} are missing"));
+    let header = reader.header(number)?.ok_or_else(|| missing("header fields"))?;
+    let senders = reader.senders(number)?.ok_or_else(|| missing("senders"))?;
+    let receipts = reader.receipts(number)?.ok_or_else(|| missing("receipts"))?;
+    if senders.len() != block.transactions.len() || receipts.len() != block.transactions.len() {
+        return Err(missing("senders or receipts of some transactions"));
+    }
+    let size = block.size();
+    let Block { transactions, .. } = block;
+    Ok(Some(HistoryBlock { header, size, transactions, senders, receipts }))
+}
+
+/// The block of a transaction and its outcome; `None` while it is in no published block.
+pub fn outcome(reader: &Reader, hash: &B256) -> Result<Option<(HistoryBlock, Outcome)>, StoreError> {
+    let Some((number, index)) = reader.transaction_location(hash)? else { return Ok(None) };
+    let Some(block) = block(reader, number)? else { return Ok(None) };
+    match block.outcome(index)? {
+        Some(outcome) if outcome.hash == *hash => Ok(Some((block, outcome))),
+        _ => {
+            Err(StoreError::Damaged(format!("transaction {hash} is not at place {index} of block {number}")))
+        }
+    }
+}
+
+impl HistoryBlock {
+    /// The transaction at a place with its outcome; `None` behind the last.
+    pub fn outcome(&self, index: u32) -> Result<Option<Outcome>, StoreError> {
+        let place = index as usize;
+        let parts = (self.transactions.get(place), self.senders.get(place), self.receipts.get(place));
+        let (Some(raw), Some(sender), Some(receipt)) = parts else { return Ok(None) };
+        let before = self.receipts.get(..place).unwrap_or_default();
+        let gas_before = before.last().map_or(0, |receipt| receipt.cumulative_gas_used);
+        let logs_before: usize = before.iter().map(|receipt| receipt.logs.len()).sum();
+        let transaction = decode(raw, self.header.number, index)?;
+        Ok(Some(Outcome {
+            index,
+            hash: keccak256(raw),
+            sender: *sender,
+            gas_used: receipt.cumulative_gas_used.saturating_sub(gas_before),
+            first_log_index: u32::try_from(logs_before).unwrap_or(u32::MAX),
+            contract: contract_address(&transaction, sender).filter(|_| receipt.success),
+            transaction,
+            receipt: receipt.clone(),
+        }))
+    }
+
+    /// All transactions with their outcomes.
+    pub fn outcomes(&self) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes = Vec::with_capacity(self.transactions.len());
+        let (mut gas_before, mut log_index) = (0u64, 0u32);
+        for (index, ((raw, sender), receipt)) in
+            (0u32..).zip(self.transactions.iter().zip(&self.senders).zip(&self.receipts))
+        {
+            let transaction = decode(raw, self.header.number, index)?;
+            outcomes.push(Outcome {
+                index,
+                hash: keccak256(raw),
+                sender: *sender,
+                gas_used: receipt.cumulative_gas_used.saturating_sub(gas_before),
+                first_log_index: log_index,
+                contract: contract_address(&transaction, sender).filter(|_| receipt.success),
+                transaction,
+                receipt: receipt.clone(),
+            });
+            gas_before = receipt.cumulative_gas_used;
+            log_index = log_index.saturating_add(u32::try_from(receipt.logs.len()).unwrap_or(u32::MAX));
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The address of the contract that a creation by `sender` makes; `None` for a call.
+pub fn contract_address(transaction: &Transaction, sender: &Address) -> Option<Address> {
+    transaction.is_create().then(|| sender.create(transaction.nonce()))
+}
+
+fn decode(raw: &[u8], number: u64, index: u32) -> Result<Transaction, StoreError> {
+    decode_transaction(raw)
+        .map_err(|error| StoreError::Damaged(format!("transaction {index} of block {number}: {error}")))
+}
