@@ -8,6 +8,12 @@ use alloy_primitives::{Address, B64, B256, Bytes, U256};
 use alloy_trie::EMPTY_ROOT_HASH;
 use std::collections::BTreeSet;
 
+/// The end of the year 9999, seconds: a later time is a mistake (often of milliseconds), and sums of times must
+/// not overflow.
+const MAX_TIMESTAMP: u64 = 253_402_300_799;
+/// Other clients hold gas in 63 bits.
+const MAX_GAS_LIMIT: u64 = i64::MAX as u64;
+
 /// What of the header of block 0 a file may say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeaderFields {
@@ -31,6 +37,12 @@ impl HeaderFields {
         spec: &ChainSpec,
         warnings: &mut Vec<String>,
     ) -> Result<SealedHeader, GenesisError> {
+        if self.timestamp > MAX_TIMESTAMP {
+            return Err(GenesisError::new("timestamp", "it is later than the year 9999; it counts seconds"));
+        }
+        if self.gas_limit > MAX_GAS_LIMIT {
+            return Err(GenesisError::new("gasLimit", "it is larger than 63 bits"));
+        }
         let format = spec.format_at(0);
         let malformed = |reason: String| GenesisError::new("extraData", reason);
         let extra =

@@ -119,6 +119,8 @@ fn block_zero_of_a_foreign_file_is_checked() {
     assert_eq!(refused(&with(good.clone(), "/number", json!("0x1"))), "number");
     assert_eq!(refused(&with(good.clone(), "/mixHash", json!("0x12"))), "mixHash");
     assert_eq!(refused(&with(good.clone(), "/gasLimit", json!("0x1ffffffffffffffff"))), "gasLimit");
+    assert_eq!(refused(&with(good.clone(), "/gasLimit", json!("0x8000000000000000"))), "gasLimit");
+    assert_eq!(refused(&with(good.clone(), "/timestamp", json!(1_767_225_600_000_u64))), "timestamp");
     for name in ["gasLimit", "difficulty", "alloc", "extraData", "config"] {
         assert_eq!(refused(&without(good.clone(), &format!("/{name}"))), name);
     }
