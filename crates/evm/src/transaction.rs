@@ -57,7 +57,7 @@ pub fn intrinsic_gas(rules: &BlockRules, tx: &RecoveredTransaction) -> Result<u6
 /// The rules that concern the transaction alone, without its gas.
 pub(crate) fn check_shape(rules: &BlockRules, tx: &RecoveredTransaction) -> Result<(), TxInvalid> {
     let (tx_type, address) = (tx.tx_type(), tx.sender());
-    if !type_begins_with(tx_type).is_some_and(|first| rules.fork >= first) {
+    if type_begins_with(tx_type).is_none_or(|first| rules.fork < first) {
         return Err(TxInvalid::TypeNotSupported { tx_type, fork: rules.fork });
     }
     let (size, limit) = (tx.raw().len(), rules.limits.transaction_size);

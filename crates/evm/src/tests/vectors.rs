@@ -45,6 +45,7 @@ struct Block {
     state_root: B256,
     receipts_root: B256,
     gas_used: U256,
+    #[serde(default)]
     logs_bloom: Bloom,
     parent_beacon_root: Option<B256>,
 }
@@ -134,7 +135,8 @@ fn check(case: &Case) -> Result<(), String> {
         };
         let mut executor = BlockExecutor::new(rules, env, &world);
         for raw in &block.transactions {
-            let tx = RecoveredTransaction::recover(raw.clone(), 1).map_err(|e| format!("{}: {e}", case.name))?;
+            let tx =
+                RecoveredTransaction::recover(raw.clone(), 1).map_err(|e| format!("{}: {e}", case.name))?;
             executor.execute(&tx).map_err(|error| format!("{}: {error}", case.name))?;
         }
         let output = executor.finish().map_err(|error| error.to_string())?;
