@@ -1,0 +1,119 @@
+//! Blocks with the rules they were made under, and their JSON.
+
+use crate::context::RpcContext;
+use crate::error::RpcError;
+use crate::view::{BlockView, LogView, Place, ReceiptView, TransactionView, TransactionsView};
+use alloy_consensus::Transaction as _;
+use alloy_primitives::keccak256;
+use lonja_chain::history::{self, HistoryBlock, LogFilter, Outcome};
+use lonja_primitives::{BlockRules, Transaction};
+use std::ops::Deref;
+
+/// What a transaction and a log cost in the cache beyond their bytes.
+const ITEM_BYTES: usize = 256;
+
+/// A block of the chain with senders and receipts.
+#[derive(Debug)]
+pub(crate) struct FullBlock {
+    block: HistoryBlock,
+    rules: BlockRules,
+}
+
+impl Deref for FullBlock {
+    type Target = HistoryBlock;
+
+    fn deref(&self) -> &HistoryBlock {
+        &self.block
+    }
+}
+
+/// The store lacks what must be there.
+pub(crate) fn missing(what: &str, number: u64) -> RpcError {
+    RpcError::Internal(format!("the {what} of block {number} should be in the store and is not"))
+}
+
+impl FullBlock {
+    /// Reads a block whose height is known to be there.
+    pub(crate) fn read(node: &RpcContext, number: u64) -> Result<Self, RpcError> {
+        let block = history::block(&node.reader, number)?.ok_or_else(|| missing("body", number))?;
+        Ok(Self { rules: node.spec.rules_at(number, block.header.timestamp), block })
+    }
+
+    pub(crate) fn block_view(&self, full: bool) -> Result<BlockView, RpcError> {
+        let transactions = if full {
+            let outcomes = self.outcomes()?;
+            TransactionsView::Full(outcomes.iter().map(|outcome| self.transaction(outcome)).collect())
+        } else {
+            TransactionsView::Hashes(self.transactions.iter().map(keccak256).collect())
+        };
+        Ok(BlockView::new(&self.header, self.size, transactions))
+    }
+
+    /// The transaction at this place; `None` behind the last.
+    pub(crate) fn transaction_view(&self, index: u32) -> Result<Option<TransactionView>, RpcError> {
+        Ok(self.outcome(index)?.map(|outcome| self.transaction(&outcome)))
+    }
+
+    fn transaction(&self, outcome: &Outcome) -> TransactionView {
+        let place = Place {
+            block_hash: self.header.hash(),
+            block_number: self.header.number,
+            index: outcome.index,
+            gas_price: self.gas_price(&outcome.transaction),
+        };
+        TransactionView::new(&outcome.transaction, outcome.sender, Some(place))
+    }
+
+    /// The receipt at this place; `None` behind the last.
+    pub(crate) fn receipt_view(&self, index: u32) -> Result<Option<ReceiptView>, RpcError> {
+        Ok(self.outcome(index)?.map(|outcome| self.receipt(&outcome)))
+    }
+
+    /// All receipts in order.
+    pub(crate) fn receipt_views(&self) -> Result<Vec<ReceiptView>, RpcError> {
+        Ok(self.outcomes()?.iter().map(|outcome| self.receipt(outcome)).collect())
+    }
+
+    fn receipt(&self, outcome: &Outcome) -> ReceiptView {
+        ReceiptView::new(&self.header, outcome, self.gas_price(&outcome.transaction))
+    }
+
+    /// The logs that the filter takes, in order.
+    pub(crate) fn logs(&self, filter: &LogFilter) -> Vec<LogView> {
+        let mut views = Vec::new();
+        let mut log_index = 0_u32;
+        for (index, (receipt, raw)) in (0_u32..).zip(self.receipts.iter().zip(&self.transactions)) {
+            let mut hash = None;
+            for log in &receipt.logs {
+                if filter.matches(log) {
+                    let hash = *hash.get_or_insert_with(|| keccak256(raw));
+                    views.push(LogView::new(log, &self.header, hash, index, log_index));
+                }
+                log_index = log_index.saturating_add(1);
+            }
+        }
+        views
+    }
+
+    /// Price per gas paid above the base fee, and gas used, of every transaction.
+    pub(crate) fn tips(&self) -> Result<Vec<(u128, u64)>, RpcError> {
+        let base_fee = u128::from(self.header.base_fee_per_gas.unwrap_or(0));
+        let tip = |outcome: &Outcome| {
+            (self.gas_price(&outcome.transaction).saturating_sub(base_fee), outcome.gas_used)
+        };
+        Ok(self.outcomes()?.iter().map(tip).collect())
+    }
+
+    /// What the transaction paid per gas.
+    fn gas_price(&self, tx: &Transaction) -> u128 {
+        if self.rules.free_gas { 0 } else { tx.effective_gas_price(self.header.base_fee_per_gas) }
+    }
+
+    /// What the block takes in memory, about.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        let body: usize = self.transactions.iter().map(|raw| raw.len().saturating_add(ITEM_BYTES)).sum();
+        let logs = self.receipts.iter().flat_map(|receipt| &receipt.logs);
+        let logs: usize = logs.map(|log| log.data.data.len().saturating_add(ITEM_BYTES)).sum();
+        body.saturating_add(logs).saturating_add(self.header.extra_data.len()).saturating_add(1_024) as u64
+    }
+}

@@ -1,0 +1,227 @@
+//! What an operator may choose: addresses, namespaces per transport, limits.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A group of methods, named by what stands before the underscore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Namespace {
+    Eth,
+    Net,
+    Web3,
+    Txpool,
+    Istanbul,
+    Qbft,
+    Admin,
+    Lonja,
+}
+
+/// Which methods a transport offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Namespaces offered. `rpc_modules` is always there.
+    pub namespaces: BTreeSet<Namespace>,
+    /// Whether methods that change something on the node are offered too: votes on validators
+    /// (`istanbul_propose`, `istanbul_discard`, `qbft_proposeValidatorVote`, `qbft_discardValidatorVote`) and
+    /// the peer list (`admin_addPeer`, `admin_removePeer`).
+    pub dangerous: bool,
+}
+
+/// A TCP listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// What is offered there.
+    pub access: Access,
+}
+
+/// The local socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IpcConfig {
+    /// Path of the socket file; made with mode 0600, so that only the node's user may connect.
+    pub path: PathBuf,
+    /// What is offered there.
+    pub access: Access,
+}
+
+/// Everything this crate is configured by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcConfig {
+    /// HTTP and WebSocket on one port.
+    pub http: Option<HttpConfig>,
+    /// WebSocket only, on a second port, for tools that expect it there.
+    pub ws: Option<HttpConfig>,
+    /// The local socket.
+    pub ipc: Option<IpcConfig>,
+    /// Metrics and health.
+    pub health: Option<SocketAddr>,
+    /// Browser origins that may call over HTTP (CORS) and open WebSockets; `*` for all. Empty: no CORS headers,
+    /// and WebSockets only from pages served by this machine.
+    pub cors_origins: Vec<String>,
+    /// Host names by which HTTP clients may address the node (protection against DNS rebinding); IP addresses
+    /// are always accepted, `*` accepts all.
+    pub allowed_hosts: Vec<String>,
+    /// Whether HTTP answers are compressed for clients that ask for it.
+    pub compression: bool,
+    /// Bounds.
+    pub limits: RpcLimits,
+}
+
+/// Every bound of the RPC. The documented defaults fit a small machine with public clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcLimits {
+    /// Longest request body or message, bytes. 5 MiB, as in geth: a batch of some thousand transactions.
+    pub request_bytes: u32,
+    /// Longest answer, bytes. 25 MiB: the densest log answers (`log_results`) stay below it.
+    pub response_bytes: u32,
+    /// Most requests in one batch. 1,000, as in geth.
+    pub batch_length: u32,
+    /// Most open connections per listener. 1,024: beyond that a proxy in front serves clients better.
+    pub connections: u32,
+    /// Most subscriptions on one connection. 128: a tool uses a handful, a gateway some dozens.
+    pub subscriptions_per_connection: u32,
+    /// Most blocks that one log search may cover. 10,000, what public providers allow.
+    pub log_blocks: u64,
+    /// Most logs in one answer. 20,000, likewise.
+    pub log_results: usize,
+    /// Gas that a call or estimate may use at most; `None` takes the head's gas limit, at least 50,000,000.
+    pub call_gas: Option<u64>,
+    /// How long one heavy request may run. 5 s, as in geth.
+    pub call_time: Duration,
+    /// Heavy requests (calls, estimates, searches, proofs) that run at the same time. One less than the
+    /// processors, at least one, so that block production always finds a free one.
+    pub heavy_running: usize,
+    /// Heavy requests that may wait for their turn. 256: some seconds of ordinary calls.
+    pub heavy_waiting: usize,
+    /// Point reads that run at the same time. Four per processor: they wait for the disk more than they compute.
+    pub reads_running: usize,
+    /// Point reads that may wait. 4,096: a tenth of a second.
+    pub reads_waiting: usize,
+    /// Filters (`eth_newFilter` and its kin) that may exist at the same time. 1,024.
+    pub filters: usize,
+    /// How long a filter lives without being asked. 5 minutes, as in geth.
+    pub filter_life: Duration,
+    /// Raw transactions that may wait for the door. 16,384: about a second of arrivals at full load.
+    pub submissions_waiting: usize,
+    /// Raw transactions handed to the door at once. 512: enough to keep all processors recovering, and few
+    /// enough (some 15 ms of work) that the first one is not kept waiting.
+    pub submission_batch: usize,
+}
+
+/// Name and text of every namespace.
+const NAMESPACES: [(Namespace, &str); 8] = [
+    (Namespace::Eth, "eth"),
+    (Namespace::Net, "net"),
+    (Namespace::Web3, "web3"),
+    (Namespace::Txpool, "txpool"),
+    (Namespace::Istanbul, "istanbul"),
+    (Namespace::Qbft, "qbft"),
+    (Namespace::Admin, "admin"),
+    (Namespace::Lonja, "lonja"),
+];
+
+impl Namespace {
+    /// What stands before the underscore of its methods.
+    pub fn name(self) -> &'static str {
+        NAMESPACES.iter().find(|(namespace, _)| *namespace == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Namespace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        NAMESPACES.iter().find(|(_, name)| *name == text).map(|(namespace, _)| *namespace).ok_or_else(|| {
+            let known: Vec<&str> = NAMESPACES.iter().map(|(_, name)| *name).collect();
+            format!("unknown namespace {text:?}; known are {}", known.join(", "))
+        })
+    }
+}
+
+impl Access {
+    /// What strangers may use: everything that only reads, and sending signed transactions.
+    pub fn public() -> Self {
+        use Namespace::{Eth, Istanbul, Lonja, Net, Qbft, Txpool, Web3};
+        Self { namespaces: [Eth, Net, Web3, Txpool, Istanbul, Qbft, Lonja].into(), dangerous: false }
+    }
+
+    /// Everything, for the operator.
+    pub fn full() -> Self {
+        Self { namespaces: NAMESPACES.iter().map(|(namespace, _)| *namespace).collect(), dangerous: true }
+    }
+}
+
+impl Default for RpcConfig {
+    /// HTTP and WebSocket on 127.0.0.1:8545, WebSocket on 127.0.0.1:8546, health on 127.0.0.1:9545, no IPC (its
+    /// path belongs to the data directory, which this crate does not know).
+    fn default() -> Self {
+        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            http: Some(HttpConfig { address: local(8545), access: Access::public() }),
+            ws: Some(HttpConfig { address: local(8546), access: Access::public() }),
+            ipc: None,
+            health: Some(local(9545)),
+            cors_origins: Vec::new(),
+            allowed_hosts: vec!["localhost".to_owned()],
+            compression: true,
+            limits: RpcLimits::default(),
+        }
+    }
+}
+
+impl Default for RpcLimits {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            request_bytes: 5 * 1024 * 1024,
+            response_bytes: 25 * 1024 * 1024,
+            batch_length: 1_000,
+            connections: 1_024,
+            subscriptions_per_connection: 128,
+            log_blocks: 10_000,
+            log_results: 20_000,
+            call_gas: None,
+            call_time: Duration::from_secs(5),
+            heavy_running: processors.saturating_sub(1).max(1),
+            heavy_waiting: 256,
+            reads_running: 4 * processors,
+            reads_waiting: 4_096,
+            filters: 1_024,
+            filter_life: Duration::from_secs(300),
+            submissions_waiting: 16_384,
+            submission_batch: 512,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_read_back_from_their_names() {
+        for (namespace, name) in NAMESPACES {
+            assert_eq!(name.parse(), Ok(namespace));
+            assert_eq!(namespace.to_string(), name);
+        }
+        assert!("personal".parse::<Namespace>().unwrap_err().contains("txpool"));
+    }
+
+    #[test]
+    fn strangers_get_nothing_dangerous() {
+        let access = Access::public();
+        assert!(!access.dangerous && !access.namespaces.contains(&Namespace::Admin));
+    }
+}

@@ -1,0 +1,112 @@
+//! Calls that change nothing, and estimates.
+
+use super::call_request::{BlockOverrideArgs, RequestArgs, StateOverrideArgs};
+use crate::context::Context;
+use crate::error::RpcError;
+use crate::params::{Args, BlockSelector};
+use crate::register::Table;
+use alloy_eips::eip2930::AccessList;
+use alloy_primitives::{Bytes, U64};
+use jsonrpsee::types::Params;
+use lonja_evm::{BlockEnv, CallContext, CallError, CallOutcome, CallRequest, Overrides, revert_reason};
+use serde::Serialize;
+
+pub(super) fn register(table: &mut Table) {
+    table.heavy("eth_call", call);
+    table.heavy("eth_estimateGas", estimate_gas);
+    table.heavy("eth_createAccessList", create_access_list);
+}
+
+/// The least that the head's gas limit stands for when no cap for calls is configured (geth's default cap).
+const CALL_GAS_FLOOR: u64 = 50_000_000;
+
+/// An access list and what the message uses with it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessListView {
+    access_list: AccessList,
+    gas_used: U64,
+    /// What the message fails with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+fn call(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
+    let args = Args::new(params, 4)?;
+    let (request, overrides) = (request(context, &args)?, overrides(&args)?);
+    match at_block(context, &args, |call| lonja_evm::call(call, &request, &overrides))? {
+        CallOutcome::Success { output, .. } => Ok(output),
+        CallOutcome::Revert { output, .. } => Err(reverted(output)),
+        CallOutcome::Halt { reason, .. } => Err(RpcError::Refused(reason)),
+    }
+}
+
+fn estimate_gas(context: &Context, params: &Params<'_>) -> Result<U64, RpcError> {
+    let args = Args::new(params, 4)?;
+    let (request, overrides) = (request(context, &args)?, overrides(&args)?);
+    at_block(context, &args, |call| lonja_evm::estimate_gas(call, &request, &overrides)).map(U64::from)
+}
+
+fn create_access_list(context: &Context, params: &Params<'_>) -> Result<AccessListView, RpcError> {
+    let args = Args::new(params, 2)?;
+    let request = request(context, &args)?;
+    let (access_list, gas_used, error) =
+        at_block(context, &args, |call| lonja_evm::create_access_list(call, &request))?;
+    Ok(AccessListView { access_list, gas_used: U64::from(gas_used), error })
+}
+
+fn request(context: &Context, args: &Args<'_>) -> Result<CallRequest, RpcError> {
+    args.required::<RequestArgs>(0, "transaction")?.into_request(context.node.spec.chain_id)
+}
+
+fn overrides(args: &Args<'_>) -> Result<Overrides, RpcError> {
+    let state = args.optional::<StateOverrideArgs>(2, "stateOverrides")?.unwrap_or_default();
+    let block = args.optional::<BlockOverrideArgs>(3, "blockOverrides")?.unwrap_or_default();
+    Ok(Overrides { state: state.into_overrides(), block: block.into_overrides()? })
+}
+
+/// Runs something on the state after the block that the second parameter names, in that block's environment.
+fn at_block<T>(
+    context: &Context,
+    args: &Args<'_>,
+    run: impl FnOnce(&CallContext<'_>) -> Result<T, CallError>,
+) -> Result<T, RpcError> {
+    let selector = args.optional(1, "block")?.unwrap_or(BlockSelector::Latest);
+    let number = context.known_height(selector)?;
+    let header = context.header(number)?;
+    let state = context.state(number)?;
+    let stop = context.time_limit();
+    let call = CallContext {
+        rules: context.rules(&header),
+        env: &BlockEnv::from_header(&header),
+        state: &state,
+        gas_cap: context.limits.call_gas.unwrap_or(header.gas_limit.max(CALL_GAS_FLOOR)),
+        stop: &stop,
+    };
+    run(&call).map_err(|error| refusal(context, error))
+}
+
+fn refusal(context: &Context, error: CallError) -> RpcError {
+    match error {
+        CallError::Reverted(output) => reverted(output),
+        CallError::BadRequest(reason) => RpcError::InvalidParams(reason),
+        CallError::State(error) => error.into(),
+        CallError::Internal(reason) => RpcError::Internal(reason),
+        CallError::Stopped => RpcError::Refused(format!(
+            "execution aborted (timeout = {}s)",
+            context.limits.call_time.as_secs_f64()
+        )),
+        CallError::Invalid(_) | CallError::Failed(_) | CallError::GasAllowance(_) => {
+            RpcError::Refused(error.to_string())
+        }
+    }
+}
+
+/// Code 3 with the returned bytes, from which tools decode custom errors.
+fn reverted(data: Bytes) -> RpcError {
+    let message = match revert_reason(&data) {
+        Some(reason) => format!("execution reverted: {reason}"),
+        None => "execution reverted".to_owned(),
+    };
+    RpcError::Reverted { message, data }
+}

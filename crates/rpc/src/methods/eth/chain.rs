@@ -1,0 +1,42 @@
+//! About the chain and the node as a whole.
+
+use crate::context::Context;
+use crate::control::SyncStatus;
+use crate::error::RpcError;
+use crate::register::Table;
+use alloy_primitives::{Address, U64};
+use jsonrpsee::types::Params;
+use serde_json::{Value, json};
+
+pub(super) fn register(table: &mut Table) {
+    table.inline("eth_chainId", |context, _| Ok(U64::from(context.node.spec.chain_id)));
+    table.inline("eth_blockNumber", |context, _| Ok(U64::from(context.head().number)));
+    table.inline("eth_syncing", |context, _| Ok(syncing(context)));
+    table.inline("eth_coinbase", |context, _| Ok(context.node.control.node_info().address));
+    table.inline("eth_mining", |context, _| Ok(context.node.control.consensus_status().is_validator));
+    table.inline("eth_hashrate", |_, _| Ok(U64::ZERO));
+    table.inline("eth_accounts", |_, _| Ok(Vec::<Address>::new()));
+    for name in ["eth_sendTransaction", "eth_signTransaction", "eth_sign"] {
+        table.inline(name, holds_no_keys);
+    }
+}
+
+/// `false`, or where the node stands.
+pub(super) fn syncing(context: &Context) -> Value {
+    match context.node.control.sync_status() {
+        SyncStatus::Synced => Value::Bool(false),
+        SyncStatus::Syncing { start, highest } => json!({
+            "startingBlock": U64::from(start),
+            "currentBlock": U64::from(context.head().number),
+            "highestBlock": U64::from(highest),
+        }),
+    }
+}
+
+fn holds_no_keys(_context: &Context, _params: &Params<'_>) -> Result<(), RpcError> {
+    Err(RpcError::Refused(
+        "unknown account: this node holds no keys; sign in your wallet or tool and send the result with \
+         eth_sendRawTransaction"
+            .to_owned(),
+    ))
+}

@@ -1,0 +1,121 @@
+//! Logs, and filters that clients poll.
+
+use crate::context::Context;
+use crate::error::RpcError;
+use crate::filters::{Kind, Poll, hashes};
+use crate::logs::{range, search, search_some};
+use crate::params::{Args, BlockSelector, LogFilter, Quantity};
+use crate::register::Table;
+use crate::view::{LogView, TransactionView};
+use alloy_primitives::{B128, B256};
+use jsonrpsee::types::Params;
+use serde::Serialize;
+
+pub(super) fn register(table: &mut Table) {
+    table.heavy("eth_getLogs", logs);
+    table.inline("eth_newFilter", new_log_filter);
+    table.inline("eth_newBlockFilter", new_block_filter);
+    table.inline("eth_newPendingTransactionFilter", new_transaction_filter);
+    table.heavy("eth_getFilterChanges", changes);
+    table.heavy("eth_getFilterLogs", filter_logs);
+    table.inline("eth_uninstallFilter", uninstall);
+}
+
+/// What a poll answers, by the kind of the filter.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Changes {
+    Hashes(Vec<B256>),
+    Logs(Vec<LogView>),
+    Transactions(Vec<TransactionView>),
+}
+
+fn logs(context: &Context, params: &Params<'_>) -> Result<Vec<LogView>, RpcError> {
+    all_logs(context, log_filter(params)?)
+}
+
+fn all_logs(context: &Context, filter: LogFilter) -> Result<Vec<LogView>, RpcError> {
+    match range(context, &filter)? {
+        Some(range) => search(context, &filter, range),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn log_filter(params: &Params<'_>) -> Result<LogFilter, RpcError> {
+    Args::new(params, 1)?.optional::<LogFilter>(0, "filter")?.unwrap_or_default().checked()
+}
+
+/// Waits for logs of blocks after the head, or from a later `fromBlock` on.
+fn new_log_filter(context: &Context, params: &Params<'_>) -> Result<B128, RpcError> {
+    let filter = log_filter(params)?;
+    let after_head = context.head().number.saturating_add(1);
+    let next = match filter.from_block {
+        Some(BlockSelector::Number(number)) => number.max(after_head),
+        _ => after_head,
+    };
+    context.filters.add(Kind::Logs { filter, next })
+}
+
+fn new_block_filter(context: &Context, _params: &Params<'_>) -> Result<B128, RpcError> {
+    context.filters.add(Kind::Blocks { next: context.head().number.saturating_add(1) })
+}
+
+/// Hashes, or whole transactions when the parameter is `true`.
+fn new_transaction_filter(context: &Context, params: &Params<'_>) -> Result<B128, RpcError> {
+    let full = Args::new(params, 1)?.optional(0, "fullTransactions")?.unwrap_or(false);
+    context.filters.add(Kind::Transactions { arrivals: context.node.transactions.subscribe(), full })
+}
+
+fn filter_id(params: &Params<'_>) -> Result<B128, RpcError> {
+    let Quantity(id) = Args::new(params, 1)?.required::<Quantity<u128>>(0, "filterId")?;
+    Ok(B128::from(id.to_be_bytes()))
+}
+
+fn uninstall(context: &Context, params: &Params<'_>) -> Result<bool, RpcError> {
+    Ok(context.filters.remove(&filter_id(params)?))
+}
+
+fn filter_logs(context: &Context, params: &Params<'_>) -> Result<Vec<LogView>, RpcError> {
+    all_logs(context, context.filters.log_filter(&filter_id(params)?)?)
+}
+
+fn changes(context: &Context, params: &Params<'_>) -> Result<Changes, RpcError> {
+    let id = filter_id(params)?;
+    match context.filters.poll(&id)? {
+        Poll::Blocks { next } => new_blocks(context, &id, next),
+        Poll::Logs { filter, next } => new_logs(context, &id, filter, next),
+        Poll::Transactions { arrived, full: false } => Ok(Changes::Hashes(hashes(&arrived))),
+        Poll::Transactions { arrived, full: true } => {
+            let views = arrived.iter().map(|tx| TransactionView::new(tx.tx(), tx.sender(), None));
+            Ok(Changes::Transactions(views.collect()))
+        }
+    }
+}
+
+/// The last height that one poll looks at: a client that polls rarely gets the rest with its next polls.
+fn last_of_poll(context: &Context, next: u64) -> u64 {
+    context.head().number.min(next.saturating_add(context.limits.log_blocks.saturating_sub(1)))
+}
+
+fn new_blocks(context: &Context, id: &B128, next: u64) -> Result<Changes, RpcError> {
+    let last = last_of_poll(context, next);
+    let hashes: Result<Vec<B256>, RpcError> =
+        (next..=last).map(|number| Ok(context.header(number)?.hash())).collect();
+    let hashes = hashes?;
+    context.filters.advance(id, last.saturating_add(1));
+    Ok(Changes::Hashes(hashes))
+}
+
+fn new_logs(context: &Context, id: &B128, filter: LogFilter, next: u64) -> Result<Changes, RpcError> {
+    let last = last_of_poll(context, next);
+    let last = match filter.to_block {
+        Some(BlockSelector::Number(to)) => last.min(to),
+        _ => last,
+    };
+    if next > last {
+        return Ok(Changes::Logs(Vec::new()));
+    }
+    let found = search_some(context, &filter, next..=last)?;
+    context.filters.advance(id, found.next);
+    Ok(Changes::Logs(found.logs))
+}

@@ -1,0 +1,26 @@
+//! `eth_`: the chain as every Ethereum tool asks for it, a file per kind of question.
+
+mod blocks;
+mod call_request;
+mod calls;
+mod chain;
+mod fees;
+mod filters;
+mod state;
+mod subscribe;
+mod transactions;
+
+use crate::register::Table;
+
+pub(crate) use transactions::submit_batch;
+
+pub(crate) fn register(table: &mut Table) {
+    chain::register(table);
+    blocks::register(table);
+    state::register(table);
+    transactions::register(table);
+    calls::register(table);
+    fees::register(table);
+    filters::register(table);
+    subscribe::register(table);
+}

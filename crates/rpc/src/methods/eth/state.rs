@@ -1,0 +1,123 @@
+//! Accounts and storage.
+
+use crate::context::Context;
+use crate::error::RpcError;
+use crate::params::{Args, BlockSelector, Quantity};
+use crate::register::Table;
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use jsonrpsee::types::Params;
+use lonja_primitives::{Account, StateView};
+use lonja_storage::StateAt;
+use serde::Serialize;
+
+pub(super) fn register(table: &mut Table) {
+    table.read("eth_getBalance", balance);
+    table.read("eth_getCode", code);
+    table.read("eth_getStorageAt", storage_at);
+    table.read("eth_getTransactionCount", transaction_count);
+    table.heavy("eth_getProof", proof);
+}
+
+/// Most slots in one proof (geth's bound).
+const PROOF_SLOTS_MAX: usize = 1_024;
+
+/// The state after the block that the parameter names; the head's when it is absent.
+fn state(context: &Context, args: &Args<'_>, index: usize) -> Result<StateAt, RpcError> {
+    let selector = args.optional(index, "block")?.unwrap_or(BlockSelector::Latest);
+    context.state(context.known_height(selector)?)
+}
+
+fn account(context: &Context, args: &Args<'_>, block: usize) -> Result<(StateAt, Account), RpcError> {
+    let address: Address = args.required(0, "address")?;
+    let state = state(context, args, block)?;
+    let account = state.account(&address)?.unwrap_or_default();
+    Ok((state, account))
+}
+
+fn balance(context: &Context, params: &Params<'_>) -> Result<U256, RpcError> {
+    Ok(account(context, &Args::new(params, 2)?, 1)?.1.balance)
+}
+
+fn code(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
+    let (state, account) = account(context, &Args::new(params, 2)?, 1)?;
+    Ok(state.code(&account.code_hash)?)
+}
+
+fn storage_at(context: &Context, params: &Params<'_>) -> Result<B256, RpcError> {
+    let args = Args::new(params, 3)?;
+    let address: Address = args.required(0, "address")?;
+    let slot: Quantity<U256> = args.required(1, "slot")?;
+    Ok(B256::from(state(context, &args, 2)?.storage(&address, &slot.0)?))
+}
+
+/// With the tag `pending`: the nonce that the sender's next transaction needs, after all that wait in the pool
+/// without a gap.
+fn transaction_count(context: &Context, params: &Params<'_>) -> Result<U64, RpcError> {
+    let args = Args::new(params, 2)?;
+    let address: Address = args.required(0, "address")?;
+    let selector = args.optional(1, "block")?;
+    let nonce = account(context, &args, 1)?.1.nonce;
+    if selector != Some(BlockSelector::Pending) {
+        return Ok(U64::from(nonce));
+    }
+    let waiting = context.node.pool.lock().pending_nonce(&address);
+    Ok(U64::from(waiting.unwrap_or(0).max(nonce)))
+}
+
+/// An account with the nodes that prove it (EIP-1186).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProofView {
+    address: Address,
+    account_proof: Vec<Bytes>,
+    balance: U256,
+    code_hash: B256,
+    nonce: U64,
+    storage_hash: B256,
+    storage_proof: Vec<SlotProofView>,
+}
+
+#[derive(Debug, Serialize)]
+struct SlotProofView {
+    /// As the client wrote it: some compare.
+    key: String,
+    value: U256,
+    proof: Vec<Bytes>,
+}
+
+/// Only at the head: the trie is kept for the newest state.
+fn proof(context: &Context, params: &Params<'_>) -> Result<ProofView, RpcError> {
+    let args = Args::new(params, 3)?;
+    let address: Address = args.required(0, "address")?;
+    let keys: Vec<String> = args.required(1, "storageKeys")?;
+    let slots: Vec<Quantity<U256>> = args.required(1, "storageKeys")?;
+    let selector = args.optional(2, "block")?.unwrap_or(BlockSelector::Latest);
+    if keys.len() > PROOF_SLOTS_MAX {
+        return Err(RpcError::InvalidParams(format!("too many slots (max {PROOF_SLOTS_MAX})")));
+    }
+    let wanted = context.known_height(selector)?;
+    let slots: Vec<U256> = slots.into_iter().map(|slot| slot.0).collect();
+    let proof = context.node.reader.proof(&address, &slots)?;
+    let newest = matches!(selector, BlockSelector::Latest | BlockSelector::Pending);
+    if proof.number != wanted && !newest {
+        return Err(RpcError::Refused(format!(
+            "proofs are available for the latest block only: {wanted} was asked for, the latest is {}",
+            proof.number
+        )));
+    }
+    let account = proof.account.unwrap_or_default();
+    let slot = |(key, slot): (String, lonja_storage::SlotProof)| SlotProofView {
+        key,
+        value: slot.value,
+        proof: slot.proof,
+    };
+    Ok(ProofView {
+        address,
+        account_proof: proof.proof,
+        balance: account.balance,
+        code_hash: account.code_hash,
+        nonce: U64::from(account.nonce),
+        storage_hash: proof.storage_root,
+        storage_proof: keys.into_iter().zip(proof.storage).map(slot).collect(),
+    })
+}

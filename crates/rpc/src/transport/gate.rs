@@ -1,0 +1,205 @@
+//! Who may speak to the node through somebody's browser. A page from anywhere can make the browser send requests
+//! to this machine; what it cannot do is hide where it comes from.
+
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use jsonrpsee::core::BoxError;
+use jsonrpsee::server::ws::is_upgrade_request;
+use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tower::{Layer, Service};
+
+/// Puts a [`Gate`] before a service.
+#[derive(Clone, Debug)]
+pub(crate) struct GateLayer(Arc<Rules>);
+
+/// Lets HTTP requests pass that address the node by an allowed name, and WebSockets from allowed pages.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate<S> {
+    inner: S,
+    rules: Arc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+enum Verdict {
+    Pass,
+    /// A bare GET: load balancers ask that way whether somebody is there.
+    Hello,
+    Refuse(&'static str),
+}
+
+impl GateLayer {
+    pub(crate) fn new(hosts: &[String], origins: &[String]) -> Self {
+        let lower = |list: &[String]| list.iter().map(|entry| entry.to_ascii_lowercase()).collect();
+        Self(Arc::new(Rules { hosts: lower(hosts), origins: lower(origins) }))
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { inner, rules: Arc::clone(&self.0) }
+    }
+}
+
+impl<S, B> Service<HttpRequest<B>> for Gate<S>
+where
+    S: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = HttpResponse;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<HttpResponse, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
+        let answer = match self.rules.judge(&request) {
+            Verdict::Pass => return self.inner.call(request).boxed(),
+            Verdict::Hello => HttpResponse::new(HttpBody::empty()),
+            Verdict::Refuse(reason) => {
+                metrics::counter!("lonja_rpc_gate_refusals_total").increment(1);
+                let mut refusal = HttpResponse::new(HttpBody::from(reason));
+                *refusal.status_mut() = StatusCode::FORBIDDEN;
+                let text = HeaderValue::from_static("text/plain");
+                refusal.headers_mut().insert(header::CONTENT_TYPE, text);
+                refusal
+            }
+        };
+        ready(Ok(answer)).boxed()
+    }
+}
+
+impl Rules {
+    fn judge<B>(&self, request: &HttpRequest<B>) -> Verdict {
+        let headers = request.headers();
+        if is_upgrade_request(request) {
+            return match text(headers, header::ORIGIN) {
+                Some(origin) if !self.allows_origin(origin) => Verdict::Refuse(
+                    "this origin may not open WebSockets here (see the allowed CORS origins)\n",
+                ),
+                _ => Verdict::Pass,
+            };
+        }
+        if !self.allows_host(request.uri(), headers) {
+            return Verdict::Refuse("invalid host specified (see the allowed hosts)\n");
+        }
+        if request.method() == Method::GET && !headers.contains_key(header::CONTENT_LENGTH) {
+            return Verdict::Hello;
+        }
+        Verdict::Pass
+    }
+
+    /// No name, an IP address, or a name from the list.
+    fn allows_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let host = uri.authority().map(|authority| authority.as_str()).or(text(headers, header::HOST));
+        let Some(host) = host.map(without_port).filter(|host| !host.is_empty()) else { return true };
+        is_ip(host) || self.hosts.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(host))
+    }
+
+    /// An origin from the list; without a list, a page served by this machine.
+    fn allows_origin(&self, origin: &str) -> bool {
+        if !self.origins.is_empty() {
+            return self.origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+        }
+        let host = origin.split_once("://").map_or("", |(_, host)| without_port(host));
+        let local = |address: IpAddr| address.is_loopback();
+        host.eq_ignore_ascii_case("localhost") || host.trim_matches(['[', ']']).parse().is_ok_and(local)
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+/// `host:port` or `[v6]:port` without the port.
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => {
+            if host.contains(':') && !host.ends_with(']') {
+                authority
+            } else {
+                host
+            }
+        }
+        _ => authority,
+    }
+}
+
+fn is_ip(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(hosts: &[&str], origins: &[&str]) -> Arc<Rules> {
+        let owned = |list: &[&str]| -> Vec<String> { list.iter().map(|entry| (*entry).to_owned()).collect() };
+        GateLayer::new(&owned(hosts), &owned(origins)).0
+    }
+
+    fn host_passes(rules: &Rules, host: &str) -> bool {
+        let request = HttpRequest::builder().method("POST").header("host", host).body(()).unwrap();
+        matches!(rules.judge(&request), Verdict::Pass)
+    }
+
+    fn socket_passes(rules: &Rules, origin: &str) -> bool {
+        let request = HttpRequest::builder()
+            .header("host", "evil.example")
+            .header("origin", origin)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .body(())
+            .unwrap();
+        matches!(rules.judge(&request), Verdict::Pass)
+    }
+
+    #[test]
+    fn hosts() {
+        let local = rules(&["localhost"], &[]);
+        for good in ["localhost", "LOCALHOST:8545", "127.0.0.1:8545", "[::1]:8545", "192.0.2.1", "::1", ""] {
+            assert!(host_passes(&local, good), "{good}");
+        }
+        for bad in ["evil.example", "localhost.evil.example:8545", "localhost:8545x", "127.0.0.1.nip.io"] {
+            assert!(!host_passes(&local, bad), "{bad}");
+        }
+        assert!(host_passes(&rules(&["*"], &[]), "anything:1"));
+        assert!(host_passes(&rules(&["Node.example"], &[]), "node.example"));
+    }
+
+    #[test]
+    fn origins_of_websockets() {
+        let local = rules(&[], &[]);
+        for good in ["http://localhost:3000", "https://localhost", "http://127.0.0.1:8080", "http://[::1]:1"]
+        {
+            assert!(socket_passes(&local, good), "{good}");
+        }
+        for bad in
+            ["https://evil.example", "http://localhost.evil.example", "null", "http://192.0.2.1", "\u{e9}"]
+        {
+            assert!(!socket_passes(&local, bad), "{bad}");
+        }
+        let listed = rules(&[], &["https://dapp.example"]);
+        assert!(socket_passes(&listed, "https://dapp.example"));
+        assert!(!socket_passes(&listed, "http://localhost:3000"));
+        assert!(socket_passes(&rules(&[], &["*"]), "https://any.example"));
+    }
+
+    #[test]
+    fn a_bare_get_is_greeted() {
+        let get = HttpRequest::builder().uri("/").header("host", "localhost").body(()).unwrap();
+        assert!(matches!(rules(&["localhost"], &[]).judge(&get), Verdict::Hello));
+    }
+}
