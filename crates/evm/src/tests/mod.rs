@@ -6,5 +6,6 @@ mod deployment;
 mod estimates;
 mod fees;
 mod opcodes;
+mod splits;
 mod vectors;
 mod world;
