@@ -1,1 +1,101 @@
-fn main() {}
+//! `lonja`: a node of a permissioned Ethereum network, and the tools around it.
+
+mod client;
+mod commands;
+mod files;
+mod logging;
+mod settings;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use commands::{
+    config::ConfigCommand, devnet::DevnetCommand, genesis::GenesisCommand, init::InitCommand,
+    key::KeyCommand, node::NodeCommand, status::StatusCommand, validator::ValidatorCommand,
+};
+use eyre::Result;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A node of a permissioned Ethereum network: EVM, Istanbul BFT, finality in one block, no cryptocurrency.
+#[derive(Parser, Debug)]
+#[command(name = "lonja", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "First steps:  lonja devnet        a whole network on this machine\n              \
+                        lonja genesis new   a network of your own")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a node
+    Node(Box<NodeCommand>),
+    /// Make a data directory for a network
+    Init(InitCommand),
+    /// Run a whole network on this machine: validators and a regular node
+    Devnet(DevnetCommand),
+    /// Make, explain and check genesis files
+    #[command(subcommand)]
+    Genesis(GenesisCommand),
+    /// Make and show node keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// List validators and vote on them, at a running node
+    #[command(subcommand)]
+    Validator(ValidatorCommand),
+    /// One screen about a running node
+    Status(StatusCommand),
+    /// Show the merged configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    settings::refuse_unknown_variables(&Cli::command())?;
+    match command {
+        Command::Node(node) => node.run(),
+        Command::Init(init) => init.run(),
+        Command::Devnet(devnet) => block_on(devnet.run()),
+        Command::Genesis(genesis) => genesis.run(),
+        Command::Key(key) => key.run(),
+        Command::Validator(validator) => block_on(validator.run()),
+        Command::Status(status) => block_on(status.run()),
+        Command::Config(config) => config.run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "lonja", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// A small runtime for the commands that only talk to nodes.
+fn block_on(task: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,35 @@
-//! placeholder
+//! The node: the loop that never waits, the threads and tasks around it, and the wiring.
+//!
+//! [`core::NodeCore`] is the whole node as a pure machine (events in, commands out); the simulator runs it as it
+//! is. [`node::Node`] puts clocks, sockets, disks and threads around it:
+//!
+//! ```text
+//!  p2p ─► deliver (verify) ─► mailbox ─► loop (NodeCore) ─► outbox ─► log, then p2p
+//!                                          ▲    └─────────► chain thread ─► sync thread ─► heads
+//!                                          └───── Built, Checked, Committed, Durable ┘
+//!  rpc, p2p ─► door ─► pool ─► journal, gossip thread ─► p2p
+//! ```
+//!
+//! Never here: rules of the chain, of agreement, of transactions. Those live on the floors below.
+
+mod chain_thread;
+mod clock;
+mod config;
+mod control;
+pub mod core;
+mod disk;
+mod driver;
+pub mod event;
+mod gossip;
+mod halt;
+pub mod ingest;
+mod journal;
+mod mailbox;
+mod node;
+mod outbox;
+mod services;
+mod telemetry;
+
+pub use config::Config;
+pub use disk::DiskLimits;
+pub use node::{Node, NodeError};

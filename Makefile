@@ -1,0 +1,43 @@
+# Everything goes through one Cargo profile (release), so that RocksDB and libp2p are compiled once.
+SHELL := /bin/bash
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+LONJA := $(TARGET_DIR)/release/lonja
+ARGS ?=
+
+.PHONY: help setup build devnet test lint format tools sim bench clean
+
+help: ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Install what a build needs and this machine lacks
+	@.ci/setup
+
+build: setup ## Build the node
+	cargo build --release --locked -p lonja
+
+devnet: build ## Run 4 validators and a regular node on this machine (ARGS="--validators 7 --reset ...")
+	$(LONJA) devnet $(ARGS)
+
+test: setup ## Run every test
+	cargo build --release --locked --workspace
+	cargo test --release --locked --workspace
+
+lint: setup ## Formatting and clippy, as reviewers expect them
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+format: ## Format the code
+	cargo fmt --all
+
+tools: build ## Drive a devnet with ethers, viem, web3.js, web3.py, Hardhat, cast and forge
+	LONJA=$(abspath $(LONJA)) tests/tools/run
+
+sim: setup ## Run the simulator: make sim ARGS="--seeds 10000"
+	cargo run --release --locked -p lonja-tests --bin simulate -- $(ARGS)
+
+bench: build ## The standard load: 4 validators, 1 regular node, this machine
+	cargo run --release --locked -p lonja-benches -- load --devnet $(LONJA) $(ARGS)
+
+clean: ## Remove build output
+	cargo clean

@@ -1,0 +1,84 @@
+//! A small JSON-RPC client for the commands that talk to a running node: over its IPC socket, or HTTP.
+
+use eyre::{Context, Result, bail, eyre};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+/// A node on this machine answers within a fraction of this.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Where the node listens.
+#[derive(Clone, Debug)]
+pub enum Endpoint {
+    /// The IPC socket in its data directory.
+    Ipc(PathBuf),
+    /// An HTTP URL.
+    Http(String),
+}
+
+impl Endpoint {
+    /// `--rpc URL` when given, else the socket in the data directory.
+    pub fn choose(rpc: Option<String>, data_dir: &Path) -> Self {
+        match rpc {
+            Some(url) if url.starts_with("http") => Self::Http(url),
+            Some(path) => Self::Ipc(path.into()),
+            None => Self::Ipc(data_dir.join("lonja.ipc")),
+        }
+    }
+
+    /// Calls a method and returns its result.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let answer = tokio::time::timeout(TIMEOUT, self.exchange(&request))
+            .await
+            .map_err(|_| eyre!("{self} did not answer within {} s", TIMEOUT.as_secs()))??;
+        if let Some(error) = answer.get("error") {
+            let message = error["message"].as_str().unwrap_or("no message");
+            bail!("{method}: {message} (code {})", error["code"]);
+        }
+        answer.get("result").cloned().ok_or_else(|| eyre!("{self} sent an answer without a result"))
+    }
+
+    async fn exchange(&self, request: &Value) -> Result<Value> {
+        match self {
+            Self::Ipc(path) => over_ipc(path, request).await,
+            Self::Http(url) => over_http(url, request).await,
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ipc(path) => write!(f, "the node at {}", path.display()),
+            Self::Http(url) => write!(f, "the node at {url}"),
+        }
+    }
+}
+
+async fn over_ipc(path: &Path, request: &Value) -> Result<Value> {
+    let stream = UnixStream::connect(path).await.wrap_err_with(|| {
+        format!(
+            "no node answers at {}: is it running with this data directory? (--data-dir DIR, or --rpc URL)",
+            path.display()
+        )
+    })?;
+    let (read, mut write) = stream.into_split();
+    write.write_all(format!("{request}\n").as_bytes()).await?;
+    let mut line = String::new();
+    BufReader::new(read).read_line(&mut line).await?;
+    serde_json::from_str(&line).wrap_err("the answer is not JSON")
+}
+
+async fn over_http(url: &str, request: &Value) -> Result<Value> {
+    let answer = reqwest::Client::new()
+        .post(url)
+        .json(request)
+        .send()
+        .await
+        .wrap_err_with(|| format!("no node answers at {url}"))?;
+    answer.json().await.wrap_err("the answer is not JSON")
+}

@@ -1,0 +1,138 @@
+//! `lonja genesis`: make, explain and check genesis files.
+
+use crate::files;
+use alloy_primitives::{Address, U256};
+use clap::{Args, Subcommand};
+use eyre::{Context, Result, bail, eyre};
+use lonja_primitives::genesis::NewNetwork;
+use lonja_primitives::{Genesis, Signer};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Genesis files: the rules of a network and its first state.
+#[derive(Debug, Subcommand)]
+pub enum GenesisCommand {
+    /// Make a genesis file for a new network
+    New(NewArgs),
+    /// Say in words every rule that a genesis file sets, from which block on, and its hash
+    Explain {
+        /// Genesis file (lonja's, GoQuorum's or Besu's shape)
+        file: PathBuf,
+    },
+    /// Check a genesis file; exits with 1 when it is refused
+    Check {
+        /// Genesis file (lonja's, GoQuorum's or Besu's shape)
+        file: PathBuf,
+        /// Fail unless the genesis block has this hash
+        #[arg(long)]
+        hash: Option<alloy_primitives::B256>,
+    },
+}
+
+/// Options of `lonja genesis new`.
+#[derive(Args, Debug)]
+pub struct NewArgs {
+    /// Chain id; choose one that no other network uses
+    #[arg(long, default_value_t = 1337)]
+    chain_id: u64,
+    /// Address of a first validator; may be repeated or separated by commas
+    #[arg(long = "validator", value_delimiter = ',')]
+    validators: Vec<Address>,
+    /// Make this many validator keys, in folders validator-1, validator-2, … beside the genesis file
+    #[arg(long, default_value_t = 0, conflicts_with = "validators")]
+    make_validators: u16,
+    /// Time between blocks, milliseconds
+    #[arg(long, default_value_t = 1000)]
+    block_period_ms: u64,
+    /// Time after which an empty block is made, milliseconds (default: the block period)
+    #[arg(long)]
+    empty_block_period_ms: Option<u64>,
+    /// Account and balance in wei at block 0, as ADDRESS=WEI; may be repeated
+    #[arg(long = "balance", value_name = "ADDRESS=WEI", value_parser = parse_balance)]
+    balances: Vec<(Address, U256)>,
+    /// File to write; `-` for standard output
+    #[arg(long, short, default_value = "genesis.json")]
+    out: PathBuf,
+}
+
+fn parse_balance(text: &str) -> Result<(Address, U256), String> {
+    let (address, wei) = text.split_once('=').ok_or("ADDRESS=WEI is expected")?;
+    let address = address.parse().map_err(|_| format!("{address} is not an address"))?;
+    let wei = wei.parse().map_err(|_| format!("{wei} is not an amount of wei"))?;
+    Ok((address, wei))
+}
+
+impl GenesisCommand {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self {
+            Self::New(args) => args.run(),
+            Self::Explain { file } => {
+                let (_, genesis) = files::read_genesis(&file)?;
+                print!("{}", genesis.explain());
+                Ok(())
+            }
+            Self::Check { file, hash } => {
+                let (_, genesis) = files::read_genesis(&file)?;
+                let found = genesis.header.hash();
+                if let Some(wanted) = hash.filter(|wanted| *wanted != found) {
+                    bail!("{}: the genesis hash is {found}, not {wanted}", file.display());
+                }
+                println!("{}: fine; chain id {}, genesis {found}", file.display(), genesis.spec.chain_id);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl NewArgs {
+    fn run(mut self) -> Result<()> {
+        if self.out.exists() {
+            bail!("{} exists already; it is not overwritten", self.out.display());
+        }
+        self.make_keys()?;
+        if self.validators.is_empty() {
+            bail!("a network needs validators: --validator ADDRESS (once for each) or --make-validators N");
+        }
+        let network = NewNetwork {
+            chain_id: self.chain_id,
+            validators: self.validators.clone(),
+            balances: self.balances.iter().copied().collect::<BTreeMap<_, _>>(),
+            block_period_ms: Some(self.block_period_ms),
+            empty_block_period_ms: self.empty_block_period_ms,
+            ..NewNetwork::default()
+        };
+        let text = network.to_json();
+        let genesis = Genesis::from_json(&text).map_err(|error| eyre!("{error}"))?;
+        genesis.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        if self.out.as_os_str() == "-" {
+            print!("{text}");
+            return Ok(());
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&self.out);
+        let file = file.as_mut().map_err(|e| eyre!("cannot write {}: {e}", self.out.display()))?;
+        write!(file, "{text}")?;
+        println!(
+            "wrote {}; chain id {}, genesis {}",
+            self.out.display(),
+            self.chain_id,
+            genesis.header.hash()
+        );
+        println!("next:  lonja init --genesis {} --data-dir DIR   on every node", self.out.display());
+        Ok(())
+    }
+
+    fn make_keys(&mut self) -> Result<()> {
+        let beside = self.out.parent().map(PathBuf::from).unwrap_or_default();
+        for n in 1..=self.make_validators {
+            let folder = beside.join(format!("validator-{n}"));
+            fs::create_dir_all(&folder).wrap_err_with(|| format!("cannot make {}", folder.display()))?;
+            let key = files::read_or_make_key(&folder.join(files::NODE_KEY))?;
+            eprintln!("{}  {}", folder.display(), key.address());
+            self.validators.push(key.address());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! One file per command.
+
+pub mod config;
+pub mod devnet;
+pub mod genesis;
+pub mod init;
+pub mod key;
+pub mod node;
+pub mod status;
+pub mod validator;

@@ -1,0 +1,109 @@
+//! Files of a data directory: where they stand and how they are written.
+
+use eyre::{Context, Result, bail, eyre};
+use lonja_primitives::{Genesis, NodeKey};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Name of the node key in a data directory.
+pub const NODE_KEY: &str = "node.key";
+/// Name of the genesis file in a data directory.
+pub const GENESIS: &str = "genesis.json";
+/// Name of the configuration file looked for in a data directory.
+pub const CONFIG: &str = "lonja.toml";
+
+/// `~/.lonja`, or `./lonja-data` where there is no home.
+pub fn default_data_dir() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| "lonja-data".into(), |home| Path::new(&home).join(".lonja"))
+}
+
+/// Reads a key file: 64 hex digits.
+pub fn read_key(path: &Path) -> Result<NodeKey> {
+    let text = fs::read_to_string(path).wrap_err_with(|| {
+        format!("cannot read the key file {} (make one: lonja key new {0})", path.display())
+    })?;
+    warn_if_readable_by_others(path);
+    NodeKey::from_hex(&text).map_err(|error| eyre!("{}: {error}", path.display()))
+}
+
+/// Writes a key file that only its owner may read. An existing file is not touched.
+pub fn write_key(path: &Path, key: &NodeKey) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).wrap_err_with(|| format!("cannot make {}", folder.display()))?;
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file =
+        file.wrap_err_with(|| format!("cannot write {} (it is never overwritten)", path.display()))?;
+    writeln!(file, "{}", alloy_primitives::hex::encode(key.to_bytes()))?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// The data directory's key, made when there is none.
+pub fn read_or_make_key(path: &Path) -> Result<NodeKey> {
+    if path.exists() {
+        return read_key(path);
+    }
+    let key = NodeKey::generate();
+    write_key(path, &key)?;
+    Ok(key)
+}
+
+fn warn_if_readable_by_others(path: &Path) {
+    if let Ok(metadata) = fs::metadata(path)
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        eprintln!("warning: {} can be read by others; run: chmod 600 {0}", path.display());
+    }
+}
+
+/// Reads and checks a genesis file; its warnings go to stderr.
+pub fn read_genesis(path: &Path) -> Result<(String, Genesis)> {
+    let text = fs::read_to_string(path)
+        .wrap_err_with(|| format!("cannot read the genesis file {}", path.display()))?;
+    let genesis = Genesis::from_json(&text).map_err(|error| eyre!("{}: {error}", path.display()))?;
+    for warning in &genesis.warnings {
+        eprintln!("warning: {}: {warning}", path.display());
+    }
+    Ok((text, genesis))
+}
+
+/// Puts the genesis file into the data directory, or makes sure that the one there names the same network.
+pub fn install_genesis(data_dir: &Path, text: &str, genesis: &Genesis) -> Result<()> {
+    let target = data_dir.join(GENESIS);
+    if target.exists() {
+        let (_, present) = read_genesis(&target)?;
+        if present.header.hash() != genesis.header.hash() || present.spec != genesis.spec {
+            bail!(
+                "{} belongs to another network (genesis {}, the given file {}) or has other rules: use another \
+                 --data-dir, or remove this one if its chain is not needed any more",
+                data_dir.display(),
+                present.header.hash(),
+                genesis.header.hash()
+            );
+        }
+        return Ok(());
+    }
+    fs::create_dir_all(data_dir).wrap_err_with(|| format!("cannot make {}", data_dir.display()))?;
+    fs::write(&target, text).wrap_err_with(|| format!("cannot write {}", target.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_private_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/node.key");
+        let key = NodeKey::generate();
+        write_key(&path, &key).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(write_key(&path, &NodeKey::generate()).is_err());
+        assert_eq!(read_key(&path).unwrap(), key);
+        fs::write(&path, "not a key").unwrap();
+        assert!(read_key(&path).unwrap_err().to_string().contains("node.key"));
+    }
+}

@@ -1,0 +1,18 @@
+//! Sets logging up: text with colour on a terminal only, or JSON.
+
+use crate::settings::LogFormat;
+use eyre::{Result, eyre};
+use std::io::{IsTerminal, stdout};
+use tracing_subscriber::EnvFilter;
+
+/// Installs the logger for the process.
+pub fn start(filter: &str, format: LogFormat) -> Result<()> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| eyre!("log filter {filter:?}: {error}; try `info` or `info,lonja_p2p=debug`"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let installed = match format {
+        LogFormat::Text => builder.with_ansi(stdout().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    installed.map_err(|error| eyre!("cannot start logging: {error}"))
+}

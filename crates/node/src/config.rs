@@ -1,0 +1,41 @@
+//! What a node needs to know to run. Made by the binary from files, variables and flags.
+
+use crate::disk::DiskLimits;
+use lonja_p2p::PeerAddress;
+use lonja_primitives::{Genesis, NodeId, NodeKey};
+use lonja_rpc::RpcConfig;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything decided; nothing optional but what is truly absent.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where data stands. Made when missing.
+    pub data_dir: PathBuf,
+    /// The network.
+    pub genesis: Genesis,
+    /// Identity, and the key a validator votes with.
+    pub key: NodeKey,
+    /// Vote while our address is among the validators.
+    pub validate: bool,
+    /// Name shown to peers and in the client version; may be empty.
+    pub identity: String,
+    /// Peer-to-peer address and port.
+    pub p2p_listen: SocketAddr,
+    /// Speak QUIC beside TCP.
+    pub p2p_quic: bool,
+    /// Peers to stay connected to.
+    pub peers: Vec<PeerAddress>,
+    /// Nodes that may connect; empty for every node of this network.
+    pub allowed: Vec<NodeId>,
+    /// Most peers that connect to us.
+    pub max_peers: usize,
+    /// JSON-RPC, health and metrics.
+    pub rpc: RpcConfig,
+    /// Memory for waiting transactions, bytes.
+    pub pool_bytes: usize,
+    /// Memory for the database's block cache, bytes.
+    pub cache_bytes: usize,
+    /// Free disk space asked for.
+    pub disk: DiskLimits,
+}

@@ -1,0 +1,211 @@
+//! The node as the RPC sees it: answers from what the loop published last, orders put into its letter box.
+
+use crate::event::{Event, Room};
+use crate::halt::Halt;
+use crate::mailbox::{Lane, Sender};
+use alloy_primitives::Address;
+use arc_swap::ArcSwap;
+use lonja_consensus::machine::{Phase, Status};
+use lonja_p2p::P2p;
+use lonja_primitives::VoteKind;
+use lonja_rpc::{
+    ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, SyncStatus,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How far the loop's last sign of life may lie back: it wakes at least once a second.
+const LOOP_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// A head older than this many block periods (and never less than [`HEAD_AGE_MIN`]) makes the node not ready.
+const HEAD_AGE_PERIODS: u32 = 10;
+/// The least head age that counts as standing still.
+const HEAD_AGE_MIN: Duration = Duration::from_secs(15);
+
+/// What the loop publishes after every event.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The agreement.
+    pub consensus: Status,
+    /// Durable head height.
+    pub head: u64,
+    /// When the head last moved.
+    pub head_moved: Instant,
+    /// The height that catch-up heads for, and where it began.
+    pub syncing: Option<(u64, u64)>,
+    /// Room on the disk.
+    pub room: Room,
+    /// When the loop last woke.
+    pub alive: Instant,
+    /// Longest time between blocks that is still ordinary.
+    pub block_period: Duration,
+}
+
+/// Implements [`NodeControl`] for the running node.
+pub struct Control {
+    /// Who the node is.
+    pub info: NodeInfo,
+    /// Sessions.
+    pub p2p: P2p,
+    /// Orders go here.
+    pub mailbox: Sender,
+    /// What the loop said last.
+    pub published: Arc<ArcSwap<Published>>,
+    /// Whether something is broken for good.
+    pub halt: Halt,
+}
+
+impl NodeControl for Control {
+    fn node_info(&self) -> NodeInfo {
+        self.info.clone()
+    }
+
+    fn peers(&self) -> Vec<PeerEntry> {
+        let entry = |peer: lonja_p2p::PeerInfo| PeerEntry {
+            node_id: peer.node_id,
+            address: peer.address,
+            local_address: peer.local_address,
+            inbound: peer.inbound,
+            client: peer.client,
+            head: peer.head,
+        };
+        self.p2p.peers().into_iter().map(entry).collect()
+    }
+
+    fn add_peer(&self, address: &str) -> Result<(), ControlError> {
+        let parsed = address.parse().map_err(|error| ControlError::Invalid(format!("{address}: {error}")))?;
+        self.p2p.add_peer(parsed).map_err(|error| ControlError::Invalid(error.to_string()))
+    }
+
+    fn remove_peer(&self, address: &str) -> Result<(), ControlError> {
+        let parsed: lonja_p2p::PeerAddress =
+            address.parse().map_err(|error| ControlError::Invalid(format!("{address}: {error}")))?;
+        self.p2p.remove_peer(&parsed.node_id());
+        Ok(())
+    }
+
+    fn propose(&self, validator: Address, add: bool) -> Result<(), ControlError> {
+        if validator.is_zero() {
+            return Err(ControlError::Invalid("the zero address cannot be a validator".into()));
+        }
+        self.order(Event::Propose(validator, if add { VoteKind::Add } else { VoteKind::Drop }))
+    }
+
+    fn discard(&self, validator: Address) -> Result<(), ControlError> {
+        self.order(Event::Discard(validator))
+    }
+
+    fn candidates(&self) -> BTreeMap<Address, bool> {
+        let published = self.published.load();
+        let candidates = published.consensus.candidates.iter();
+        candidates.map(|(address, kind)| (*address, *kind == VoteKind::Add)).collect()
+    }
+
+    fn consensus_status(&self) -> ConsensusStatus {
+        let status = &self.published.load().consensus;
+        ConsensusStatus {
+            height: status.height,
+            round: status.round,
+            phase: phase_text(status.phase).into(),
+            proposer: status.proposer,
+            validators: status.validators.clone(),
+            is_validator: status.is_validator,
+        }
+    }
+
+    fn sync_status(&self) -> SyncStatus {
+        match self.published.load().syncing {
+            Some((start, highest)) => SyncStatus::Syncing { start, highest },
+            None => SyncStatus::Synced,
+        }
+    }
+
+    fn health(&self) -> Health {
+        let published = self.published.load();
+        Health { liveness: self.liveness(&published), readiness: self.readiness(&published) }
+    }
+}
+
+impl Control {
+    fn order(&self, event: Event) -> Result<(), ControlError> {
+        match self.mailbox.offer(Lane::Inner, event) {
+            true => Ok(()),
+            false => Err(ControlError::Unavailable("the node is busy; try again".into())),
+        }
+    }
+
+    fn liveness(&self, published: &Published) -> Vec<HealthCheck> {
+        let silence = published.alive.elapsed();
+        let broken = self.halt.reason();
+        vec![
+            HealthCheck {
+                name: "loop",
+                ok: silence < LOOP_SILENCE_MAX,
+                reason: format!("the node's loop last woke {:.1} s ago", silence.as_secs_f32()),
+            },
+            HealthCheck {
+                name: "integrity",
+                ok: broken.is_none(),
+                reason: broken.unwrap_or_else(|| "nothing is broken".into()),
+            },
+        ]
+    }
+
+    fn readiness(&self, published: &Published) -> Vec<HealthCheck> {
+        let peers = self.p2p.peers().len();
+        let alone = published.consensus.validators.len() <= 1 && published.consensus.is_validator;
+        let age = published.head_moved.elapsed();
+        let oldest = (published.block_period * HEAD_AGE_PERIODS).max(HEAD_AGE_MIN);
+        let rounds = published.consensus.round;
+        vec![
+            HealthCheck { name: "peers", ok: peers > 0 || alone, reason: format!("{peers} peers connected") },
+            HealthCheck {
+                name: "head",
+                ok: age < oldest,
+                reason: format!(
+                    "block {} came {:.1} s ago (not ready after {} s); round {rounds} of block {}",
+                    published.head,
+                    age.as_secs_f32(),
+                    oldest.as_secs(),
+                    published.consensus.height
+                ),
+            },
+            HealthCheck {
+                name: "sync",
+                ok: published.syncing.is_none(),
+                reason: match published.syncing {
+                    Some((_, highest)) => format!("at block {}, fetching up to {highest}", published.head),
+                    None => "at the head, as far as the peers say".into(),
+                },
+            },
+            HealthCheck {
+                name: "disk",
+                ok: published.room == Room::Enough,
+                reason: room_text(published.room),
+            },
+        ]
+    }
+}
+
+fn phase_text(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Observing => "observing",
+        Phase::WaitingForBlockTime => "waiting for the block time",
+        Phase::WaitingForProposal => "waiting for a proposal",
+        Phase::Checking => "checking the proposal",
+        Phase::Preparing => "preparing",
+        Phase::Committing => "committing",
+        Phase::Decided => "decided",
+    }
+}
+
+fn room_text(room: Room) -> String {
+    match room {
+        Room::Enough => "there is room on the disk".into(),
+        Room::NoVoting => {
+            "little room on the disk: not voting; free some, or lower --min-free-disk-mib".into()
+        }
+        Room::ReadOnly => "no room on the disk: writing nothing, serving reads; free some".into(),
+    }
+}

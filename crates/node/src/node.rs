@@ -1,0 +1,284 @@
+//! Wiring: opens the stores, starts the threads and tasks in order, and stops them in the reverse order.
+
+use crate::chain_thread::{self, ChainThreads};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{Control, Published};
+use crate::core::NodeCore;
+use crate::driver::{self, Edges};
+use crate::event::Room;
+use crate::gossip;
+use crate::halt::Halt;
+use crate::ingest::Ingest;
+use crate::journal::Journal;
+use crate::mailbox::{self, Sender};
+use crate::services::Work;
+use crate::{outbox, services, telemetry};
+use arc_swap::ArcSwap;
+use lonja_chain::{ChainCore, ChainError, Door};
+use lonja_consensus::machine::RestoreError;
+use lonja_p2p::{NetworkId, P2p, P2pConfig, P2pError, PeerGate};
+use lonja_primitives::{RecoveredTransaction, Signer};
+use lonja_rpc::{NodeInfo, RpcContext, RpcHandle};
+use lonja_storage::{RecordLog, StoreError, StoreOptions};
+use lonja_txpool::{PoolConfig, TxPool};
+use parking_lot::Mutex;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle as TaskHandle;
+
+/// New transactions that a slow subscriber may lag behind before it misses some.
+const TRANSACTION_NEWS: usize = 8_192;
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The data directory.
+    #[error("cannot make {0}: {1}")]
+    DataDir(PathBuf, io::Error),
+    /// A store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The chain in the store is not what it should be.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The consensus log does not fit.
+    #[error(
+        "{0}. Without its log a validator could sign twice; restore the file, or start as a regular node with --validator false"
+    )]
+    Log(#[from] RestoreError),
+    /// The peer-to-peer port.
+    #[error(transparent)]
+    P2p(#[from] P2pError),
+    /// A JSON-RPC or health listener.
+    #[error(transparent)]
+    Rpc(#[from] lonja_rpc::StartError),
+}
+
+/// A running node.
+pub struct Node {
+    halt: Halt,
+    p2p: P2p,
+    rpc: RpcHandle,
+    mailbox: Sender,
+    stopping: Arc<AtomicBool>,
+    tasks: Vec<TaskHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    journal: Arc<Mutex<Journal>>,
+    pool: Arc<Mutex<TxPool>>,
+}
+
+impl Node {
+    /// Opens everything and starts working. Must be called within a tokio runtime.
+    pub async fn start(config: Config) -> Result<Self, NodeError> {
+        let started = Instant::now();
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
+        let render = telemetry::install();
+        let spec = Arc::new(config.genesis.spec.clone());
+        let options = StoreOptions { block_cache_bytes: config.cache_bytes, ..StoreOptions::default() };
+        let kv = lonja_storage::open_rocks(&config.data_dir.join("db"), &options)?;
+        let opened = lonja_storage::open(kv, &config.genesis)?;
+        let reader = opened.reader.clone();
+        let pool_config = PoolConfig { max_bytes: config.pool_bytes, ..PoolConfig::default() };
+        let pool = Arc::new(Mutex::new(TxPool::new(pool_config)));
+        let core = ChainCore::open(opened, spec.clone(), pool.clone())?;
+        let position = core.position();
+        let (log, records, cut) = RecordLog::open(&config.data_dir.join("consensus.log"))?;
+        if cut > 0 {
+            tracing::warn!(bytes = cut, "the consensus log had a torn end from a crash; it was cut off");
+        }
+        let signer: Option<Arc<dyn Signer>> =
+            if config.validate { Some(Arc::new(config.key.clone())) } else { None };
+        let node_core = NodeCore::new(spec.clone(), signer, position.clone(), &records)?;
+
+        let halt = Halt::new();
+        let (mailbox, receiver) = mailbox::mailbox();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (p2p, events) = lonja_p2p::start(p2p_config(&config, &spec, &reader)).await?;
+
+        let (gossip, gossip_jobs) = gossip::queue();
+        let (journal, waiting) = Journal::open(&config.data_dir.join("transactions.journal"))?;
+        let journal = Arc::new(Mutex::new(journal));
+        let news = broadcast::Sender::new(TRANSACTION_NEWS);
+        let door = core.door();
+        restore_pool(&door, waiting, &journal, &pool)?;
+        let work = Work::default();
+        listen(&door, &gossip, &journal, &news, &mailbox, &halt, &work);
+
+        let clock = Clock::start();
+        let heads = watch::Sender::new(reader.head());
+        let published = Arc::new(ArcSwap::from_pointee(first_status(&node_core, &spec)));
+        let info = node_info(&config, &p2p);
+        services::print_banner(&config, &info, &position, started.elapsed());
+
+        let (outbox, outbox_thread) = outbox::start(log, records, p2p.clone(), halt.clone());
+        let ChainThreads { jobs, threads: [chain_thread, sync_thread] } =
+            chain_thread::start(core, mailbox.clone(), heads.clone(), halt.clone(), work);
+        let stop_gossip = stopping.clone();
+        let gossip_thread = gossip::start(gossip_jobs, door.clone(), pool.clone(), p2p.clone(), move || {
+            stop_gossip.load(Ordering::Relaxed)
+        });
+        let edges = Edges { outbox, chain: jobs, p2p: p2p.clone(), halt: halt.clone() };
+        let loop_thread = driver::start(node_core, receiver, edges, clock, published.clone());
+
+        let control = Arc::new(Control {
+            info,
+            p2p: p2p.clone(),
+            mailbox: mailbox.clone(),
+            published,
+            halt: halt.clone(),
+        });
+        let context = RpcContext {
+            reader: reader.clone(),
+            spec: spec.clone(),
+            door,
+            pool: pool.clone(),
+            control,
+            heads: heads.subscribe(),
+            transactions: news,
+            metrics: render,
+        };
+        let rpc = lonja_rpc::start(config.rpc.clone(), context).await?;
+        services::print_addresses(&rpc);
+        let ingest = Ingest::new(&spec);
+        let tasks = vec![
+            tokio::spawn(services::deliver(events, ingest, mailbox.clone(), gossip, reader.clone(), p2p.clone(), clock)),
+            tokio::spawn(services::watch_disk(config.data_dir.clone(), config.disk, mailbox.clone())),
+            tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),
+        ];
+        let threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];
+        Ok(Self { halt, p2p, rpc, mailbox, stopping, tasks, threads, journal, pool })
+    }
+
+    /// Resolves with the reason when the node cannot go on.
+    pub async fn halted(&self) -> String {
+        self.halt.wait().await
+    }
+
+    /// Stops taking requests, says goodbye to peers, lets work in hand finish, and closes the stores.
+    pub async fn stop(self) {
+        self.rpc.stop().await;
+        self.p2p.shutdown().await;
+        self.stopping.store(true, Ordering::Relaxed);
+        self.mailbox.close();
+        self.tasks.iter().for_each(TaskHandle::abort);
+        let Self { threads, journal, pool, .. } = self;
+        let join = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the node had panicked");
+                }
+            }
+            if let Err(error) = journal.lock().rewrite(&pool) {
+                tracing::warn!(%error, "waiting transactions could not be written down");
+            }
+        });
+        if tokio::time::timeout(Duration::from_secs(20), join).await.is_err() {
+            tracing::warn!("work in hand did not finish in 20 s; stopping anyway (nothing durable is lost)");
+        }
+    }
+}
+
+fn p2p_config(
+    config: &Config,
+    spec: &lonja_primitives::ChainSpec,
+    reader: &lonja_storage::Reader,
+) -> P2pConfig {
+    let genesis_hash = reader.genesis_hash();
+    let network = NetworkId { genesis_hash, chain_id: spec.chain_id, fork_id: spec.fork_id(genesis_hash) };
+    let head = reader.head();
+    P2pConfig {
+        listen: vec![config.p2p_listen],
+        quic: config.p2p_quic,
+        peers: config.peers.clone(),
+        max_peers: config.max_peers,
+        gate: if config.allowed.is_empty() {
+            PeerGate::Open
+        } else {
+            PeerGate::Only(config.allowed.iter().copied().collect())
+        },
+        client: client_version(&config.identity),
+        ..P2pConfig::new(config.key.clone(), network, (head.number, head.hash))
+    }
+}
+
+/// `lonja/v0.1.0/linux-x86_64`, with the node's own name in it when it has one.
+fn client_version(identity: &str) -> String {
+    let name = if identity.is_empty() { String::new() } else { format!("/{identity}") };
+    let (version, system, machine) =
+        (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    format!("lonja{name}/v{version}/{system}-{machine}")
+}
+
+fn node_info(config: &Config, p2p: &P2p) -> NodeInfo {
+    NodeInfo {
+        client: client_version(&config.identity),
+        node_id: config.key.node_id(),
+        address: config.key.address(),
+        enode: p2p.enode(),
+        listen: Some(config.p2p_listen.to_string()),
+        max_peers: config.max_peers,
+    }
+}
+
+fn first_status(core: &NodeCore, spec: &lonja_primitives::ChainSpec) -> Published {
+    let head = core.position().head.number;
+    let params = spec.consensus_at(head.saturating_add(1));
+    Published {
+        consensus: core.status(),
+        head,
+        head_moved: Instant::now(),
+        syncing: None,
+        room: Room::Enough,
+        alive: Instant::now(),
+        block_period: Duration::from_millis(params.empty_block_period_ms.max(params.block_period_ms)),
+    }
+}
+
+/// Transactions that waited when the node stopped (or was killed) wait again.
+fn restore_pool(
+    door: &Door,
+    waiting: Vec<alloy_primitives::Bytes>,
+    journal: &Mutex<Journal>,
+    pool: &Mutex<TxPool>,
+) -> Result<(), StoreError> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let count = waiting.len();
+    let results = door.submit(waiting, lonja_txpool::Origin::Restored);
+    let kept = results.iter().filter(|result| result.is_ok()).count();
+    tracing::info!(kept, gone = count - kept, "transactions restored from the journal");
+    journal.lock().rewrite(pool)
+}
+
+/// What happens with every transaction that newly came into the pool, before its sender hears that it did.
+fn listen(
+    door: &Door,
+    gossip: &gossip::Gossip,
+    journal: &Arc<Mutex<Journal>>,
+    news: &broadcast::Sender<RecoveredTransaction>,
+    mailbox: &Sender,
+    halt: &Halt,
+    work: &Work,
+) {
+    let (gossip, journal, news) = (gossip.clone(), journal.clone(), news.clone());
+    let (mailbox, halt, work) = (mailbox.clone(), halt.clone(), work.clone());
+    door.set_listener(Box::new(move |transactions, origin| {
+        if let Err(error) = journal.lock().append(transactions, origin) {
+            halt.now(format!("the journal of waiting transactions cannot be written: {error}"));
+        }
+        if news.receiver_count() > 0 {
+            transactions.iter().for_each(|tx| drop(news.send(tx.clone())));
+        }
+        gossip.offer(gossip::Job::New(transactions.to_vec()));
+        work.came_in(&mailbox);
+    }));
+}

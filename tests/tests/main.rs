@@ -1,0 +1,3 @@
+//! One binary for all tests that look at lonja as a whole.
+
+mod house;
