@@ -137,12 +137,13 @@ pub(crate) struct Bench {
 impl Bench {
     pub fn new(spec: Arc<ChainSpec>, key: NodeKey, position: Arc<ChainPosition>) -> Self {
         let machine = start(&spec, &key, &position, &[]);
+        let head_time_ms = position.head.timestamp * 1000;
         Self {
             spec,
             key,
             position,
             machine,
-            now: Now { unix_ms: GENESIS_TIME_S * 1000, mono_ms: 5_000 },
+            now: Now { unix_ms: head_time_ms, mono_ms: 5_000 },
             log: Vec::new(),
             sent: Vec::new(),
             sent_bytes: Vec::new(),
@@ -228,7 +229,9 @@ impl Bench {
         }
     }
 
+    /// A block became durable, not before its own time.
     pub fn head(&mut self, position: Arc<ChainPosition>) {
+        self.pass((position.head.timestamp * 1000).saturating_sub(self.now.unix_ms));
         if position.head.number > self.position.head.number {
             self.position = position.clone();
         }

@@ -27,6 +27,9 @@ use lonja_primitives::{Block, Signer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// A prepared certificate with its block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prepared {
