@@ -63,7 +63,7 @@ async fn run_until_stopped(config: Config, exit_with_stdin: bool) -> Result<()> 
 
 /// Resolves when standard input ends. The reading thread is left behind: it holds nothing.
 async fn standard_input_closed() {
-    let (ended, wait) = tokio::sync::oneshot::channel();
+    let (ended, wait) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
         let mut buffer = [0u8; 64];
