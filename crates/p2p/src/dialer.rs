@@ -23,6 +23,17 @@ pub(crate) enum Outcome {
     Failed,
 }
 
+/// Whether a peer should be dialed, apart from the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// There is no connection with it.
+    Dial,
+    /// There is a connection.
+    Connected,
+    /// It may not be connected. Once it may, it is due at once.
+    Forbidden,
+}
+
 /// The peers to keep connected, and when to try each.
 #[derive(Debug, Default)]
 pub(crate) struct Dialer(BTreeMap<NodeId, Entry>);
@@ -55,12 +66,16 @@ impl Dialer {
         }
     }
 
-    /// The addresses to dial now, among the peers that `wanted` says yes to. They count as being dialed until
-    /// [`Dialer::connected`], [`Dialer::failed`] or [`Dialer::ended`].
-    pub(crate) fn due(&mut self, now: Instant, wanted: impl Fn(&NodeId) -> bool) -> Vec<PeerAddress> {
+    /// The addresses to dial now. They count as being dialed until [`Dialer::connected`] or [`Dialer::failed`].
+    pub(crate) fn due(&mut self, now: Instant, need: impl Fn(&NodeId) -> Need) -> Vec<PeerAddress> {
         let mut due = Vec::new();
         for (node, entry) in &mut self.0 {
-            if !entry.dialing && entry.next <= now && wanted(node) {
+            let need = need(node);
+            if need == Need::Forbidden {
+                entry.failures = 0;
+                entry.next = now;
+            }
+            if !entry.dialing && entry.next <= now && need == Need::Dial {
                 entry.dialing = true;
                 due.push(entry.address.clone());
             }
@@ -68,11 +83,11 @@ impl Dialer {
         due
     }
 
-    /// When the next peer that `wanted` says yes to is due.
-    pub(crate) fn next(&self, wanted: impl Fn(&NodeId) -> bool) -> Option<Instant> {
+    /// When the next peer is due.
+    pub(crate) fn next(&self, need: impl Fn(&NodeId) -> Need) -> Option<Instant> {
         self.0
             .iter()
-            .filter(|(node, entry)| !entry.dialing && wanted(node))
+            .filter(|(node, entry)| !entry.dialing && need(node) == Need::Dial)
             .map(|(_, entry)| entry.next)
             .min()
     }
@@ -140,15 +155,15 @@ mod tests {
         list.iter().map(address).collect()
     }
 
-    fn all(_: &NodeId) -> bool {
-        true
+    fn all(_: &NodeId) -> Need {
+        Need::Dial
     }
 
     #[test]
     fn new_peers_are_due_at_once_and_once() {
         let (mut dialer, now) = (Dialer::default(), Instant::now());
         dialer.sync(&wanted(&[(1, 10), (2, 20)]), now);
-        assert_eq!(dialer.due(now, |n| *n != node(2)).len(), 1);
+        assert_eq!(dialer.due(now, |n| if *n == node(2) { Need::Connected } else { Need::Dial }).len(), 1);
         assert_eq!(dialer.due(now, all).len(), 1);
         assert!(dialer.due(now, all).is_empty());
         dialer.sync(&wanted(&[(2, 20)]), now);
@@ -188,6 +203,16 @@ mod tests {
         assert_eq!(after(Outcome::Duplicate), RETRY_FIRST);
         assert_eq!(after(Outcome::Unwanted), RETRY_REFUSED);
         assert_eq!(after(Outcome::Failed), RETRY_FIRST * 4);
+    }
+
+    #[test]
+    fn who_may_connect_again_is_tried_at_once() {
+        let (mut dialer, now) = (Dialer::default(), Instant::now());
+        dialer.sync(&wanted(&[(1, 10)]), now);
+        dialer.ended(&node(1), Outcome::Unwanted, now, 0.5);
+        assert!(dialer.due(now, all).is_empty());
+        assert!(dialer.due(now, |_| Need::Forbidden).is_empty());
+        assert_eq!(dialer.due(now, all).len(), 1);
     }
 
     #[test]

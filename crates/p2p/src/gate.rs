@@ -69,9 +69,40 @@ impl Bans {
     }
 }
 
+/// Bad marks of a session, forgotten at one point a second.
+#[derive(Debug)]
+pub(crate) struct Points {
+    level: f64,
+    at: Instant,
+}
+
+impl Points {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { level: 0.0, at: now }
+    }
+
+    /// Adds bad marks and gives the sum.
+    pub(crate) fn add(&mut self, points: u32, now: Instant) -> u32 {
+        let forgotten = now.saturating_duration_since(self.at).as_secs_f64();
+        self.level = (self.level - forgotten).max(0.0) + f64::from(points);
+        self.at = self.at.max(now);
+        self.level as u32
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bad_marks_add_up_and_are_forgotten() {
+        let start = Instant::now();
+        let mut points = Points::new(start);
+        assert_eq!(points.add(25, start), 25);
+        assert_eq!(points.add(25, start), 50);
+        assert_eq!(points.add(5, start + Duration::from_secs(20)), 35);
+        assert_eq!(points.add(5, start + Duration::from_secs(200)), 5);
+    }
     use alloy_primitives::B512;
 
     fn node(n: usize) -> NodeId {

@@ -89,13 +89,19 @@ pub struct PeerInfo {
 /// Opens the sockets and starts the network. Must be called inside a tokio runtime, on which everything runs.
 pub async fn start(config: P2pConfig) -> Result<(P2p, PeerEvents), P2pError> {
     let (sender, events) = events::channel();
-    let hub = Arc::new(Hub::new(&config, sender));
+    let hub = Arc::new(Hub::new(&config));
     let mut swarm = transport::swarm(&config, hub.clone())?;
     let listening = transport::listen(&mut swarm, &config).await?;
     hub.listening.get_or_init(|| listening);
     let p2p = P2p { hub: hub.clone() };
     tracing::info!(enode = %p2p.enode(), quic = config.quic, "p2p started");
-    tokio::spawn(Service::new(hub, swarm).run());
+    let service = tokio::spawn(Service::new(hub.clone(), swarm, sender).run());
+    tokio::spawn(async move {
+        if let Err(error) = service.await {
+            tracing::error!("the p2p service broke: {error}");
+        }
+        hub.finished.send_replace(true);
+    });
     Ok((p2p, events))
 }
 

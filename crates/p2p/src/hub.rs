@@ -8,7 +8,6 @@ use crate::{
     budget::Budgets,
     config::{NetworkId, P2pConfig},
     error::P2pError,
-    events::EventSender,
     gate::{Bans, PeerGate},
     identity::short,
     limits::{
@@ -58,7 +57,6 @@ pub(crate) struct Hub {
     pub(crate) budgets: Budgets,
     pub(crate) quic: bool,
     pub(crate) advertised_host: Option<String>,
-    pub(crate) events: EventSender,
     /// Set once, before the service runs.
     pub(crate) listening: OnceLock<Vec<SocketAddr>>,
     /// Wakes the service after a change of the state.
@@ -94,7 +92,7 @@ impl Refusal {
 }
 
 impl Hub {
-    pub(crate) fn new(config: &P2pConfig, events: EventSender) -> Self {
+    pub(crate) fn new(config: &P2pConfig) -> Self {
         let local = config.node_key.node_id();
         let wanted = config.peers.iter().filter(|peer| peer.node_id() != local).take(MAX_STATIC_PEERS);
         let wanted = Arc::new(wanted.map(|peer| (peer.node_id(), peer.clone())).collect());
@@ -107,7 +105,6 @@ impl Hub {
             budgets: config.budgets,
             quic: config.quic,
             advertised_host: config.advertised_host.clone(),
-            events,
             listening: OnceLock::new(),
             changed: Notify::new(),
             finished: watch::Sender::new(false),

@@ -5,12 +5,13 @@ use crate::{
     address::PeerAddress,
     behaviour::{Behaviour, BehaviourEvent, SessionEvent},
     budget::Bucket,
-    dialer::{Dialer, Outcome},
+    dialer::{Dialer, Need, Outcome},
+    events::EventSender,
     handler::Streams,
     hub::{Hub, Refusal},
     identity::{self, short},
     limits::{HANDSHAKE_TIMEOUT, LOGGED_REFUSALS_PER_MINUTE, REPORTS, SHUTDOWN_TIME, TICK},
-    session::{self, Link},
+    session::{self, Ground, Link},
     stop::{Ending, Stop},
     transport,
     wire::GoodbyeReason,
@@ -40,10 +41,11 @@ pub(crate) enum Report {
 /// The service.
 pub(crate) struct Service {
     hub: Arc<Hub>,
+    /// What sessions get.
+    ground: Ground,
     swarm: Swarm<Behaviour>,
     dialer: Dialer,
     connections: HashMap<ConnectionId, Connection>,
-    reports: mpsc::Sender<Report>,
     inbox: mpsc::Receiver<Report>,
     tasks: JoinSet<()>,
     refusals_logged: Bucket,
@@ -61,15 +63,15 @@ struct Connection {
 }
 
 impl Service {
-    pub(crate) fn new(hub: Arc<Hub>, swarm: Swarm<Behaviour>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, swarm: Swarm<Behaviour>, events: EventSender) -> Self {
         let (reports, inbox) = mpsc::channel(REPORTS);
         let now = Instant::now();
         Self {
+            ground: Ground { hub: hub.clone(), events, reports },
             hub,
             swarm,
             dialer: Dialer::default(),
             connections: HashMap::new(),
-            reports,
             inbox,
             tasks: JoinSet::new(),
             refusals_logged: Bucket::per_minute(LOGGED_REFUSALS_PER_MINUTE, now),
@@ -85,7 +87,6 @@ impl Service {
             self.step(&hub, wake).await;
         }
         self.finish().await;
-        hub.finished.send_replace(true);
     }
 
     /// Ends all sessions with a goodbye, then everything else.
@@ -122,11 +123,17 @@ impl Service {
         self.close_overdue(now);
         self.dialer.sync(&self.hub.wanted(), now);
         let (hub, connections) = (&self.hub, &self.connections);
-        let wanted = |node: &NodeId| {
-            hub.may_connect(node, now).is_ok() && connections.values().all(|c| c.peer != *node)
+        let need = |node: &NodeId| {
+            if connections.values().any(|connection| connection.peer == *node) {
+                Need::Connected
+            } else if hub.may_connect(node, now).is_err() {
+                Need::Forbidden
+            } else {
+                Need::Dial
+            }
         };
-        let due = self.dialer.due(now, wanted);
-        let next = self.dialer.next(wanted);
+        let due = self.dialer.due(now, need);
+        let next = self.dialer.next(need);
         for address in due {
             self.look_up(address);
         }
@@ -144,7 +151,7 @@ impl Service {
     }
 
     fn look_up(&mut self, address: PeerAddress) {
-        let (reports, quic) = (self.reports.clone(), self.hub.quic);
+        let (reports, quic) = (self.ground.reports.clone(), self.hub.quic);
         self.tasks.spawn(async move {
             let addresses = transport::resolve(&address, quic).await;
             let _ = reports.send(Report::Resolved { peer: address.node_id(), addresses }).await;
@@ -268,8 +275,8 @@ impl Service {
         };
         let inbound = connection.endpoint.is_listener();
         let link = Link { connection: id, inbound, remote, local, transport };
-        let (hub, stop, reports) = (self.hub.clone(), connection.stop.clone(), self.reports.clone());
-        self.tasks.spawn(Box::pin(session::run(hub, peer, link, streams, stop, reports)));
+        let (ground, stop) = (self.ground.clone(), connection.stop.clone());
+        self.tasks.spawn(Box::pin(session::run(ground, peer, link, streams, stop)));
     }
 
     fn on_ping(&mut self, event: ping::Event) {

@@ -7,7 +7,8 @@
 use crate::{
     budget::Meter,
     dialer::Outcome,
-    events::PeerEvent,
+    events::{EventSender, PeerEvent},
+    gate::Points,
     handler::Streams,
     handshake::{self, Admitted},
     hub::Hub,
@@ -29,6 +30,7 @@ use std::{
 };
 use tokio::{
     sync::{Semaphore, mpsc, watch},
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 
@@ -66,13 +68,6 @@ pub(crate) struct Session {
     over: watch::Sender<bool>,
 }
 
-/// Bad marks, forgotten at one point a second.
-#[derive(Debug)]
-struct Points {
-    level: f64,
-    at: Instant,
-}
-
 impl Session {
     pub(crate) fn new(hub: &Hub, peer: NodeId, link: Link, status: Status, stop: Arc<Stop>) -> Self {
         let now = Instant::now();
@@ -87,7 +82,7 @@ impl Session {
             head: Mutex::new((status.head_number, status.head_hash)),
             consensus: hub.outbox(Lane::Consensus),
             data: hub.outbox(Lane::Data),
-            points: Mutex::new(Points { level: 0.0, at: now }),
+            points: Mutex::new(Points::new(now)),
             over: watch::Sender::new(false),
             status,
         }
@@ -113,11 +108,7 @@ impl Session {
 
     /// Adds bad marks and gives the sum.
     pub(crate) fn add_points(&self, points: u32, now: Instant) -> u32 {
-        let mut current = self.points.lock();
-        let forgotten = now.saturating_duration_since(current.at).as_secs_f64();
-        current.level = (current.level - forgotten).max(0.0) + f64::from(points);
-        current.at = now;
-        current.level as u32
+        self.points.lock().add(points, now)
     }
 
     fn outbox(&self, lane: Lane) -> &Outbox {
@@ -133,20 +124,22 @@ impl Session {
     }
 }
 
+/// Whom a session tells what. Held by sessions and the service only: the node's events end with them.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) events: EventSender,
+    pub(crate) reports: mpsc::Sender<Report>,
+}
+
 /// Runs a connection to its end: handshake, session, goodbye. Reports when the connection may be closed.
-pub(crate) async fn run(
-    hub: Arc<Hub>,
-    peer: NodeId,
-    link: Link,
-    streams: Streams,
-    stop: Arc<Stop>,
-    reports: mpsc::Sender<Report>,
-) {
+pub(crate) async fn run(ground: Ground, peer: NodeId, link: Link, streams: Streams, stop: Arc<Stop>) {
+    let Ground { hub, reports, .. } = &ground;
     let connection = link.connection;
     let mut inlet = Inlet::new(streams.consensus_in, Lane::Consensus);
     let mut outlet = Outlet::new(streams.consensus_out);
     let shaken = tokio::select! {
-        done = timeout(HANDSHAKE_TIMEOUT, handshake::run(&hub, peer, link.clone(), &mut inlet, &mut outlet, &stop)) => {
+        done = timeout(HANDSHAKE_TIMEOUT, handshake::run(hub, peer, link.clone(), &mut inlet, &mut outlet, &stop)) => {
             done.unwrap_or_else(|_| Err(Ending::lost("it did not finish the handshake in time")))
         }
         ending = stop.stopped() => Err(ending),
@@ -159,7 +152,7 @@ pub(crate) async fn run(
                 data_in: Inlet::new(streams.data_in, Lane::Data),
                 data_out: Outlet::new(streams.data_out),
             };
-            live(hub, admitted, lanes, reports).await;
+            live(&ground, admitted, lanes).await;
         }
         Err(ending) => {
             log_refused(&peer, &link, &ending);
@@ -177,42 +170,36 @@ struct Lanes {
 }
 
 /// The session proper. The node hears of it only after the end of the one it replaces.
-async fn live(hub: Arc<Hub>, admitted: Admitted, mut lanes: Lanes, reports: mpsc::Sender<Report>) {
+async fn live(ground: &Ground, admitted: Admitted, lanes: Lanes) {
     let Admitted { session, predecessor, opening } = admitted;
     let announced = tokio::select! {
-        announced = announce(&hub, &session, predecessor) => announced,
+        announced = announce(&ground.events, &session, predecessor) => announced,
         _ = session.stop.stopped() => false,
     };
-    let last = if announced {
-        exchange(&hub, &session, opening, lanes).await
-    } else {
-        // Whatever it was that ended it before it began, the peer may learn of it.
-        let _ = timeout(GOODBYE_TIME, lanes.consensus_out.write(opening.as_slice())).await;
-        Some((lanes.consensus_in, lanes.consensus_out))
-    };
+    let tasks = Tasks::start(ground, &session, opening, lanes);
     let ending = session.stop.stopped().await;
+    let [consensus_in, data_in] = tasks.readers;
+    let inlets = (consensus_in.await, data_in.await);
     log_ended(&session, &ending);
     let leave = async {
-        if let Some((mut inlet, mut outlet)) = last {
-            farewell(&ending, &mut inlet, &mut outlet).await;
-        }
+        last_words(&ending, inlets.0.ok(), tasks.writers).await;
         let outcome = ending.outcome(announced.then(|| session.since.elapsed()));
         let connection = session.link.connection;
-        let _ = reports.send(Report::Finished { connection, outcome }).await;
+        let _ = ground.reports.send(Report::Finished { connection, outcome }).await;
     };
     let tell = async {
         if announced {
             let reason = ending.text.clone();
-            hub.events.session(PeerEvent::Disconnected { peer: session.peer, reason }).await;
+            ground.events.session(PeerEvent::Disconnected { peer: session.peer, reason }).await;
         }
-        hub.remove(&session);
+        ground.hub.remove(&session);
         session.over.send_replace(true);
     };
     tokio::join!(leave, tell);
 }
 
 /// Tells the node of the session. `false` when nobody listens to events any more; the session is stopped then.
-async fn announce(hub: &Hub, session: &Session, predecessor: Option<Arc<Session>>) -> bool {
+async fn announce(events: &EventSender, session: &Session, predecessor: Option<Arc<Session>>) -> bool {
     if let Some(predecessor) = predecessor {
         predecessor.over().await;
     }
@@ -228,7 +215,7 @@ async fn announce(hub: &Hub, session: &Session, predecessor: Option<Arc<Session>
         head: session.head(),
         client: status.client.clone(),
     };
-    let heard = hub.events.session(event).await;
+    let heard = events.session(event).await;
     if !heard {
         session.stop.stop(Ending::ours(GoodbyeReason::Shutdown, NOBODY_LISTENS));
     }
@@ -237,27 +224,36 @@ async fn announce(hub: &Hub, session: &Session, predecessor: Option<Arc<Session>
 
 const NOBODY_LISTENS: &str = "the node no longer listens";
 
-/// Reads and writes until the session is stopped. Gives back the consensus streams for the last words, unless the peer
-/// takes nothing. All streams stay open until then: a stream reset early could hide the reason of the end.
-async fn exchange(
-    hub: &Arc<Hub>,
-    session: &Arc<Session>,
-    opening: Option<Bytes>,
-    lanes: Lanes,
-) -> Option<(Inlet<Stream>, Outlet<Stream>)> {
-    let reader = |inlet, lane| tokio::spawn(read(hub.clone(), session.clone(), inlet, lane));
-    let writer = |outlet, lane, opening| tokio::spawn(write(session.clone(), outlet, lane, opening));
-    let consensus_in = reader(lanes.consensus_in, Lane::Consensus);
-    let data_in = reader(lanes.data_in, Lane::Data);
-    let mut consensus_out = writer(lanes.consensus_out, Lane::Consensus, opening);
-    let data_out = writer(lanes.data_out, Lane::Data, None);
-    session.stop.stopped().await;
-    let inlet = consensus_in.await.ok()?;
-    let outlet = timeout(GOODBYE_TIME, &mut consensus_out).await;
-    let _kept = data_in.await;
-    data_out.abort();
-    consensus_out.abort();
-    Some((inlet, outlet.ok()?.ok()?))
+/// The tasks of a session, consensus first. Each gives its stream back when the session is stopped: all stay open until
+/// the last words, for a stream reset early could hide the reason of the end.
+struct Tasks {
+    readers: [JoinHandle<Inlet<Stream>>; 2],
+    writers: [JoinHandle<Outlet<Stream>>; 2],
+}
+
+impl Tasks {
+    fn start(ground: &Ground, session: &Arc<Session>, opening: Option<Bytes>, lanes: Lanes) -> Self {
+        let reader = |inlet, lane| tokio::spawn(read(ground.clone(), session.clone(), inlet, lane));
+        let writer = |outlet, lane, opening| tokio::spawn(write(session.clone(), outlet, lane, opening));
+        Self {
+            readers: [reader(lanes.consensus_in, Lane::Consensus), reader(lanes.data_in, Lane::Data)],
+            writers: [
+                writer(lanes.consensus_out, Lane::Consensus, opening),
+                writer(lanes.data_out, Lane::Data, None),
+            ],
+        }
+    }
+}
+
+/// Lets the frame being written out, if the peer takes it soon, and says goodbye.
+async fn last_words(ending: &Ending, inlet: Option<Inlet<Stream>>, writers: [JoinHandle<Outlet<Stream>>; 2]) {
+    let [mut consensus, data] = writers;
+    let outlet = timeout(GOODBYE_TIME, &mut consensus).await;
+    if let (Ok(Ok(mut outlet)), Some(mut inlet)) = (outlet, inlet) {
+        farewell(ending, &mut inlet, &mut outlet).await;
+    }
+    consensus.abort();
+    data.abort();
 }
 
 /// Why a reader stopped by itself.
@@ -274,15 +270,16 @@ impl<E: Into<ReadError>> From<E> for ReadEnd {
 }
 
 /// Reads one lane until the session is stopped, and stops it when the peer ends it or breaks the protocol.
-async fn read(hub: Arc<Hub>, session: Arc<Session>, mut inlet: Inlet<Stream>, lane: Lane) -> Inlet<Stream> {
+async fn read(ground: Ground, session: Arc<Session>, mut inlet: Inlet<Stream>, lane: Lane) -> Inlet<Stream> {
     let end = tokio::select! {
-        end = read_messages(&hub, &session, &mut inlet, lane) => end,
+        biased;
         _ = session.stop.stopped() => return inlet,
+        end = read_messages(&ground, &session, &mut inlet, lane) => end,
     };
     match end {
         ReadEnd::Error(ReadError::Broken(error)) => {
             let label = if matches!(error, WireError::TooLarge { .. }) { "oversized" } else { "malformed" };
-            hub.offence(&session, &error.to_string(), label, Instant::now());
+            ground.hub.offence(&session, &error.to_string(), label, Instant::now());
         }
         ReadEnd::Error(ReadError::Lost(error)) => lost(&session, lane, &error).await,
         ReadEnd::Goodbye(goodbye) => {
@@ -305,11 +302,11 @@ async fn lost(session: &Session, lane: Lane, error: &std::io::Error) {
 
 /// Passes messages to the node. A peer beyond its budget, or whose messages the node has not yet taken, is not read from
 /// for a while: its own queue fills then, and no other peer is concerned.
-async fn read_messages(hub: &Hub, session: &Session, inlet: &mut Inlet<Stream>, lane: Lane) -> ReadEnd {
-    let mut meter = Meter::new(&hub.budgets, Instant::now());
+async fn read_messages(ground: &Ground, session: &Session, inlet: &mut Inlet<Stream>, lane: Lane) -> ReadEnd {
+    let mut meter = Meter::new(&ground.hub.budgets, Instant::now());
     let inbox = Arc::new(Semaphore::new(INBOX_BYTES));
     loop {
-        let passed = read_message(hub, session, inlet, lane, &mut meter, &inbox).await;
+        let passed = read_message(ground, session, inlet, lane, &mut meter, &inbox).await;
         if let Err(end) = passed {
             return end;
         }
@@ -317,7 +314,7 @@ async fn read_messages(hub: &Hub, session: &Session, inlet: &mut Inlet<Stream>, 
 }
 
 async fn read_message(
-    hub: &Hub,
+    ground: &Ground,
     session: &Session,
     inlet: &mut Inlet<Stream>,
     lane: Lane,
@@ -341,7 +338,7 @@ async fn read_message(
     if let Message::NewHead { number, hash } = message {
         *session.head.lock() = (number, hash);
     }
-    if hub.events.message(lane, session.peer, message, allowance).await {
+    if ground.events.message(lane, session.peer, message, allowance).await {
         Ok(())
     } else {
         Err(ReadEnd::NobodyListens)

@@ -38,7 +38,12 @@ impl Ending {
             GoodbyeReason::Abuse => Some("abuse"),
             GoodbyeReason::Stalled => Some("stalled"),
         };
-        Self { text: text.into(), goodbye: Some(reason), dropped, outcome: outcome(reason) }
+        // Who is outside the gate or banned is not dialed anyway, and is due as soon as that is over.
+        let outcome = match reason {
+            GoodbyeReason::NotAllowed | GoodbyeReason::Abuse | GoodbyeReason::TooManyPeers => None,
+            other => outcome(other),
+        };
+        Self { text: text.into(), goodbye: Some(reason), dropped, outcome }
     }
 
     /// The peer said goodbye.
@@ -118,6 +123,10 @@ mod tests {
         assert_eq!(Ending::lost("x").outcome(None), Outcome::Failed);
         assert_eq!(Ending::theirs(GoodbyeReason::Network, "x").outcome(lived), Outcome::Unwanted);
         assert_eq!(Ending::ours(GoodbyeReason::AlreadyConnected, "x").outcome(None), Outcome::Duplicate);
+        assert_eq!(Ending::ours(GoodbyeReason::Network, "x").outcome(None), Outcome::Unwanted);
+        assert_eq!(Ending::theirs(GoodbyeReason::NotAllowed, "x").outcome(lived), Outcome::Unwanted);
+        let ours = Ending::ours(GoodbyeReason::NotAllowed, "x").outcome(lived);
+        assert_eq!(ours, Outcome::Lived(Duration::from_secs(1)), "as soon as the gate allows");
         assert_eq!(Ending::theirs(GoodbyeReason::Shutdown, "x").outcome(None), Outcome::Failed);
     }
 }

@@ -60,6 +60,7 @@ pub(crate) async fn listen(
 ) -> Result<Vec<SocketAddr>, P2pError> {
     let mut bound = Vec::new();
     for asked in &config.listen {
+        check_free(*asked)?;
         let port = open(swarm, *asked, "tcp").await?;
         let tcp = SocketAddr::new(asked.ip(), port);
         if config.quic {
@@ -68,6 +69,15 @@ pub(crate) async fn listen(
         bound.push(tcp);
     }
     Ok(bound)
+}
+
+/// libp2p shares a port with whoever else would share it, so that two nodes on one port would take turns. Whoever asks
+/// for a port that is not shared is told that it is taken.
+fn check_free(address: SocketAddr) -> Result<(), P2pError> {
+    match std::net::TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(P2pError::Listen { address, transport: "tcp", why: error.to_string() }),
+    }
 }
 
 /// Opens one listening socket and gives its port.
@@ -108,16 +118,17 @@ async fn listening(swarm: &mut Swarm<Behaviour>, listener: ListenerId) -> Result
 
 /// An error with what caused it.
 pub(crate) fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+    let mut parts: Vec<String> = Vec::new();
+    let mut cause = Some(error);
     while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
+        let part = error.to_string();
+        if !parts.iter().any(|known| known.contains(&part)) {
+            parts.push(part);
         }
         cause = error.source();
     }
-    text
+    parts.retain(|part| !part.is_empty());
+    parts.join(": ")
 }
 
 fn multiaddr(address: SocketAddr, quic: bool) -> Multiaddr {
@@ -176,9 +187,18 @@ pub(crate) async fn resolve(address: &PeerAddress, quic: bool) -> Result<Vec<Mul
 mod tests {
     use super::*;
     use lonja_primitives::NodeKey;
+    use std::io;
 
     fn peer(host: &str, transport: Transport) -> PeerAddress {
         PeerAddress::new(NodeKey::generate().node_id(), host.parse().unwrap(), 7, transport)
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let inner = io::Error::other("refused");
+        assert_eq!(words(&inner), "refused");
+        let outer = io::Error::other(P2pError::Transport("refused".into()));
+        assert_eq!(words(&outer), "cannot set up the transport: refused");
     }
 
     #[tokio::test]
