@@ -52,6 +52,8 @@ pub(super) struct Ballot<T> {
 /// The validator's key and its memory of one height.
 pub(super) struct Voter {
     signer: Arc<dyn Signer>,
+    /// Asked for in every step, and not cheap to derive.
+    address: Address,
     height: u64,
     signed: Ledger,
     /// What the log says about heights not reached yet: the database may be older than the log.
@@ -108,7 +110,8 @@ impl Voter {
                 entries.into_iter().for_each(|entry| ledger.apply(entry));
             }
         }
-        Ok(Self { signer, height: head, signed: Ledger::default(), restored })
+        let address = signer.address();
+        Ok(Self { signer, address, height: head, signed: Ledger::default(), restored })
     }
 
     /// Begins a height, with what the log remembers of it.
@@ -119,7 +122,7 @@ impl Voter {
     }
 
     pub(super) fn address(&self) -> Address {
-        self.signer.address()
+        self.address
     }
 
     /// The highest round signed for at this height.

@@ -9,7 +9,7 @@ use crate::machine::{ChainPosition, Input, Istanbul, Output, Verdict, record_hei
 use crate::message::VerifiedMessage;
 use alloy_primitives::{Address, B256, Bytes};
 use lonja_primitives::spec::ConsensusParams;
-use lonja_primitives::{Block, CertifiedBlock, ChainSpec, NodeKey, Signer, extra};
+use lonja_primitives::{Block, CertifiedBlock, ChainSpec, NodeId, NodeKey, Signer, extra};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct World {
 
 pub struct Node {
     pub key: NodeKey,
+    id: NodeId,
+    address: Address,
     /// `None` while the process is down.
     pub machine: Option<Istanbul>,
     pub log: Vec<Vec<u8>>,
@@ -70,6 +72,8 @@ impl World {
         let genesis = harness::genesis(&spec, harness::addresses(&keys[..validators]));
         let node = |key: NodeKey| Node {
             machine: Some(harness::start(&spec, &key, &genesis, &[])),
+            id: key.node_id(),
+            address: key.address(),
             key,
             log: Vec::new(),
             chain: vec![genesis.clone()],
@@ -184,7 +188,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Message { to, from, message } => {
-                let from = Some(self.nodes[from].key.node_id());
+                let from = Some(self.nodes[from].id);
                 self.step(to, Input::Message { from, message: message.as_ref().clone() });
             }
             Event::Answer { to, life, input } if self.nodes[to].life == life => self.step(to, input),
@@ -267,7 +271,7 @@ impl World {
                 (3, message.round_change.prepared.map_or(B256::ZERO, |claim| claim.digest))
             }
         };
-        let key = (self.nodes[node].key.address(), kind, view.sequence, view.round);
+        let key = (self.nodes[node].address, kind, view.sequence, view.round);
         let known = *self.signed.entry(key).or_insert(value);
         assert_eq!(known, value, "validator {node} signed twice: {key:?}");
         assert!(view.sequence > self.height(node), "a message for a height that is stored");
