@@ -21,6 +21,7 @@ pub mod log;
 pub mod open;
 pub mod prepare;
 pub mod reader;
+mod recent;
 pub mod record;
 pub mod state;
 pub mod tables;

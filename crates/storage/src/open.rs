@@ -1,11 +1,11 @@
 //! Opening a store: a new one gets block 0, an old one is checked before anything is served from it.
 
 use crate::codec::decode_header;
-use crate::prepare::prepare;
+use crate::prepare::Newest;
 use crate::reader::{Head, Reader};
 use crate::state::Progress;
-use crate::tables::{FORMAT_VERSION, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON};
-use crate::trie::TrieStore;
+use crate::tables::{FORMAT_VERSION, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON, META_TRIE};
+use crate::trie::{Touched, TrieStore, catch_up};
 use crate::writer::{BlockCommit, ChainWriter, write_block, write_codes};
 use crate::{Batch, Kv, StoreError, Table};
 use alloy_primitives::B256;
@@ -37,7 +37,9 @@ pub(crate) fn open_chain(
         Some(version) => check_identity(&*kv, &version, genesis.hash())?,
         None => write_genesis(&*kv, &tries, genesis, state)?,
     }
-    let head = read_head(&*kv, &tries)?;
+    let newest = read_head(&*kv)?;
+    let stored_trie = read_trie(&*kv, &tries, &newest)?;
+    let head = Head { number: newest.number, hash: newest.hash() };
     kv.sync()?;
     let horizon = match kv.get(Table::Meta, META_HORIZON)? {
         Some(bytes) => u64::from_be_bytes(exactly(&bytes, "horizon")?),
@@ -47,8 +49,8 @@ pub(crate) fn open_chain(
     let votes = kv.last_at(Table::Votes, &head.number.to_be_bytes())?.map(|(_, votes)| votes);
     tracing::info!(block = head.number, hash = %head.hash, oldest_state = horizon, "chain store open");
     let progress = Arc::new(Progress::at(head, horizon));
-    let reader = Reader::new(kv.clone(), progress.clone(), genesis.hash());
-    Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes), reader })
+    let reader = Reader::new(kv.clone(), tries.for_readers(), progress.clone(), genesis.hash());
+    Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes, stored_trie), reader })
 }
 
 fn check_identity(kv: &dyn Kv, version: &[u8], expected: B256) -> Result<(), StoreError> {
@@ -76,7 +78,7 @@ fn write_genesis(
         }
     }
     let hash = genesis.hash();
-    let prepared = prepare(kv, tries, B256::ZERO, changes)?;
+    let prepared = Newest { kv, tries, recent: None }.prepare(B256::ZERO, changes)?;
     if prepared.root != genesis.state_root {
         return Err(StoreError::OutOfOrder(format!(
             "block 0 says state root {}, its accounts give {}",
@@ -98,51 +100,61 @@ fn write_genesis(
     batch.put(Table::Meta, META_FORMAT, FORMAT_VERSION.to_be_bytes());
     batch.put(Table::Meta, META_GENESIS, *hash);
     write_block(&commit, &mut batch);
-    prepared.write_state(tries, &mut batch);
+    prepared.write_state(&mut batch);
     write_codes(changes, &mut batch);
+    prepared.apply_nodes(tries);
+    tries.write_all(&mut batch);
+    batch.put(Table::Meta, META_TRIE, 0u64.to_be_bytes());
     kv.write(batch)?;
-    prepared.written(tries);
+    tries.all_written();
     kv.sync()
 }
 
 /// The newest block, once it is sure that what belongs to it is there.
-fn read_head(kv: &dyn Kv, tries: &TrieStore) -> Result<Head, StoreError> {
+fn read_head(kv: &dyn Kv) -> Result<SealedHeader, StoreError> {
     let bytes = kv.get(Table::Meta, META_HEAD)?.ok_or_else(|| missing("the pointer to the newest block"))?;
     let pointer: [u8; 40] = exactly(&bytes, "pointer to the newest block")?;
     let (number, hash) =
         pointer.split_first_chunk::<8>().ok_or_else(|| missing("the newest block's number"))?;
-    let head = Head { number: u64::from_be_bytes(*number), hash: B256::from_slice(hash) };
-    let header = header_at(kv, head.number)?;
-    if header.hash() != head.hash {
+    let (number, hash) = (u64::from_be_bytes(*number), B256::from_slice(hash));
+    let header = header_at(kv, number)?;
+    if header.hash() != hash || header.number != number {
+        let held = header.hash();
         return Err(StoreError::damaged(format!(
-            "the newest block should be {} {}, but that number holds {}",
-            head.number,
-            head.hash,
-            header.hash()
+            "the newest block should be {number} {hash}, but is {held}"
         )));
     }
-    if let Some(below) = head.number.checked_sub(1) {
-        let parent = header_at(kv, below)?;
-        if parent.hash() != header.parent_hash {
-            return Err(StoreError::damaged(format!(
-                "block {} is not the parent of block {}",
-                below, head.number
-            )));
-        }
+    if let Some(below) = number.checked_sub(1)
+        && header_at(kv, below)?.hash() != header.parent_hash
+    {
+        return Err(StoreError::damaged(format!("block {below} is not the parent of block {number}")));
     }
     for table in [Table::Bodies, Table::Receipts] {
-        if kv.get(table, &head.number.to_be_bytes())?.is_none() {
-            return Err(missing(&format!("block {} in table {}", head.number, table.name())));
+        if kv.get(table, &number.to_be_bytes())?.is_none() {
+            return Err(missing(&format!("block {number} in table {}", table.name())));
         }
     }
+    Ok(header)
+}
+
+/// Brings the tries to the newest block's state and compares the root; answers which block's the stored nodes are.
+fn read_trie(kv: &dyn Kv, tries: &TrieStore, newest: &SealedHeader) -> Result<u64, StoreError> {
+    let bytes = kv.get(Table::Meta, META_TRIE)?.ok_or_else(|| missing("the number of the trie's block"))?;
+    let stored = u64::from_be_bytes(exactly(&bytes, "number of the trie's block")?);
+    let mut touched = Touched::default();
+    for number in stored.saturating_add(1)..=newest.number {
+        let list = kv.get(Table::Touched, &number.to_be_bytes())?;
+        touched.add(&list.ok_or_else(|| missing(&format!("the list of what block {number} touched")))?)?;
+    }
+    catch_up(kv, tries, &touched)?;
     let root = tries.accounts().root()?;
-    if root != header.state_root {
+    if root != newest.state_root {
         return Err(StoreError::damaged(format!(
             "the state has root {root}, but block {} says {}",
-            head.number, header.state_root
+            newest.number, newest.state_root
         )));
     }
-    Ok(head)
+    Ok(stored)
 }
 
 fn header_at(kv: &dyn Kv, number: u64) -> Result<SealedHeader, StoreError> {

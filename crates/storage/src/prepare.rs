@@ -1,10 +1,11 @@
 //! From a delta to what a block will write: the new root, the trie nodes that change, and the values before.
 
-use crate::codec::{FlatAccount, encode_slot, slot_leaf};
+use crate::codec::{FlatAccount, decode_slot, encode_slot};
+use crate::recent::RecentState;
 use crate::tables::{account_key, history_key, slot_hash, slot_key};
-use crate::trie::{NodeChange, TrieStore, Update, build, update};
+use crate::trie::{NodeChange, Touched, TrieStore, Update, build, update};
 use crate::{Batch, Kv, StoreError, Table};
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use lonja_primitives::{AccountChange, StateChanges};
 use rayon::prelude::*;
@@ -25,238 +26,280 @@ pub struct PreparedState {
     account_nodes: Vec<NodeChange>,
 }
 
-/// One account, before and after, in stored form.
+/// One account, before and after.
 #[derive(Clone, Debug)]
 struct AccountDelta {
     key: B256,
-    before: Option<Vec<u8>>,
+    before: Option<FlatAccount>,
     after: Option<FlatAccount>,
     slots: Vec<SlotDelta>,
     storage_nodes: Vec<NodeChange>,
 }
 
-/// One slot, before and after, in stored form: empty is zero.
-#[derive(Clone, Debug)]
+/// One slot, before and after.
+#[derive(Clone, Copy, Debug)]
 struct SlotDelta {
     key: B256,
-    before: Vec<u8>,
-    after: Vec<u8>,
+    before: U256,
+    after: U256,
 }
 
-/// Works out what `changes` do to the newest state, which is that of block `parent`.
-pub(crate) fn prepare(
-    kv: &dyn Kv,
-    tries: &TrieStore,
-    parent: B256,
-    changes: &StateChanges,
-) -> Result<PreparedState, StoreError> {
-    let mut hashed: Vec<(B256, &AccountChange)> =
-        changes.accounts.iter().map(|(address, change)| (account_key(address), change)).collect();
-    hashed.sort_unstable_by_key(|(key, _)| *key);
-    let task = |accounts: &[(B256, &AccountChange)]| account_deltas(kv, tries, accounts);
-    let deltas: Result<Vec<Vec<AccountDelta>>, StoreError> = match hashed.len() <= ACCOUNTS_PER_TASK {
-        true => task(&hashed).map(|deltas| vec![deltas]),
-        false => hashed.par_chunks(ACCOUNTS_PER_TASK).map(task).collect(),
-    };
-    let accounts: Vec<AccountDelta> = deltas?.into_iter().flatten().collect();
-    let leaves: Vec<Option<Vec<u8>>> =
-        accounts.iter().map(|delta| delta.after.map(|account| account.leaf())).collect();
-    let updates: Vec<Update<'_>> = accounts
-        .iter()
-        .zip(&leaves)
-        .map(|(delta, leaf)| Update {
-            key: delta.key,
-            value: leaf.as_deref(),
-            existed: delta.before.is_some(),
-        })
-        .collect();
-    let (root, account_nodes) = update(&tries.accounts(), &updates)?;
-    Ok(PreparedState { root, parent, accounts, account_nodes })
+/// The newest state, as the writer reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct Newest<'a> {
+    pub(crate) kv: &'a dyn Kv,
+    pub(crate) tries: &'a TrieStore,
+    pub(crate) recent: Option<&'a RecentState>,
 }
 
-fn account_deltas(
-    kv: &dyn Kv,
-    tries: &TrieStore,
-    accounts: &[(B256, &AccountChange)],
-) -> Result<Vec<AccountDelta>, StoreError> {
-    let keys: Vec<&[u8]> = accounts.iter().map(|(key, _)| key.as_slice()).collect();
-    let befores = kv.get_many(Table::Accounts, &keys)?;
-    let mut deltas = Vec::with_capacity(accounts.len());
-    for ((key, change), before) in accounts.iter().zip(befores) {
-        deltas.extend(account_delta(kv, tries, *key, change, before)?);
+impl Newest<'_> {
+    /// Works out what `changes` do to this state, which is that of block `parent`.
+    pub(crate) fn prepare(&self, parent: B256, changes: &StateChanges) -> Result<PreparedState, StoreError> {
+        let mut hashed: Vec<(B256, &AccountChange)> =
+            changes.accounts.iter().map(|(address, change)| (account_key(address), change)).collect();
+        hashed.sort_unstable_by_key(|(key, _)| *key);
+        let deltas: Result<Vec<Vec<AccountDelta>>, StoreError> = match hashed.len() <= ACCOUNTS_PER_TASK {
+            true => self.account_deltas(&hashed).map(|deltas| vec![deltas]),
+            false => hashed.par_chunks(ACCOUNTS_PER_TASK).map(|task| self.account_deltas(task)).collect(),
+        };
+        let accounts: Vec<AccountDelta> = deltas?.into_iter().flatten().collect();
+        let leaves: Vec<Option<Vec<u8>>> =
+            accounts.iter().map(|delta| delta.after.map(|account| account.leaf())).collect();
+        let updates: Vec<Update<'_>> = accounts
+            .iter()
+            .zip(&leaves)
+            .map(|(delta, leaf)| Update {
+                key: delta.key,
+                value: leaf.as_deref(),
+                existed: delta.before.is_some(),
+            })
+            .collect();
+        let (root, account_nodes) = update(&self.tries.accounts(), &updates)?;
+        Ok(PreparedState { root, parent, accounts, account_nodes })
     }
-    Ok(deltas)
-}
 
-/// `None` where nothing changes in the end.
-fn account_delta(
-    kv: &dyn Kv,
-    tries: &TrieStore,
-    key: B256,
-    change: &AccountChange,
-    before: Option<Vec<u8>>,
-) -> Result<Option<AccountDelta>, StoreError> {
-    let old_root = match &before {
-        Some(bytes) => FlatAccount::decode(bytes)?.storage_root,
-        None => EMPTY_ROOT_HASH,
-    };
-    let nothing = BTreeMap::new();
-    let storage = if change.account.is_some() { &change.storage } else { &nothing };
-    let wiped = change.storage_wiped || change.account.is_none();
-    let (storage_root, slots, storage_nodes) = if wiped && old_root != EMPTY_ROOT_HASH {
-        let slots = wiped_slots(kv, key, storage)?;
-        rebuild_storage(tries, key, slots)?
-    } else {
-        let slots = changed_slots(kv, key, storage, old_root)?;
-        update_storage(tries, key, old_root, slots)?
-    };
-    let after = change.account.map(|account| FlatAccount { account, storage_root });
-    let same = after.map(|account| account.encode()) == before;
-    Ok((!same || !slots.is_empty()).then_some(AccountDelta { key, before, after, slots, storage_nodes }))
-}
-
-type Slots = BTreeMap<alloy_primitives::U256, alloy_primitives::U256>;
-type StorageDelta = (B256, Vec<SlotDelta>, Vec<NodeChange>);
-
-/// The slots whose value really changes, sorted by hash.
-fn changed_slots(
-    kv: &dyn Kv,
-    account: B256,
-    storage: &Slots,
-    old_root: B256,
-) -> Result<Vec<SlotDelta>, StoreError> {
-    let mut slots: Vec<SlotDelta> = storage
-        .iter()
-        .map(|(slot, value)| SlotDelta {
-            key: slot_hash(slot),
-            before: Vec::new(),
-            after: encode_slot(value),
-        })
-        .collect();
-    slots.sort_unstable_by_key(|slot| slot.key);
-    if old_root != EMPTY_ROOT_HASH {
-        let keys: Vec<[u8; 64]> = slots.iter().map(|slot| slot_key(&account, &slot.key)).collect();
-        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-        for (slot, before) in slots.iter_mut().zip(kv.get_many(Table::Slots, &keys)?) {
-            slot.before = before.unwrap_or_default();
+    fn account_deltas(&self, accounts: &[(B256, &AccountChange)]) -> Result<Vec<AccountDelta>, StoreError> {
+        let keys: Vec<B256> = accounts.iter().map(|(key, _)| *key).collect();
+        let befores = self.accounts(&keys)?;
+        let mut deltas = Vec::with_capacity(accounts.len());
+        for ((key, change), before) in accounts.iter().zip(befores) {
+            deltas.extend(self.account_delta(*key, change, before)?);
         }
+        Ok(deltas)
     }
-    slots.retain(|slot| slot.before != slot.after);
-    Ok(slots)
-}
 
-/// Every stored slot as going, and the new ones as coming, sorted by hash. Slots that keep their value stay in the list:
-/// the trie is rebuilt from it.
-fn wiped_slots(kv: &dyn Kv, account: B256, storage: &Slots) -> Result<Vec<SlotDelta>, StoreError> {
-    let mut slots: BTreeMap<B256, SlotDelta> = storage
-        .iter()
-        .map(|(slot, value)| (slot_hash(slot), encode_slot(value)))
-        .map(|(key, after)| (key, SlotDelta { key, before: Vec::new(), after }))
-        .collect();
-    let mut sound = true;
-    kv.scan(Table::Slots, account.as_slice(), &mut |key, value| {
-        let Some(slot) = key.strip_prefix(account.as_slice()) else { return false };
-        match B256::try_from(slot) {
-            Ok(key) => {
-                let delta = SlotDelta { key, before: Vec::new(), after: Vec::new() };
-                slots.entry(key).or_insert(delta).before = value.to_vec();
+    /// `None` where nothing changes in the end.
+    fn account_delta(
+        &self,
+        key: B256,
+        change: &AccountChange,
+        before: Option<FlatAccount>,
+    ) -> Result<Option<AccountDelta>, StoreError> {
+        let old_root = before.map_or(EMPTY_ROOT_HASH, |account| account.storage_root);
+        let nothing = BTreeMap::new();
+        let storage = if change.account.is_some() { &change.storage } else { &nothing };
+        let wiped = change.storage_wiped || change.account.is_none();
+        let (storage_root, slots, storage_nodes) = if wiped && old_root != EMPTY_ROOT_HASH {
+            self.rebuild_storage(key, self.wiped_slots(key, storage)?)?
+        } else {
+            self.update_storage(key, old_root, self.changed_slots(key, storage, old_root)?)?
+        };
+        let after = change.account.map(|account| FlatAccount { account, storage_root });
+        let changes = after != before || !slots.is_empty();
+        Ok(changes.then_some(AccountDelta { key, before, after, slots, storage_nodes }))
+    }
+
+    fn accounts(&self, keys: &[B256]) -> Result<Vec<Option<FlatAccount>>, StoreError> {
+        let known: Vec<_> =
+            keys.iter().map(|key| self.recent.and_then(|recent| recent.account(key))).collect();
+        let unknown = || keys.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(key, _)| key);
+        let wanted: Vec<&[u8]> = unknown().map(|key| key.as_slice()).collect();
+        let mut read = Vec::with_capacity(wanted.len());
+        for (key, bytes) in unknown().zip(self.kv.get_many(Table::Accounts, &wanted)?) {
+            let account = bytes.map(|bytes| FlatAccount::decode(&bytes)).transpose()?;
+            if let Some(recent) = self.recent {
+                recent.set_account(*key, account);
             }
-            Err(_) => sound = false,
+            read.push(account);
         }
-        sound
-    })?;
-    if !sound {
-        return Err(StoreError::damaged("a key of table slots is too short"));
+        let mut read = read.into_iter();
+        Ok(known.into_iter().map(|known| known.unwrap_or_else(|| read.next().flatten())).collect())
     }
-    Ok(slots.into_values().filter(|slot| !(slot.before.is_empty() && slot.after.is_empty())).collect())
+
+    /// The slots whose value really changes, sorted by hash.
+    fn changed_slots(
+        &self,
+        account: B256,
+        storage: &BTreeMap<U256, U256>,
+        old_root: B256,
+    ) -> Result<Vec<SlotDelta>, StoreError> {
+        let delta = |(slot, after): (&U256, &U256)| SlotDelta {
+            key: slot_hash(slot),
+            before: U256::ZERO,
+            after: *after,
+        };
+        let mut slots: Vec<SlotDelta> = storage.iter().map(delta).collect();
+        slots.sort_unstable_by_key(|slot| slot.key);
+        if old_root != EMPTY_ROOT_HASH {
+            self.read_slots(account, &mut slots)?;
+        }
+        slots.retain(|slot| slot.before != slot.after);
+        Ok(slots)
+    }
+
+    fn read_slots(&self, account: B256, slots: &mut [SlotDelta]) -> Result<(), StoreError> {
+        let mut unknown = Vec::new();
+        for slot in slots {
+            match self.recent.and_then(|recent| recent.slot(&account, &slot.key)) {
+                Some(value) => slot.before = value,
+                None => unknown.push(slot),
+            }
+        }
+        let keys: Vec<[u8; 64]> = unknown.iter().map(|slot| slot_key(&account, &slot.key)).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
+        for (slot, bytes) in unknown.into_iter().zip(self.kv.get_many(Table::Slots, &keys)?) {
+            slot.before = decode_slot(&bytes.unwrap_or_default())?;
+            if let Some(recent) = self.recent {
+                recent.set_slot(account, slot.key, slot.before);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every stored slot as going, and the new ones as coming, sorted by hash. Slots that keep their value stay in the
+    /// list: the trie is rebuilt from it.
+    fn wiped_slots(
+        &self,
+        account: B256,
+        storage: &BTreeMap<U256, U256>,
+    ) -> Result<Vec<SlotDelta>, StoreError> {
+        let mut slots: BTreeMap<B256, (U256, U256)> =
+            storage.iter().map(|(slot, after)| (slot_hash(slot), (U256::ZERO, *after))).collect();
+        let mut fault = None;
+        self.kv.scan(Table::Slots, account.as_slice(), &mut |key, value| {
+            let Some(slot) = key.strip_prefix(account.as_slice()) else { return false };
+            match (B256::try_from(slot), decode_slot(value)) {
+                (Ok(key), Ok(before)) => slots.entry(key).or_default().0 = before,
+                _ => {
+                    fault = Some(StoreError::damaged(format!("a slot of account {account} does not decode")))
+                }
+            }
+            fault.is_none()
+        })?;
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(slots
+                .into_iter()
+                .map(|(key, (before, after))| SlotDelta { key, before, after })
+                .filter(|slot| !(slot.before.is_zero() && slot.after.is_zero()))
+                .collect()),
+        }
+    }
+
+    fn update_storage(
+        &self,
+        account: B256,
+        old_root: B256,
+        slots: Vec<SlotDelta>,
+    ) -> Result<StorageDelta, StoreError> {
+        if slots.is_empty() {
+            return Ok((old_root, slots, Vec::new()));
+        }
+        if old_root == EMPTY_ROOT_HASH {
+            let (root, nodes) = build(&leaves_of(&slots));
+            return Ok((root, slots, nodes));
+        }
+        let leaves: Vec<Vec<u8>> = slots.iter().map(|slot| alloy_rlp::encode(slot.after)).collect();
+        let updates: Vec<Update<'_>> = slots
+            .iter()
+            .zip(&leaves)
+            .map(|(slot, leaf)| Update {
+                key: slot.key,
+                value: (!slot.after.is_zero()).then_some(leaf.as_slice()),
+                existed: !slot.before.is_zero(),
+            })
+            .collect();
+        let (root, nodes) = update(&self.tries.storage(account), &updates)?;
+        Ok((root, slots, nodes))
+    }
+
+    /// After a wipe: the old trie goes as a whole, the new one is built from what was written since.
+    fn rebuild_storage(&self, account: B256, mut slots: Vec<SlotDelta>) -> Result<StorageDelta, StoreError> {
+        let (root, mut nodes) = build(&leaves_of(&slots));
+        slots.retain(|slot| slot.before != slot.after);
+        let stays: BTreeSet<Nibbles> = nodes.iter().map(|(path, _)| *path).collect();
+        let goes = self.tries.storage(account).paths()?.into_iter().filter(|path| !stays.contains(path));
+        nodes.extend(goes.map(|path| (path, None)));
+        Ok((root, slots, nodes))
+    }
 }
 
-fn update_storage(
-    tries: &TrieStore,
-    account: B256,
-    old_root: B256,
-    slots: Vec<SlotDelta>,
-) -> Result<StorageDelta, StoreError> {
-    if slots.is_empty() {
-        return Ok((old_root, slots, Vec::new()));
-    }
-    if old_root == EMPTY_ROOT_HASH {
-        let (root, nodes) = build(&leaves_of(&slots));
-        return Ok((root, slots, nodes));
-    }
-    let leaves: Vec<Vec<u8>> = slots.iter().map(|slot| slot_leaf(&slot.after)).collect();
-    let updates: Vec<Update<'_>> = slots
-        .iter()
-        .zip(&leaves)
-        .map(|(slot, leaf)| Update {
-            key: slot.key,
-            value: (!slot.after.is_empty()).then_some(leaf.as_slice()),
-            existed: !slot.before.is_empty(),
-        })
-        .collect();
-    let (root, nodes) = update(&tries.storage(account), &updates)?;
-    Ok((root, slots, nodes))
-}
-
-/// After a wipe: the old trie goes as a whole, the new one is built from what was written since.
-fn rebuild_storage(
-    tries: &TrieStore,
-    account: B256,
-    mut slots: Vec<SlotDelta>,
-) -> Result<StorageDelta, StoreError> {
-    let (root, mut nodes) = build(&leaves_of(&slots));
-    slots.retain(|slot| slot.before != slot.after);
-    let stays: BTreeSet<Nibbles> = nodes.iter().map(|(path, _)| *path).collect();
-    let goes = tries.storage(account).paths()?.into_iter().filter(|path| !stays.contains(path));
-    nodes.extend(goes.map(|path| (path, None)));
-    Ok((root, slots, nodes))
-}
+type StorageDelta = (B256, Vec<SlotDelta>, Vec<NodeChange>);
 
 fn leaves_of(slots: &[SlotDelta]) -> Vec<(B256, Cow<'static, [u8]>)> {
     slots
         .iter()
-        .filter(|slot| !slot.after.is_empty())
-        .map(|slot| (slot.key, Cow::Owned(slot_leaf(&slot.after))))
+        .filter(|slot| !slot.after.is_zero())
+        .map(|slot| (slot.key, Cow::Owned(alloy_rlp::encode(slot.after))))
         .collect()
 }
 
 impl PreparedState {
-    /// Adds the flat state and the trie to a batch.
-    pub(crate) fn write_state(&self, tries: &TrieStore, batch: &mut Batch) {
+    /// Adds the flat state to a batch.
+    pub(crate) fn write_state(&self, batch: &mut Batch) {
         for delta in &self.accounts {
             match &delta.after {
+                _ if delta.after == delta.before => {}
                 Some(account) => batch.put(Table::Accounts, *delta.key, account.encode()),
                 None => batch.delete(Table::Accounts, *delta.key),
             }
             for slot in &delta.slots {
                 let key = slot_key(&delta.key, &slot.key);
-                match slot.after.is_empty() {
-                    false => batch.put(Table::Slots, key, slot.after.clone()),
+                match slot.after.is_zero() {
+                    false => batch.put(Table::Slots, key, encode_slot(&slot.after)),
                     true => batch.delete(Table::Slots, key),
                 }
             }
-            tries.storage(delta.key).write(&delta.storage_nodes, batch);
         }
-        tries.accounts().write(&self.account_nodes, batch);
     }
 
     /// Adds the values before the block to a batch.
     pub(crate) fn write_history(&self, number: u64, batch: &mut Batch) {
         for delta in &self.accounts {
-            let before = delta.before.clone().unwrap_or_default();
-            batch.put(Table::AccountHistory, history_key(delta.key.as_slice(), number), before);
+            if delta.after != delta.before {
+                let before = delta.before.map(|account| account.encode()).unwrap_or_default();
+                batch.put(Table::AccountHistory, history_key(delta.key.as_slice(), number), before);
+            }
             for slot in &delta.slots {
                 let key = history_key(&slot_key(&delta.key, &slot.key), number);
-                batch.put(Table::SlotHistory, key, slot.before.clone());
+                batch.put(Table::SlotHistory, key, encode_slot(&slot.before));
             }
         }
     }
 
-    /// Must follow the write of [`PreparedState::write_state`].
-    pub(crate) fn written(&self, tries: &TrieStore) {
+    /// The keys that change.
+    pub(crate) fn touched(&self) -> Touched {
+        let slots = |delta: &AccountDelta| delta.slots.iter().map(|slot| slot.key).collect();
+        Touched(self.accounts.iter().map(|delta| (delta.key, slots(delta))).collect())
+    }
+
+    /// Makes the new trie nodes those of the newest state.
+    pub(crate) fn apply_nodes(&self, tries: &TrieStore) {
         for delta in &self.accounts {
-            tries.written(Some(delta.key), &delta.storage_nodes);
+            if !delta.storage_nodes.is_empty() {
+                tries.storage(delta.key).apply(&delta.storage_nodes);
+            }
         }
-        tries.written(None, &self.account_nodes);
+        tries.accounts().apply(&self.account_nodes);
+    }
+
+    /// Makes the new values those of the newest state. Must follow the write of [`PreparedState::write_state`].
+    pub(crate) fn apply_values(&self, recent: &RecentState) {
+        for delta in &self.accounts {
+            recent.set_account(delta.key, delta.after);
+            for slot in &delta.slots {
+                recent.set_slot(delta.key, slot.key, slot.after);
+            }
+        }
     }
 }

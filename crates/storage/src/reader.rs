@@ -1,4 +1,5 @@
-//! Reading blocks and states beside the writer, without a lock in common with it.
+//! Reading blocks and states beside the writer, without a lock in common with it (a proof alone looks into what the writer
+//! holds of the trie, a branch at a time).
 
 use crate::codec::{decode_body, decode_header, decode_location, decode_receipts, decode_slot};
 use crate::state::{Progress, StateAt};
@@ -30,6 +31,7 @@ pub struct Head {
 #[derive(Clone)]
 pub struct Reader {
     kv: Arc<dyn Kv>,
+    pub(crate) tries: Arc<TrieStore>,
     progress: Arc<Progress>,
     genesis_hash: B256,
 }
@@ -63,8 +65,13 @@ pub struct SlotProof {
 }
 
 impl Reader {
-    pub(crate) fn new(kv: Arc<dyn Kv>, progress: Arc<Progress>, genesis_hash: B256) -> Self {
-        Self { kv, progress, genesis_hash }
+    pub(crate) fn new(
+        kv: Arc<dyn Kv>,
+        tries: TrieStore,
+        progress: Arc<Progress>,
+        genesis_hash: B256,
+    ) -> Self {
+        Self { kv, tries: Arc::new(tries), progress, genesis_hash }
     }
 
     /// The newest durable block.
@@ -134,7 +141,7 @@ impl Reader {
         if number > self.head().number || number < self.oldest_state() {
             return Err(StoreError::NotAvailable(number));
         }
-        Ok(StateAt::new(self.kv.clone(), self.progress.clone(), number))
+        Ok(StateAt::new(self.kv.clone(), self.progress.clone(), None, number))
     }
 
     /// Proofs of an account and some of its slots against the state root of the head, which stands in the answer. Past
@@ -163,9 +170,8 @@ impl Reader {
         address: &Address,
         slots: &[U256],
     ) -> Result<AccountProof, StoreError> {
-        let tries = TrieStore::uncached(self.kv.clone());
         let key = account_key(address);
-        let (root, proof) = prove(&tries.accounts(), &key)?;
+        let (root, proof) = prove(&self.tries.accounts(), &key)?;
         let expected = self.header(head.number)?.map(|header| header.state_root);
         if expected != Some(root) {
             return Err(StoreError::damaged(format!(
@@ -173,10 +179,9 @@ impl Reader {
                 head.number
             )));
         }
-        let state = StateAt::new(self.kv.clone(), self.progress.clone(), head.number);
+        let state = StateAt::new(self.kv.clone(), self.progress.clone(), None, head.number);
         let account = state.flat_account(address)?;
-        let storage =
-            slots.iter().map(|slot| self.slot_proof(&tries, &key, slot)).collect::<Result<_, _>>()?;
+        let storage = slots.iter().map(|slot| self.slot_proof(&key, slot)).collect::<Result<_, _>>()?;
         Ok(AccountProof {
             number: head.number,
             address: *address,
@@ -187,9 +192,9 @@ impl Reader {
         })
     }
 
-    fn slot_proof(&self, tries: &TrieStore, account: &B256, slot: &U256) -> Result<SlotProof, StoreError> {
+    fn slot_proof(&self, account: &B256, slot: &U256) -> Result<SlotProof, StoreError> {
         let hash = slot_hash(slot);
-        let (_, proof) = prove(&tries.storage(*account), &hash)?;
+        let (_, proof) = prove(&self.tries.storage(*account), &hash)?;
         let stored = self.kv.get(Table::Slots, &crate::tables::slot_key(account, &hash))?;
         Ok(SlotProof { slot: *slot, value: decode_slot(&stored.unwrap_or_default())?, proof })
     }

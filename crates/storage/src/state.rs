@@ -8,6 +8,7 @@
 
 use crate::codec::{FlatAccount, decode_header, decode_slot};
 use crate::reader::Head;
+use crate::recent::RecentState;
 use crate::tables::{account_key, history_key, slot_hash, slot_key};
 use crate::{Kv, StoreError, Table};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
@@ -44,12 +45,19 @@ impl Progress {
 pub struct StateAt {
     kv: Arc<dyn Kv>,
     progress: Arc<Progress>,
+    /// What the writer knows of the newest state; for states it handed out itself.
+    recent: Option<Arc<RecentState>>,
     number: u64,
 }
 
 impl StateAt {
-    pub(crate) fn new(kv: Arc<dyn Kv>, progress: Arc<Progress>, number: u64) -> Self {
-        Self { kv, progress, number }
+    pub(crate) fn new(
+        kv: Arc<dyn Kv>,
+        progress: Arc<Progress>,
+        recent: Option<Arc<RecentState>>,
+        number: u64,
+    ) -> Self {
+        Self { kv, progress, recent, number }
     }
 
     /// The block this is the state after.
@@ -59,30 +67,43 @@ impl StateAt {
 
     /// The account with its storage root.
     pub fn flat_account(&self, address: &Address) -> Result<Option<FlatAccount>, StoreError> {
-        let bytes = self.value(Table::Accounts, Table::AccountHistory, account_key(address).as_slice())?;
-        bytes.map(|bytes| FlatAccount::decode(&bytes)).transpose()
+        let key = account_key(address);
+        let decode = |bytes: Vec<u8>| FlatAccount::decode(&bytes);
+        let newest = match self.recent.as_ref().and_then(|recent| recent.account(&key)) {
+            Some(known) => known,
+            None => self.kv.get(Table::Accounts, key.as_slice())?.map(decode).transpose()?,
+        };
+        match self.changed_later(Table::AccountHistory, key.as_slice())? {
+            Some(before) if before.is_empty() => Ok(None),
+            Some(before) => decode(before).map(Some),
+            None => Ok(newest),
+        }
     }
 
     fn slot(&self, address: &Address, slot: &U256) -> Result<U256, StoreError> {
-        let key = slot_key(&account_key(address), &slot_hash(slot));
-        let bytes = self.value(Table::Slots, Table::SlotHistory, &key)?;
-        decode_slot(&bytes.unwrap_or_default())
+        let (account, slot) = (account_key(address), slot_hash(slot));
+        let key = slot_key(&account, &slot);
+        let newest = match self.recent.as_ref().and_then(|recent| recent.slot(&account, &slot)) {
+            Some(known) => known,
+            None => decode_slot(&self.kv.get(Table::Slots, &key)?.unwrap_or_default())?,
+        };
+        match self.changed_later(Table::SlotHistory, &key)? {
+            Some(before) => decode_slot(&before),
+            None => Ok(newest),
+        }
     }
 
-    fn value(&self, flat: Table, history: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let newest = self.kv.get(flat, key)?;
+    /// The value before the first block above this one that changed the key. To be asked after the newest value was read.
+    fn changed_later(&self, history: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         if self.progress.begun.load(Ordering::SeqCst) == self.number {
-            return Ok(newest);
+            return Ok(None);
         }
         let above = history_key(key, self.number.saturating_add(1));
         let changed = self.kv.first_from(history, &above, Some(&history_key(key, u64::MAX)))?;
         if self.progress.horizon.load(Ordering::SeqCst) > self.number {
             return Err(StoreError::NotAvailable(self.number));
         }
-        Ok(match changed {
-            Some((_, before)) => Some(before).filter(|before| !before.is_empty()),
-            None => newest,
-        })
+        Ok(changed.map(|(_, before)| before))
     }
 
     fn code_of(&self, hash: &B256) -> Result<Bytes, StoreError> {

@@ -17,6 +17,10 @@ pub const META_HEAD: &[u8] = b"head";
 /// Key in [`Table::Meta`]: the oldest block whose state can be read, 8 bytes big-endian; 0 where it is absent.
 pub const META_HORIZON: &[u8] = b"horizon";
 
+/// Key in [`Table::Meta`]: the block whose state the stored trie nodes are of, 8 bytes big-endian. It stands at or below
+/// the newest block; [`Table::Touched`] has what the blocks between changed.
+pub const META_TRIE: &[u8] = b"trie";
+
 /// A table; in RocksDB a column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(usize)]
@@ -45,6 +49,8 @@ pub enum Table {
     AccountTrie,
     /// address# ++ nibble path → branch of that account's storage trie.
     StorageTrie,
+    /// number → the hashed accounts and slots that block changed; only for blocks the stored trie nodes do not cover.
+    Touched,
     /// address# ++ number → the account before that block changed it; empty where there was none.
     AccountHistory,
     /// address# ++ slot# ++ number → the slot's value before that block changed it; empty for zero.
@@ -53,7 +59,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Headers,
         Self::Numbers,
@@ -66,6 +72,7 @@ impl Table {
         Self::Codes,
         Self::AccountTrie,
         Self::StorageTrie,
+        Self::Touched,
         Self::AccountHistory,
         Self::SlotHistory,
     ];
@@ -85,6 +92,7 @@ impl Table {
             Self::Codes => "codes",
             Self::AccountTrie => "account-trie",
             Self::StorageTrie => "storage-trie",
+            Self::Touched => "touched",
             Self::AccountHistory => "account-history",
             Self::SlotHistory => "slot-history",
         }

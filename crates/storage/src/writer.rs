@@ -5,10 +5,11 @@ mod publisher;
 pub use publisher::Publisher;
 
 use crate::codec::{encode_body, encode_header, encode_location, encode_receipts};
-use crate::prepare::{self, PreparedState};
+use crate::prepare::{Newest, PreparedState};
 use crate::reader::Head;
+use crate::recent::RecentState;
 use crate::state::{Progress, StateAt};
-use crate::tables::{META_HEAD, META_HORIZON};
+use crate::tables::{META_HEAD, META_HORIZON, META_TRIE};
 use crate::trie::TrieStore;
 use crate::{Batch, History, Kv, StoreError, Table};
 use alloy_primitives::{Address, B256};
@@ -45,6 +46,9 @@ pub struct ChainWriter {
     /// Newest block written, durable or not.
     written: Head,
     votes: Option<Vec<u8>>,
+    /// The block whose state the stored trie nodes are of.
+    stored_trie: u64,
+    recent: Option<Arc<RecentState>>,
     /// Set by a failed write: what is on disk is then unknown.
     broken: bool,
 }
@@ -56,8 +60,10 @@ impl ChainWriter {
         progress: Arc<Progress>,
         written: Head,
         votes: Option<Vec<u8>>,
+        stored_trie: u64,
     ) -> Self {
-        Self { kv, tries, progress, written, votes, broken: false }
+        let recent = RecentState::new(kv.tuning().state_cache_bytes).map(Arc::new);
+        Self { kv, tries, progress, written, votes, stored_trie, recent, broken: false }
     }
 
     /// The newest block written, which may not be durable yet.
@@ -67,13 +73,14 @@ impl ChainWriter {
 
     /// The state after the newest block written, for execution of the next.
     pub fn head_state(&self) -> StateAt {
-        StateAt::new(self.kv.clone(), self.progress.clone(), self.written.number)
+        StateAt::new(self.kv.clone(), self.progress.clone(), self.recent.clone(), self.written.number)
     }
 
     /// The state root after `changes` on the newest block written, with all that [`ChainWriter::commit`] will write for
     /// them. Reads only, and may be called any number of times for blocks that compete for a height.
     pub fn prepare(&self, changes: &StateChanges) -> Result<PreparedState, StoreError> {
-        prepare::prepare(&*self.kv, &self.tries, self.written.hash, changes)
+        let newest = Newest { kv: &*self.kv, tries: &self.tries, recent: self.recent.as_deref() };
+        newest.prepare(self.written.hash, changes)
     }
 
     /// Writes a block in one atomic batch. It survives a killed process from here on, but not a power cut before
@@ -86,7 +93,7 @@ impl ChainWriter {
         let mut batch = Batch::default();
         write_block(commit, &mut batch);
         commit.prepared.write_history(number, &mut batch);
-        commit.prepared.write_state(&self.tries, &mut batch);
+        commit.prepared.write_state(&mut batch);
         write_codes(commit.changes, &mut batch);
         if self.votes.as_deref() != Some(commit.votes) {
             batch.put(Table::Votes, number.to_be_bytes(), commit.votes);
@@ -97,9 +104,21 @@ impl ChainWriter {
         }
         self.progress.begun.store(number, Ordering::SeqCst);
         self.broken = true;
+        commit.prepared.apply_nodes(&self.tries);
+        let trie_is_due = self.trie_is_due(number);
+        match trie_is_due {
+            true => self.write_trie(number, &mut batch),
+            false => batch.put(Table::Touched, number.to_be_bytes(), commit.prepared.touched().encode()),
+        }
         self.kv.write(batch)?;
         self.broken = false;
-        commit.prepared.written(&self.tries);
+        if trie_is_due {
+            self.tries.all_written();
+            self.stored_trie = number;
+        }
+        if let Some(recent) = &self.recent {
+            commit.prepared.apply_values(recent);
+        }
         self.progress.written.store(number, Ordering::SeqCst);
         self.written = Head { number, hash: commit.hash };
         if self.votes.as_deref() != Some(commit.votes) {
@@ -126,6 +145,21 @@ impl ChainWriter {
     /// dropped when the operator asks for more.
     fn horizon_at(&self, number: u64) -> u64 {
         horizon_after(number, &*self.kv, &self.progress)
+    }
+
+    fn trie_is_due(&self, number: u64) -> bool {
+        let tuning = self.kv.tuning();
+        number.saturating_sub(self.stored_trie) > tuning.trie_lag_blocks
+            || self.tries.unwritten_bytes() > tuning.trie_lag_bytes
+    }
+
+    /// Adds all trie nodes held in memory, now those of block `number`, and drops the lists they make needless.
+    fn write_trie(&self, number: u64, batch: &mut Batch) {
+        self.tries.write_all(batch);
+        batch.put(Table::Meta, META_TRIE, number.to_be_bytes());
+        for covered in self.stored_trie.saturating_add(1)..number {
+            batch.delete(Table::Touched, covered.to_be_bytes());
+        }
     }
 
     fn refuse_if_broken(&self) -> Result<(), StoreError> {
@@ -179,7 +213,9 @@ pub(crate) fn write_block(commit: &BlockCommit<'_>, batch: &mut Batch) {
     batch.put(Table::Numbers, *commit.hash, number);
     batch.put(Table::Bodies, number, encode_body(&commit.block.transactions, commit.senders));
     batch.put(Table::Receipts, number, encode_receipts(commit.receipts));
-    for (index, hash) in (0u32..).zip(commit.transaction_hashes) {
+    let mut places: Vec<(&B256, u32)> = commit.transaction_hashes.iter().zip(0u32..).collect();
+    places.sort_unstable();
+    for (hash, index) in places {
         batch.put(Table::Transactions, **hash, encode_location(header.number, index));
     }
     batch.put(Table::Meta, META_HEAD, [number.as_slice(), commit.hash.as_slice()].concat());

@@ -23,6 +23,7 @@ pub use block::{
     decode_body, decode_header, decode_location, decode_receipts, encode_body, encode_header,
     encode_location, encode_receipts,
 };
+pub(crate) use cursor::{Cursor, put_varint};
 
 use crate::StoreError;
 

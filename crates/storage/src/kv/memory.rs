@@ -9,9 +9,13 @@ use std::sync::Arc;
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// Few blocks, so that a short test meets both a block that writes trie nodes and one that does not.
+const TRIE_LAG_BLOCKS: u64 = 3;
+const TRIE_LAG_BYTES: u64 = 1 << 20;
+
 /// A [`Kv`] in memory for tests and the simulator. Clones share one store; [`MemoryKv::crash`] does what a power cut
 /// does to a disk.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryKv {
     inner: Arc<RwLock<Inner>>,
     tuning: Tuning,
@@ -27,12 +31,16 @@ struct Inner {
 impl MemoryKv {
     /// An empty store that keeps all history and caches nothing, which memory has no use for.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_tuning(Tuning {
+            trie_lag_blocks: TRIE_LAG_BLOCKS,
+            trie_lag_bytes: TRIE_LAG_BYTES,
+            ..Tuning::default()
+        })
     }
 
     /// An empty store with other settings.
     pub fn with_tuning(tuning: Tuning) -> Self {
-        Self { tuning, ..Self::default() }
+        Self { tuning, inner: Arc::default() }
     }
 
     /// Drops every batch written since the last sync.
@@ -59,6 +67,12 @@ impl MemoryKv {
         let inner = self.inner.read();
         let copy = Inner { tables: inner.tables.clone(), undo: inner.undo.clone() };
         Self { inner: Arc::new(RwLock::new(copy)), tuning: self.tuning }
+    }
+}
+
+impl Default for MemoryKv {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -62,6 +62,13 @@ pub enum History {
 pub struct Tuning {
     /// Memory for decoded trie nodes, in bytes; 0 for none.
     pub trie_cache_bytes: u64,
+    /// Memory for accounts and slots of the newest state, in bytes; 0 for none.
+    pub state_cache_bytes: u64,
+    /// Changed trie nodes are held in memory, so that those changed by many blocks are written once: for at most this
+    /// many blocks, which a restart then works out again. 0 writes them with every block.
+    pub trie_lag_blocks: u64,
+    /// As `trie_lag_blocks`, in bytes of nodes held: it bounds the memory and the longest write.
+    pub trie_lag_bytes: u64,
     /// How far back states are kept.
     pub history: History,
 }

@@ -31,6 +31,12 @@ pub struct StoreOptions {
     pub max_log_bytes: u64,
     /// Memory for decoded trie nodes, in bytes.
     pub trie_cache_bytes: u64,
+    /// Memory for accounts and slots of the newest state, in bytes.
+    pub state_cache_bytes: u64,
+    /// Blocks after which changed trie nodes are written, at the latest.
+    pub trie_lag_blocks: u64,
+    /// Bytes of changed trie nodes after which they are written, at the latest.
+    pub trie_lag_bytes: u64,
     /// Files held open at most.
     pub max_open_files: i32,
     /// How far back states are kept.
@@ -44,6 +50,9 @@ impl Default for StoreOptions {
             write_buffer_bytes: 128 << 20,
             max_log_bytes: 256 << 20,
             trie_cache_bytes: 128 << 20,
+            state_cache_bytes: 64 << 20,
+            trie_lag_blocks: 64,
+            trie_lag_bytes: 16 << 20,
             max_open_files: 512,
             history: History::Archive,
         }
@@ -75,7 +84,13 @@ impl RocksKv {
             .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, &forgotten)));
         let db = DB::open_cf_descriptors(&database_options(options), path, families)
             .map_err(|error| open_error(path, &error))?;
-        let tuning = Tuning { trie_cache_bytes: options.trie_cache_bytes, history: options.history };
+        let tuning = Tuning {
+            trie_cache_bytes: options.trie_cache_bytes,
+            state_cache_bytes: options.state_cache_bytes,
+            trie_lag_blocks: options.trie_lag_blocks,
+            trie_lag_bytes: options.trie_lag_bytes,
+            history: options.history,
+        };
         Ok(Self { db, path: path.to_owned(), tuning, forgotten })
     }
 
@@ -139,7 +154,7 @@ fn table_options(table: Table, cache: &Cache, forgotten: &Arc<AtomicU64>) -> Opt
                 }
             });
         }
-        Table::Meta | Table::Votes => {}
+        Table::Meta | Table::Votes | Table::Touched => {}
     }
     options.set_block_based_table_factory(&blocks);
     options
@@ -236,7 +251,10 @@ impl Kv for RocksKv {
                 None => writes.delete_cf(family, key),
             }
         }
-        self.db.write_opt(writes, &WriteOptions::default()).map_err(|error| self.error(&error))
+        let mut options = WriteOptions::default();
+        // Most of a batch is sorted runs, and the hint makes the next insertion begin where the last one ended.
+        options.set_memtable_insert_hint_per_batch(true);
+        self.db.write_opt(writes, &options).map_err(|error| self.error(&error))
     }
 
     fn sync(&self) -> Result<(), StoreError> {

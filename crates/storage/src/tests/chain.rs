@@ -157,7 +157,7 @@ fn block_0_must_have_the_root_of_its_accounts() {
 #[test]
 fn damage_is_found_when_opening() {
     let number = 2u64.to_be_bytes();
-    let cases: [(Table, &[u8]); 7] = [
+    let cases: [(Table, &[u8]); 8] = [
         (Table::Meta, META_FORMAT),
         (Table::Meta, META_HEAD),
         (Table::Headers, &number),
@@ -165,9 +165,12 @@ fn damage_is_found_when_opening() {
         (Table::Bodies, &number),
         (Table::Receipts, &number),
         (Table::AccountTrie, &[]),
+        (Table::Touched, &number),
     ];
     for (table, key) in cases {
-        let kv = memory();
+        // Without lag, so that there is a stored branch to lose.
+        let lag = if table == Table::AccountTrie { Tuning::default() } else { memory().tuning() };
+        let kv = Arc::new(MemoryKv::with_tuning(lag));
         let mut chain = Chain::new(kv.clone());
         chain.commit_and_publish(&change(1, 1, &[]));
         chain.commit_and_publish(&change(2, 1, &[]));

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::tables::{account_key, slot_hash};
-use crate::trie::TrieStore;
-use crate::{AccountProof, MemoryKv, Table, Tuning};
+use crate::{AccountProof, Batch, MemoryKv, Table, Tuning};
 use alloy_trie::proof::verify_proof;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use proptest::prelude::*;
@@ -25,11 +24,26 @@ fn changes() -> impl Strategy<Value = StateChanges> {
         .prop_map(|accounts| StateChanges { accounts, codes: BTreeMap::new() })
 }
 
-/// The flat tables hold just the model, and the tries just their branches.
-fn check_tables(kv: &Arc<MemoryKv>, model: &Model) {
+fn tunings() -> impl Strategy<Value = Tuning> {
+    let cache = || prop_oneof![Just(0u64), Just(4_000), Just(1 << 20)];
+    let bytes = prop_oneof![Just(2_000u64), Just(1 << 20)];
+    (cache(), cache(), 0..6u64, bytes).prop_map(|(trie_cache_bytes, state_cache_bytes, blocks, bytes)| {
+        Tuning {
+            trie_cache_bytes,
+            state_cache_bytes,
+            trie_lag_blocks: blocks,
+            trie_lag_bytes: bytes,
+            ..Tuning::default()
+        }
+    })
+}
+
+/// The flat tables hold just the model, and the tries just their branches, in memory and once written.
+fn check_tables(kv: &MemoryKv, chain: &Chain) {
+    let model = &chain.model;
+    let tries = &chain.reader.tries;
     assert_eq!(kv.len(Table::Accounts), model.0.len());
     assert_eq!(kv.len(Table::Slots), model.0.values().map(|(_, slots)| slots.len()).sum::<usize>());
-    let tries = TrieStore::uncached(kv.clone());
     let accounts: Vec<B256> = model.0.keys().map(account_key).collect();
     let mut stored = tries.accounts().paths().unwrap().len();
     assert_eq!(stored, count_branches(accounts.iter().copied()));
@@ -40,7 +54,12 @@ fn check_tables(kv: &Arc<MemoryKv>, model: &Model) {
         assert_eq!(tries.storage(account_key(address)).root().unwrap(), model.storage_root(address));
         stored += count;
     }
-    assert_eq!(kv.len(Table::StorageTrie), stored, "no trie without an account");
+    let mut batch = Batch::default();
+    tries.write_all(&mut batch);
+    let written = kv.fork();
+    written.write(batch).unwrap();
+    assert_eq!(written.len(Table::StorageTrie), stored, "no trie without an account");
+    assert_eq!(written.len(Table::AccountTrie), count_branches(accounts.into_iter()));
 }
 
 /// Branches of a trie: the places where neighbouring keys part.
@@ -71,17 +90,21 @@ proptest! {
     #[test]
     fn any_blocks(
         genesis in changes(),
-        blocks in prop::collection::vec(changes(), 1..8),
-        trie_cache_bytes in prop_oneof![Just(0u64), Just(4_000), Just(1 << 20)],
+        blocks in prop::collection::vec((changes(), prop::bool::weighted(0.3)), 1..12),
+        tuning in tunings(),
     ) {
-        let kv = Arc::new(MemoryKv::with_tuning(Tuning { trie_cache_bytes, ..Tuning::default() }));
+        let kv = Arc::new(MemoryKv::with_tuning(tuning));
         let mut chain = Chain::with_genesis(kv.clone(), genesis);
         let addresses: Vec<_> = (0..=ADDRESSES).map(address).collect();
         let slots: Vec<_> = (0..=SLOTS).map(U256::from).collect();
-        check_tables(&kv, &chain.model);
-        for changes in &blocks {
+        check_tables(&kv, &chain);
+        for (changes, reopen) in &blocks {
             chain.commit_and_publish(changes);
-            check_tables(&kv, &chain.model);
+            if *reopen {
+                chain.reopen();
+            }
+            chain.model.check(&chain.writer.head_state(), &addresses, &slots);
+            check_tables(&kv, &chain);
             for address in &addresses {
                 check_proof(&chain.reader.proof(address, &slots).unwrap(), &chain.model);
             }
@@ -109,7 +132,7 @@ fn preparing_writes_nothing() {
     assert_eq!(Table::ALL.map(|table| kv.len(table)).to_vec(), before);
     assert_eq!(chain.writer.prepare(&wanted).unwrap().root, root);
     chain.commit_and_publish(&wanted);
-    check_tables(&kv, &chain.model);
+    check_tables(&kv, &chain);
 }
 
 /// Thousands of accounts in one block take the parallel paths.
@@ -130,7 +153,7 @@ fn large_blocks() {
         second.accounts.insert(address(number), AccountChange::default());
     }
     chain.commit_and_publish(&second);
-    check_tables(&kv, &chain.model);
+    check_tables(&kv, &chain);
     let addresses: Vec<_> = (0..2_500).map(address).collect();
     for number in 0..=2u64 {
         chain.past[number as usize].check(

@@ -8,11 +8,13 @@
 //! change; it writes nothing and answers with the root and the branches that differ.
 
 mod branch;
+mod catch_up;
 mod proof;
 mod store;
 mod update;
 
 pub use branch::Branch;
+pub use catch_up::{Touched, catch_up};
 pub use proof::prove;
 pub use store::{NodeChange, Trie, TrieStore};
 pub use update::{Update, build, update};

@@ -15,7 +15,7 @@ pub fn prove(trie: &Trie<'_>, key: &B256) -> Result<(B256, Vec<Bytes>), StoreErr
     let mut nodes: Vec<Vec<u8>> = Vec::new();
     let mut next = trie.branch(&path)?;
     if next.is_none() {
-        nodes.extend(trie.leaf_under(&path)?.map(|(key, value)| leaf_node(&key, 0, &value)));
+        nodes.extend(trie.leaf_under(&path, &[])?.map(|(key, value)| leaf_node(&key, 0, &value)));
     }
     while let Some(branch) = next.take() {
         nodes.extend(branch.nodes());

@@ -1,25 +1,41 @@
-//! Where tries are read from: branches by path, and leaves from the flat state.
+//! Where tries are read from, and how their changes reach the disk.
+//!
+//! A branch near the root changes with every block. So changed branches are held in memory and written every few
+//! blocks, all of them in the batch of one block; until then each block leaves a list of what it touched, and opening
+//! the store works the missing branches out again ([`crate::trie::catch_up`]).
 
-use super::branch::Branch;
+use super::branch::{Branch, leaf_reference, root_of};
+use super::update::Update;
 use crate::codec::{FlatAccount, slot_leaf};
 use crate::tables::prefix_end;
 use crate::{Batch, Kv, StoreError, Table};
 use alloy_primitives::B256;
+use alloy_primitives::map::HashMap;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
+use parking_lot::RwLock;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What happens to a stored branch: its path, and its new version or `None` where it goes.
+/// What happens to a branch: its path, and its new version or `None` where it goes.
 pub type NodeChange = (Nibbles, Option<Arc<Branch>>);
 
 /// A branch anywhere: the account whose storage trie it is in (zero for the account trie), and its path.
 type Place = (B256, Nibbles);
 
-/// The stored tries of the newest state, with the branches used last held decoded.
+/// The tries of the newest state. The writer's has a cache; the readers' shares with it only what is not written yet.
 pub struct TrieStore {
     kv: Arc<dyn Kv>,
     cache: Option<Cache<Place, Arc<Branch>, ByMemory>>,
+    unwritten: Arc<RwLock<Unwritten>>,
+}
+
+/// Changes that stand before what is stored. Bounded by [`crate::Tuning::trie_lag_bytes`].
+#[derive(Default)]
+struct Unwritten {
+    branches: HashMap<Place, Option<Arc<Branch>>>,
+    bytes: u64,
 }
 
 #[derive(Clone)]
@@ -27,12 +43,16 @@ struct ByMemory;
 
 impl Weighter<Place, Arc<Branch>> for ByMemory {
     fn weight(&self, _: &Place, branch: &Arc<Branch>) -> u64 {
-        (size_of::<Place>() + branch.memory_bytes()) as u64
+        memory_bytes(branch)
     }
 }
 
 /// About what a branch takes in the cache, for its first sizing only.
 const TYPICAL_CACHED_BYTES: u64 = 500;
+
+fn memory_bytes(branch: &Branch) -> u64 {
+    (size_of::<Place>() + branch.memory_bytes()) as u64
+}
 
 impl TrieStore {
     /// Reads through `kv`, caching as it was tuned.
@@ -40,12 +60,13 @@ impl TrieStore {
         let bytes = kv.tuning().trie_cache_bytes;
         let items = usize::try_from(bytes / TYPICAL_CACHED_BYTES).unwrap_or(usize::MAX);
         let cache = (bytes > 0).then(|| Cache::with_weighter(items, bytes, ByMemory));
-        Self { kv, cache }
+        Self { kv, cache, unwritten: Arc::default() }
     }
 
-    /// Reads through `kv` alone: for a reader beside the writer, whose cache is of another moment.
-    pub fn uncached(kv: Arc<dyn Kv>) -> Self {
-        Self { kv, cache: None }
+    /// The same tries for reading beside the writer, without its cache: a reader may look at a branch in the moment it
+    /// changes, and must not leave the old version there. What it reads holds only if no block was begun meanwhile.
+    pub fn for_readers(&self) -> Self {
+        Self { kv: self.kv.clone(), cache: None, unwritten: self.unwritten.clone() }
     }
 
     /// The account trie.
@@ -58,14 +79,31 @@ impl TrieStore {
         Trie { store: self, owner: Some(owner) }
     }
 
-    /// Must follow the write of these changes, so that the cache stays what is stored.
-    pub fn written(&self, owner: Option<B256>, changes: &[NodeChange]) {
+    /// Bytes of changes that are not written.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.unwritten.read().bytes
+    }
+
+    /// Adds every change not written yet to a batch, in the order of the tables.
+    pub fn write_all(&self, batch: &mut Batch) {
+        let unwritten = self.unwritten.read();
+        let mut changes: Vec<_> = unwritten.branches.iter().collect();
+        changes.sort_unstable_by_key(|(place, _)| **place);
+        for ((owner, path), branch) in changes {
+            let owner = Some(*owner).filter(|owner| !owner.is_zero());
+            Trie { store: self, owner }.write_one(path, branch.as_deref(), batch);
+        }
+    }
+
+    /// Must follow the write of [`TrieStore::write_all`].
+    pub fn all_written(&self) {
+        let mut unwritten = self.unwritten.write();
+        let written = std::mem::take(&mut *unwritten);
         let Some(cache) = &self.cache else { return };
-        let owner = owner.unwrap_or_default();
-        for (path, branch) in changes {
+        for (place, branch) in written.branches {
             match branch {
-                Some(branch) => cache.insert((owner, *path), branch.clone()),
-                None => drop(cache.remove(&(owner, *path))),
+                Some(branch) => cache.insert(place, branch),
+                None => drop(cache.remove(&place)),
             }
         }
     }
@@ -79,6 +117,19 @@ pub struct Trie<'a> {
 }
 
 impl Trie<'_> {
+    /// Puts changes before what is stored: from here on they are what the trie holds.
+    pub fn apply(&self, changes: &[NodeChange]) {
+        let owner = self.owner.unwrap_or_default();
+        let mut unwritten = self.store.unwritten.write();
+        for (path, branch) in changes {
+            let weight = |branch: &Option<Arc<Branch>>| branch.as_deref().map_or(0, memory_bytes) + 64;
+            unwritten.bytes += weight(branch);
+            if let Some(before) = unwritten.branches.insert((owner, *path), branch.clone()) {
+                unwritten.bytes -= weight(&before);
+            }
+        }
+    }
+
     fn table(&self) -> Table {
         if self.owner.is_some() { Table::StorageTrie } else { Table::AccountTrie }
     }
@@ -90,9 +141,12 @@ impl Trie<'_> {
         key
     }
 
-    /// The branch stored under a path.
+    /// The branch under a path.
     pub(super) fn branch(&self, path: &Nibbles) -> Result<Option<Arc<Branch>>, StoreError> {
         let place = (self.owner.unwrap_or_default(), *path);
+        if let Some(unwritten) = self.store.unwritten.read().branches.get(&place) {
+            return Ok(unwritten.clone());
+        }
         if let Some(branch) = self.store.cache.as_ref().and_then(|cache| cache.get(&place)) {
             return Ok(Some(branch));
         }
@@ -109,70 +163,77 @@ impl Trie<'_> {
         self.branch(path)?.ok_or_else(|| self.missing("branch", path))
     }
 
-    /// Key and value of the first leaf whose key begins with `path`.
-    pub(super) fn leaf_under(&self, path: &Nibbles) -> Result<Option<(B256, Vec<u8>)>, StoreError> {
+    /// Key and value of the first leaf whose key begins with `path` and is not among `updates`, which are sorted.
+    pub(super) fn leaf_under(
+        &self,
+        path: &Nibbles,
+        updates: &[Update<'_>],
+    ) -> Result<Option<(B256, Vec<u8>)>, StoreError> {
         let table = if self.owner.is_some() { Table::Slots } else { Table::Accounts };
-        let mut from = self.owner.as_ref().map_or(Vec::new(), |owner| owner.to_vec());
-        let owner_bytes = from.len();
-        from.extend_from_slice(&path.pack());
+        let owner = self.owner.as_ref().map_or(&[][..], |owner| owner.as_slice());
+        let mut from = [owner, &path.pack()].concat();
         let until = end_of(&from, path);
-        let Some((key, value)) = self.store.kv.first_from(table, &from, until.as_deref())? else {
-            return Ok(None);
-        };
-        let key = key.get(owner_bytes..).and_then(|key| B256::try_from(key).ok());
-        let key =
-            key.ok_or_else(|| StoreError::damaged(format!("a key of table {} is too short", table.name())))?;
-        let leaf = if self.owner.is_some() { slot_leaf(&value) } else { FlatAccount::decode(&value)?.leaf() };
-        Ok(Some((key, leaf)))
+        loop {
+            let Some((stored, value)) = self.store.kv.first_from(table, &from, until.as_deref())? else {
+                return Ok(None);
+            };
+            let key = stored.strip_prefix(owner).and_then(|key| B256::try_from(key).ok());
+            let key = key.ok_or_else(|| {
+                StoreError::damaged(format!("a key of table {} is too short", table.name()))
+            })?;
+            if updates.binary_search_by_key(&key, |update| update.key).is_err() {
+                let is_slot = self.owner.is_some();
+                let leaf = if is_slot { slot_leaf(&value) } else { FlatAccount::decode(&value)?.leaf() };
+                return Ok(Some((key, leaf)));
+            }
+            from = stored;
+            from.push(0);
+        }
     }
 
     /// The leaf that a parent says is there.
     pub(super) fn known_leaf(&self, path: &Nibbles) -> Result<(B256, Vec<u8>), StoreError> {
-        self.leaf_under(path)?.ok_or_else(|| self.missing("leaf", path))
+        self.leaf_under(path, &[])?.ok_or_else(|| self.missing("leaf", path))
     }
 
-    /// The paths of all stored branches.
-    pub fn paths(&self) -> Result<Vec<Nibbles>, StoreError> {
+    /// The paths of all branches.
+    pub fn paths(&self) -> Result<BTreeSet<Nibbles>, StoreError> {
         let prefix = self.key(&Nibbles::new());
-        let mut paths = Vec::new();
-        self.store.kv.scan(
-            self.table(),
-            &prefix,
-            &mut |key, _| match key.strip_prefix(prefix.as_slice()) {
-                Some(path) => {
-                    paths.push(path.to_vec());
-                    true
-                }
-                None => false,
-            },
-        )?;
-        let sound = |path: &Vec<u8>| path.iter().all(|nibble| *nibble < 16) && path.len() < 64;
-        if !paths.iter().all(sound) {
+        let mut paths = BTreeSet::new();
+        let mut sound = true;
+        self.store.kv.scan(self.table(), &prefix, &mut |key, _| {
+            let Some(path) = key.strip_prefix(prefix.as_slice()) else { return false };
+            sound = path.len() < 64 && path.iter().all(|nibble| *nibble < 16);
+            sound && paths.insert(Nibbles::from_nibbles_unchecked(path))
+        })?;
+        if !sound {
             return Err(StoreError::damaged(format!("a key of table {} is no path", self.table().name())));
         }
-        Ok(paths.into_iter().map(Nibbles::from_nibbles_unchecked).collect())
+        let owner = self.owner.unwrap_or_default();
+        for ((other, path), branch) in &self.store.unwritten.read().branches {
+            match branch {
+                _ if *other != owner => {}
+                Some(_) => drop(paths.insert(*path)),
+                None => drop(paths.remove(path)),
+            }
+        }
+        Ok(paths)
     }
 
-    /// The root as stored, computed from the topmost node.
+    /// The root, computed from the topmost node.
     pub fn root(&self) -> Result<B256, StoreError> {
         let top = Nibbles::new();
         if let Some(branch) = self.branch(&top)? {
-            return Ok(super::branch::root_of(&branch.node_reference()));
+            return Ok(root_of(&branch.node_reference()));
         }
-        let leaf = self.leaf_under(&top)?;
-        let hash = |(key, value): (B256, Vec<u8>)| {
-            super::branch::root_of(&super::branch::leaf_reference(&key, 0, &value))
-        };
-        Ok(leaf.map_or(EMPTY_ROOT_HASH, hash))
+        let leaf = self.leaf_under(&top, &[])?;
+        Ok(leaf.map_or(EMPTY_ROOT_HASH, |(key, value)| root_of(&leaf_reference(&key, 0, &value))))
     }
 
-    /// Adds changes to a batch.
-    pub fn write(&self, changes: &[NodeChange], batch: &mut Batch) {
-        for (path, branch) in changes {
-            match branch {
-                Some(branch) => batch.put(self.table(), self.key(path), branch.encode()),
-                None => batch.delete(self.table(), self.key(path)),
-            }
+    fn write_one(&self, path: &Nibbles, branch: Option<&Branch>, batch: &mut Batch) {
+        match branch {
+            Some(branch) => batch.put(self.table(), self.key(path), branch.encode()),
+            None => batch.delete(self.table(), self.key(path)),
         }
     }
 

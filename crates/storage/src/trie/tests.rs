@@ -42,8 +42,9 @@ impl World {
         let (root, nodes) = update(&self.tries.storage(OWNER), &updates).unwrap();
         let paths: BTreeSet<_> = nodes.iter().map(|(path, _)| *path).collect();
         assert_eq!(paths.len(), nodes.len(), "a path was changed twice");
+        self.tries.storage(OWNER).apply(&nodes);
         let mut batch = Batch::default();
-        self.tries.storage(OWNER).write(&nodes, &mut batch);
+        self.tries.write_all(&mut batch);
         for (key, value) in changes {
             match value.is_zero() {
                 true => batch.delete(Table::Slots, slot_key(&OWNER, key)),
@@ -51,7 +52,7 @@ impl World {
             }
         }
         self.kv.write(batch).unwrap();
-        self.tries.written(Some(OWNER), &nodes);
+        self.tries.all_written();
         self.model.extend(changes);
         self.model.retain(|_, value| !value.is_zero());
         self.check(root);
@@ -60,7 +61,7 @@ impl World {
     fn check(&self, root: B256) {
         assert_eq!(root, alloy_trie::root::storage_root(self.model.clone()), "root");
         assert_eq!(self.tries.storage(OWNER).root().unwrap(), root, "stored root");
-        let paths: BTreeSet<_> = self.tries.storage(OWNER).paths().unwrap().into_iter().collect();
+        let paths = self.tries.storage(OWNER).paths().unwrap();
         assert_eq!(paths, places_of_branches(&self.model), "places of stored branches");
         let leaves: Vec<_> = self
             .model
@@ -70,7 +71,7 @@ impl World {
         let (built_root, built) = build(&leaves);
         assert_eq!(built_root, root, "root built from scratch");
         assert_eq!(built.len(), paths.len());
-        let uncached = TrieStore::uncached(self.kv.clone());
+        let uncached = self.tries.for_readers();
         for (path, branch) in built {
             assert_eq!(uncached.storage(OWNER).branch(&path).unwrap(), branch, "stored branch at {path:?}");
             assert_eq!(self.tries.storage(OWNER).branch(&path).unwrap(), branch, "cached branch at {path:?}");
@@ -187,7 +188,7 @@ fn missing_nodes_and_leaves_are_damage() {
     let keys = [key(&[(0, 1)]), key(&[(0, 2), (9, 1)]), key(&[(0, 2), (9, 2)])];
     world.apply(&keys.iter().map(|key| (*key, U256::from(1))).collect());
     let paths = world.tries.storage(OWNER).paths().unwrap();
-    assert_eq!(paths, vec![Nibbles::new(), Nibbles::from_nibbles([2])]);
+    assert_eq!(paths, BTreeSet::from([Nibbles::new(), Nibbles::from_nibbles([2])]));
     let mut batch = Batch::default();
     batch.delete(Table::StorageTrie, [OWNER.as_slice(), &[2]].concat());
     batch.delete(Table::Slots, slot_key(&OWNER, &keys[0]));

@@ -27,12 +27,13 @@ pub struct Update<'a> {
     pub key: B256,
     /// The new value as it stands in the leaf; `None` deletes.
     pub value: Option<&'a [u8]>,
-    /// Whether the trie holds the key. It spares looking up which leaf stands in the way.
+    /// Whether the trie is known to hold the key. It spares looking up which leaf stands in the way.
     pub existed: bool,
 }
 
 /// The root after `updates`, which are sorted by key without doubles, and the stored branches that differ, each path
-/// once. The trie and the flat state are read as they stand before the updates.
+/// once. Of the flat state only leaves that are not among the updates are read, so it may stand before the updates or
+/// after them.
 pub fn update(trie: &Trie<'_>, updates: &[Update<'_>]) -> Result<(B256, Vec<NodeChange>), StoreError> {
     let top = Nibbles::new();
     let mut changes = Vec::new();
@@ -155,8 +156,7 @@ fn update_leaf<'a>(
         updates.iter().filter_map(|update| Some((update.key, Cow::Borrowed(update.value?)))).collect();
     if may_hold_leaf
         && !updates.iter().any(|update| update.existed)
-        && let Some((key, value)) = trie.leaf_under(path)?
-        && updates.binary_search_by_key(&key, |update| update.key).is_err()
+        && let Some((key, value)) = trie.leaf_under(path, updates)?
     {
         let place = leaves.partition_point(|(other, _)| *other < key);
         leaves.insert(place, (key, Cow::Owned(value)));
