@@ -2,7 +2,7 @@
 
 use super::TransactionView;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U64, U256};
-use lonja_primitives::SealedHeader;
+use lonja_primitives::{ExtraData, Header, HeaderFormat, SealedHeader};
 use serde::Serialize;
 
 /// A header, as `eth_getHeaderByNumber` and the subscription `newHeads` give it.
@@ -23,7 +23,10 @@ pub(crate) struct HeaderView {
     gas_limit: U64,
     gas_used: U64,
     timestamp: U64,
+    /// The vanity only, at most 32 bytes: web3.py with its defaults refuses blocks with more, and no client needs it.
     extra_data: Bytes,
+    /// The whole of the header's `extraData`: validators, vote, round and seals.
+    istanbul_extra_data: Bytes,
     mix_hash: B256,
     nonce: B64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,12 +70,20 @@ impl HeaderView {
             gas_limit: U64::from(header.gas_limit),
             gas_used: U64::from(header.gas_used),
             timestamp: U64::from(header.timestamp),
-            extra_data: header.extra_data.clone(),
+            extra_data: vanity(header),
+            istanbul_extra_data: header.extra_data.clone(),
             mix_hash: header.mix_hash,
             nonce: header.nonce,
             base_fee_per_gas: header.base_fee_per_gas.map(U64::from),
         }
     }
+}
+
+/// The free bytes in front of what Istanbul keeps in `extraData`, whatever the format.
+fn vanity(header: &Header) -> Bytes {
+    let formats = [HeaderFormat::Qbft, HeaderFormat::Ibft2, HeaderFormat::Ibft1];
+    let decoded = formats.iter().find_map(|format| ExtraData::decode(&header.extra_data, *format).ok());
+    decoded.map_or_else(Bytes::new, |extra| extra.vanity)
 }
 
 impl BlockView {
