@@ -25,7 +25,6 @@ const FLOORS: &[(&str, u8)] = &[
 /// Libraries known to one crate only.
 const HOMES: &[(&str, &str)] = &[
     ("revm", "lonja-evm"),
-    ("revm-inspectors", "lonja-evm"),
     ("rocksdb", "lonja-storage"),
     ("libp2p", "lonja-p2p"),
     ("libp2p-stream", "lonja-p2p"),

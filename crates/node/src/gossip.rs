@@ -11,8 +11,8 @@
 
 use alloy_primitives::{B256, Bytes};
 use lonja_chain::{Door, SubmitError};
-use lonja_p2p::{Abuse, P2p};
 use lonja_p2p::wire::{MAX_HASHES, MAX_TRANSACTIONS, MAX_TRANSACTIONS_BYTES, Message};
+use lonja_p2p::{Abuse, P2p};
 use lonja_primitives::{NodeId, RecoveredTransaction};
 use lonja_txpool::{Origin, TxPool};
 use metrics::counter;

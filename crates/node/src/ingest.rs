@@ -94,7 +94,8 @@ impl Ingest {
 }
 
 fn verify(bytes: &[u8], limits: &MessageLimits) -> Result<VerifiedMessage, String> {
-    let message = ConsensusMessage::decode(bytes, limits).map_err(|e| format!("malformed consensus message: {e}"))?;
+    let message =
+        ConsensusMessage::decode(bytes, limits).map_err(|e| format!("malformed consensus message: {e}"))?;
     message.verify().map_err(|e| format!("consensus message with a bad signature: {e}"))
 }
 

@@ -149,7 +149,15 @@ impl Node {
         services::print_addresses(&rpc);
         let ingest = Ingest::new(&spec);
         let tasks = vec![
-            tokio::spawn(services::deliver(events, ingest, mailbox.clone(), gossip, reader.clone(), p2p.clone(), clock)),
+            tokio::spawn(services::deliver(
+                events,
+                ingest,
+                mailbox.clone(),
+                gossip,
+                reader.clone(),
+                p2p.clone(),
+                clock,
+            )),
             tokio::spawn(services::watch_disk(config.data_dir.clone(), config.disk, mailbox.clone())),
             tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),
         ];

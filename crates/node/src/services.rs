@@ -47,13 +47,11 @@ pub async fn deliver(
     let serving = Arc::new(Semaphore::new(SERVING_MAX));
     while let Some(event) = events.recv().await {
         match event {
-            PeerEvent::Connected { peer, address, inbound, head, client } => {
-                tracing::info!(%address, inbound, head = head.0, %client, peer = %peer.address(), "peer connected");
+            PeerEvent::Connected { peer, head, .. } => {
                 mailbox.offer(Lane::Inner, Event::PeerUp { peer, number: head.0, hash: head.1 });
                 gossip.offer(gossip::Job::PeerUp(peer));
             }
-            PeerEvent::Disconnected { peer, reason } => {
-                tracing::info!(peer = %peer.address(), %reason, "peer disconnected");
+            PeerEvent::Disconnected { peer, .. } => {
                 mailbox.offer(Lane::Inner, Event::PeerDown(peer));
             }
             PeerEvent::Message { peer, message } => {
@@ -226,10 +224,5 @@ pub fn print_banner(config: &Config, info: &NodeInfo, position: &ChainPosition, 
 /// Where clients find us.
 pub fn print_addresses(rpc: &RpcHandle) {
     let text = |address: Option<std::net::SocketAddr>| address.map_or("off".into(), |a| a.to_string());
-    tracing::info!(
-        http = text(rpc.http),
-        ws = text(rpc.ws),
-        health = text(rpc.health),
-        "JSON-RPC is served"
-    );
+    tracing::info!(http = text(rpc.http), ws = text(rpc.ws), health = text(rpc.health), "JSON-RPC is served");
 }

@@ -66,5 +66,13 @@ fn print_object(indent: &str, value: &Value) {
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, field)| format!("{name}: {}", plain(field))).collect();
+            fields.join(", ")
+        }
+        other => other.to_string(),
+    }
 }
