@@ -2,7 +2,7 @@
 
 mod error;
 
-use crate::recover::{hashes, in_parallel};
+use crate::recover::{hashes, in_parallel, on_door_workers};
 use crate::shared::{HeadView, Shared};
 use crate::telemetry::{self, Step, timed};
 use alloy_eips::eip7702::constants::EIP7702_DELEGATION_DESIGNATOR;
@@ -91,7 +91,11 @@ impl Door {
             }
             judge(raw, &rules, gas_limit).map_or_else(Stage::Refused, Stage::Checked)
         };
-        in_parallel(raws.into_iter().zip(known).collect(), judge)
+        let items: Vec<(Bytes, bool)> = raws.into_iter().zip(known).collect();
+        match items.len() {
+            0 | 1 => in_parallel(items, judge),
+            _ => on_door_workers(|| in_parallel(items, judge)),
+        }
     }
 
     /// Which hashes wait in the pool. What a block took lately is known too when a peer brings it late; a client
@@ -116,7 +120,7 @@ impl Door {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(INSERTED_AT_ONCE));
             senders.read(&view, now.iter().map(|(_, tx)| tx.sender()));
-            let pool = timed(Step::Pool, || {
+            let done = timed(Step::Pool, || {
                 let mut pool = self.0.pool.lock();
                 // A head that changed since the accounts were read may have been told to the pool already: then their
                 // state is out of date, and nobody would ever correct it.
@@ -138,7 +142,7 @@ impl Door {
                 }
                 true
             });
-            match pool {
+            match done {
                 true => rest = later,
                 false => senders = Senders::default(),
             }
@@ -201,7 +205,8 @@ impl Senders {
         if unread.len() < PARALLEL_READS {
             self.0.extend(unread.into_iter().map(|address| (address, read_sender(view, &address))));
         } else {
-            self.0.par_extend(unread.into_par_iter().map(|address| (address, read_sender(view, &address))));
+            let read = |address| (address, read_sender(view, &address));
+            on_door_workers(|| self.0.par_extend(unread.into_par_iter().map(read)));
         }
     }
 

@@ -6,11 +6,28 @@ use lonja_primitives::{RecoveredTransaction, TransactionError};
 use lonja_txpool::TxPool;
 use parking_lot::Mutex;
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::LazyLock;
 
 /// Below this many, handing work to the pool of workers costs more than it saves.
 const PARALLEL_HASHES: usize = 64;
 /// The same for recoveries, which are a hundred times dearer.
 const PARALLEL_RECOVERIES: usize = 2;
+
+/// Workers of the doors, one pool for the process. They are not the workers that hash tries and recover blocks: those
+/// must never stand in line behind a flood of new transactions.
+static DOOR_WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let workers = ThreadPoolBuilder::new().thread_name(|index| format!("door-{index}")).build();
+    workers.inspect_err(|error| tracing::warn!(%error, "new transactions share the workers of blocks")).ok()
+});
+
+/// Does parallel work on the doors' workers.
+pub(crate) fn on_door_workers<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    match &*DOOR_WORKERS {
+        Some(workers) => workers.install(work),
+        None => work(),
+    }
+}
 
 /// keccak-256 of each.
 pub(crate) fn hashes(raws: &[Bytes]) -> Vec<B256> {
@@ -46,7 +63,8 @@ pub(crate) fn block_transactions(
         .iter()
         .zip(raws)
         .enumerate()
-        .filter_map(|(index, (known, raw))| known.is_none().then(|| (index, raw.clone())))
+        .filter(|(_, (known, _))| known.is_none())
+        .map(|(index, (_, raw))| (index, raw.clone()))
         .collect();
     if !unknown.is_empty() {
         let recover = |(index, raw)| (index, RecoveredTransaction::recover(raw, chain_id));

@@ -1,1 +1,8 @@
+//! A real chain over a store in memory, sealed by validators whose keys the tests hold.
 
+mod blocks;
+mod building;
+mod checks;
+mod doors;
+mod network;
+mod reading;

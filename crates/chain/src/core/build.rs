@@ -95,7 +95,8 @@ impl ChainCore {
         out_of_time: &dyn Fn() -> bool,
     ) -> Result<Vec<RecoveredTransaction>, ChainError> {
         let block_size = self.shared.spec.limits_at(header.number).block_size;
-        let mut bytes_left = block_size.saturating_sub(header.length().saturating_add(FRAME_BYTES));
+        let body_size = block_size.saturating_sub(header.length().saturating_add(FRAME_BYTES));
+        let mut bytes_left = body_size;
         let mut cursor = ReadyCursor::default();
         let mut taken = Vec::new();
         loop {
@@ -115,7 +116,10 @@ impl ChainCore {
                 let length = length_in_body(&tx);
                 if tx.gas_limit() > gas_left || length > bytes_left {
                     cursor.pass_over(tx.sender());
-                    self.drop_oversized(&tx, header.gas_limit);
+                    // What not even an empty block can take would stay ready for ever.
+                    if tx.gas_limit() > header.gas_limit || length > body_size {
+                        self.drop_from_pool(&tx, "exceeds block gas limit or block size");
+                    }
                     continue;
                 }
                 match executor.execute(&tx) {
@@ -133,18 +137,8 @@ impl ChainCore {
         }
     }
 
-    /// A transaction that asks for more gas than a whole block has will never fit: the limit was lowered since it
-    /// came in.
-    fn drop_oversized(&self, tx: &RecoveredTransaction, block_gas_limit: u64) {
-        if tx.gas_limit() > block_gas_limit {
-            let reason =
-                format!("exceeds block gas limit: gas limit {}, block {block_gas_limit}", tx.gas_limit());
-            self.drop_from_pool(tx, &reason);
-        }
-    }
-
-    /// Nonce and balance may be right again in another block: then the pool is told the sender's state and
-    /// decides. Anything else is wrong for good.
+    /// Funds and gas may suffice in another block: then the pool is told the sender's state and decides. Anything
+    /// else is wrong for good.
     fn not_executable(
         &self,
         tx: &RecoveredTransaction,
@@ -152,9 +146,7 @@ impl ChainCore {
         state: &dyn StateView,
     ) -> Result<(), ChainError> {
         match reason {
-            TxInvalid::NonceTooHigh { .. }
-            | TxInvalid::InsufficientFunds { .. }
-            | TxInvalid::BlockGasExceeded { .. } => {
+            TxInvalid::InsufficientFunds { .. } | TxInvalid::BlockGasExceeded { .. } => {
                 let account = state.account(&tx.sender())?.unwrap_or_default();
                 let sender = SenderState { nonce: account.nonce, balance: account.balance };
                 let now_ms = self.shared.clock.now_ms();

@@ -72,56 +72,50 @@ pub fn outcome(reader: &Reader, hash: &B256) -> Result<Option<(HistoryBlock, Out
 impl HistoryBlock {
     /// The transaction at a place with its outcome; `None` behind the last.
     pub fn outcome(&self, index: u32) -> Result<Option<Outcome>, StoreError> {
-        let place = index as usize;
-        let parts = (self.transactions.get(place), self.senders.get(place), self.receipts.get(place));
-        let (Some(raw), Some(sender), Some(receipt)) = parts else { return Ok(None) };
-        let before = self.receipts.get(..place).unwrap_or_default();
-        let gas_before = before.last().map_or(0, |receipt| receipt.cumulative_gas_used);
-        let logs_before: usize = before.iter().map(|receipt| receipt.logs.len()).sum();
-        let transaction = decode(raw, self.header.number, index)?;
-        Ok(Some(Outcome {
-            index,
-            hash: keccak256(raw),
-            sender: *sender,
-            gas_used: receipt.cumulative_gas_used.saturating_sub(gas_before),
-            first_log_index: u32::try_from(logs_before).unwrap_or(u32::MAX),
-            contract: contract_address(&transaction, sender).filter(|_| receipt.success),
-            transaction,
-            receipt: receipt.clone(),
-        }))
+        let before = self.receipts.get(..index as usize).unwrap_or_default();
+        let gas = before.last().map_or(0, |receipt| receipt.cumulative_gas_used);
+        let logs = before.iter().fold(0, count_logs);
+        self.outcome_after(index, gas, logs)
     }
 
     /// All transactions with their outcomes.
     pub fn outcomes(&self) -> Result<Vec<Outcome>, StoreError> {
         let mut outcomes = Vec::with_capacity(self.transactions.len());
-        let (mut gas_before, mut log_index) = (0u64, 0u32);
-        for (index, ((raw, sender), receipt)) in
-            (0u32..).zip(self.transactions.iter().zip(&self.senders).zip(&self.receipts))
-        {
-            let transaction = decode(raw, self.header.number, index)?;
-            outcomes.push(Outcome {
-                index,
-                hash: keccak256(raw),
-                sender: *sender,
-                gas_used: receipt.cumulative_gas_used.saturating_sub(gas_before),
-                first_log_index: log_index,
-                contract: contract_address(&transaction, sender).filter(|_| receipt.success),
-                transaction,
-                receipt: receipt.clone(),
-            });
-            gas_before = receipt.cumulative_gas_used;
-            log_index = log_index.saturating_add(u32::try_from(receipt.logs.len()).unwrap_or(u32::MAX));
+        let (mut gas, mut logs) = (0, 0);
+        for (index, receipt) in (0u32..).zip(&self.receipts) {
+            outcomes.extend(self.outcome_after(index, gas, logs)?);
+            gas = receipt.cumulative_gas_used;
+            logs = count_logs(logs, receipt);
         }
         Ok(outcomes)
     }
+
+    /// The outcome at a place, behind transactions that used so much gas and left so many logs.
+    fn outcome_after(&self, index: u32, gas: u64, logs: u32) -> Result<Option<Outcome>, StoreError> {
+        let place = index as usize;
+        let parts = (self.transactions.get(place), self.senders.get(place), self.receipts.get(place));
+        let (Some(raw), Some(sender), Some(receipt)) = parts else { return Ok(None) };
+        let transaction = decode_transaction(raw).map_err(|error| {
+            StoreError::Damaged(format!("transaction {index} of block {}: {error}", self.header.number))
+        })?;
+        Ok(Some(Outcome {
+            index,
+            hash: keccak256(raw),
+            sender: *sender,
+            gas_used: receipt.cumulative_gas_used.saturating_sub(gas),
+            first_log_index: logs,
+            contract: contract_address(&transaction, sender).filter(|_| receipt.success),
+            transaction,
+            receipt: receipt.clone(),
+        }))
+    }
+}
+
+fn count_logs(before: u32, receipt: &Receipt) -> u32 {
+    before.saturating_add(u32::try_from(receipt.logs.len()).unwrap_or(u32::MAX))
 }
 
 /// The address of the contract that a creation by `sender` makes; `None` for a call.
 pub fn contract_address(transaction: &Transaction, sender: &Address) -> Option<Address> {
     transaction.is_create().then(|| sender.create(transaction.nonce()))
-}
-
-fn decode(raw: &[u8], number: u64, index: u32) -> Result<Transaction, StoreError> {
-    decode_transaction(raw)
-        .map_err(|error| StoreError::Damaged(format!("transaction {index} of block {number}: {error}")))
 }
