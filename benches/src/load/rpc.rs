@@ -1,0 +1,143 @@
+//! A JSON-RPC client over HTTP, as small as the work allows.
+
+use alloy_primitives::{B256, U64};
+use bytes::Bytes;
+use eyre::{Context, Result, bail, eyre};
+use reqwest::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A request that takes longer is counted as failed.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One node. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    url: String,
+    client: reqwest::Client,
+}
+
+/// The error object of an answer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RpcError {
+    /// Its code.
+    pub code: i64,
+    /// Its text.
+    pub message: String,
+}
+
+/// One answer of a batch. The result itself, a hash, is of no interest: it was computed when the transaction was signed.
+#[derive(Debug, Deserialize)]
+pub struct Answer {
+    /// The request's id: a transaction's index.
+    pub id: Option<u64>,
+    /// Why it was refused; nothing when it was accepted.
+    pub error: Option<RpcError>,
+}
+
+/// A block as `eth_getBlockByNumber` shows it, without what is not needed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockView {
+    /// Gas used.
+    pub gas_used: U64,
+    /// Encoded size in bytes, where the node tells it.
+    #[serde(default)]
+    pub size: U64,
+    /// Hashes of its transactions.
+    pub transactions: Vec<B256>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    result: Option<T>,
+    error: Option<RpcError>,
+}
+
+impl Endpoint {
+    /// A node at this URL.
+    pub fn new(url: &str) -> Result<Self> {
+        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).no_proxy().build()?;
+        let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        Ok(Self { url, client })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends an encoded request and gives the encoded answer, and when it began to arrive.
+    pub async fn post(&self, body: Bytes) -> Result<(Bytes, Instant)> {
+        let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/json").body(body);
+        let response = request.send().await?;
+        let arrived = Instant::now();
+        let status = response.status();
+        let bytes = response.bytes().await?;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&bytes);
+            bail!("HTTP {status}: {}", text.chars().take(200).collect::<String>());
+        }
+        Ok((bytes, arrived))
+    }
+
+    /// Calls a method; `None` is a `null` result.
+    pub async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<Option<T>> {
+        Ok(self.timed_call(method, params).await?.0)
+    }
+
+    /// As [`Endpoint::call`], with the time at which the answer began to arrive.
+    pub async fn timed_call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<(Option<T>, Instant)> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let (bytes, arrived) = self.post(body.to_string().into()).await?;
+        let envelope: Envelope<T> =
+            serde_json::from_slice(&bytes).wrap_err_with(|| format!("{method} at {}", self.url))?;
+        match envelope.error {
+            Some(error) => Err(eyre!("{method} at {}: {} ({})", self.url, error.message, error.code)),
+            None => Ok((envelope.result, arrived)),
+        }
+    }
+
+    /// Calls a method that answers with a number.
+    pub async fn number(&self, method: &str, params: Value) -> Result<u64> {
+        let number: Option<U64> = self.call(method, params).await?;
+        number.map(|number| number.to()).ok_or_else(|| eyre!("{method} at {} answered null", self.url))
+    }
+}
+
+/// Answers to a batch, or to the only request of one.
+pub fn answers(bytes: &[u8]) -> Result<Vec<Answer>> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Many(Vec<Answer>),
+        One(Answer),
+    }
+    Ok(match serde_json::from_slice(bytes).wrap_err("an answer that is not JSON-RPC")? {
+        Either::Many(answers) => answers,
+        Either::One(answer) => vec![answer],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_answers_and_batches_are_read() {
+        let one = r#"{"jsonrpc":"2.0","id":7,"result":"0xab"}"#;
+        let two = r#"{"jsonrpc":"2.0","id":8,"error":{"code":-32000,"message":"nonce too low","data":{}}}"#;
+        let answers = |text: &str| super::answers(text.as_bytes()).unwrap();
+        assert_eq!(answers(one)[0].id, Some(7));
+        let both = answers(&format!("[{one},{two}]"));
+        assert!(both[0].error.is_none());
+        assert_eq!(both[1].error.as_ref().unwrap().code, -32000);
+        assert!(super::answers(b"<html>").is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! Offering transactions: at a fixed rate whatever the network does, or as fast as it takes them.
+
+use super::ledger::Ledger;
+use super::rpc::{self, Endpoint};
+use super::workload::Workload;
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Requests under way at the same time at a fixed rate. Beyond that the network is so far behind that sending more would
+/// only measure this tool's memory; the rate is then missed, and the report shows it.
+const UNDER_WAY_MAX: usize = 512;
+/// How long a saturating sender pauses when enough is outstanding.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How transactions are offered.
+#[derive(Clone, Copy, Debug)]
+pub enum Pace {
+    /// So many per second.
+    Rate(u32),
+    /// As many as are taken: so many connections send one batch after the other while fewer than `outstanding`
+    /// transactions wait to be finalised.
+    Saturate {
+        /// Requests under way at the same time.
+        connections: usize,
+        /// Bound of what waits.
+        outstanding: usize,
+    },
+}
+
+/// Sends a workload.
+pub struct Sender {
+    workload: Rc<Workload>,
+    ledger: Rc<RefCell<Ledger>>,
+    endpoints: Vec<Endpoint>,
+    batch: usize,
+    next: Cell<usize>,
+}
+
+impl Sender {
+    /// Sends to these nodes.
+    pub fn new(
+        workload: Rc<Workload>,
+        ledger: Rc<RefCell<Ledger>>,
+        endpoints: Vec<Endpoint>,
+        batch: usize,
+    ) -> Self {
+        Self { workload, ledger, endpoints, batch, next: Cell::new(0) }
+    }
+
+    /// Whether everything that was signed has been sent.
+    pub fn exhausted(&self) -> bool {
+        self.next.get() >= self.workload.batches()
+    }
+
+    /// Offers transactions until the given time. Must run inside a `LocalSet`.
+    pub async fn run(self: Rc<Self>, pace: Pace, until: Instant) {
+        match pace {
+            Pace::Rate(rate) => self.at_rate(rate, until).await,
+            Pace::Saturate { connections, outstanding } => {
+                let mut tasks = JoinSet::new();
+                for _ in 0..connections {
+                    let sender = self.clone();
+                    tasks.spawn_local(async move { sender.saturate(outstanding, until).await });
+                }
+                tasks.join_all().await;
+            }
+        }
+    }
+
+    async fn at_rate(self: Rc<Self>, rate: u32, until: Instant) {
+        let step = Duration::from_secs_f64(self.batch as f64 / f64::from(rate));
+        let mut due = Instant::now();
+        let mut tasks = JoinSet::new();
+        while due < until {
+            tokio::time::sleep_until(due.into()).await;
+            due += step;
+            while tasks.try_join_next().is_some() {}
+            if tasks.len() >= UNDER_WAY_MAX {
+                continue;
+            }
+            let Some((indexes, body)) = self.take() else { break };
+            let sender = self.clone();
+            tasks.spawn_local(async move { sender.send(&indexes, body).await });
+        }
+        tasks.join_all().await;
+    }
+
+    async fn saturate(&self, outstanding: usize, until: Instant) {
+        while Instant::now() < until {
+            if self.ledger.borrow().outstanding() >= outstanding {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            let Some((indexes, body)) = self.take() else { return };
+            self.send(&indexes, body).await;
+        }
+    }
+
+    /// The next batch: what was refused and is due again comes first, so that the rate offered stays the same.
+    fn take(&self) -> Option<(Vec<usize>, Bytes)> {
+        let again = self.ledger.borrow_mut().to_offer_again(self.batch, Instant::now());
+        if !again.is_empty() {
+            let body = self.workload.again(&again);
+            return Some((again, body));
+        }
+        let number = self.next.get();
+        (number < self.workload.batches()).then(|| {
+            self.next.set(number + 1);
+            self.workload.batch(number)
+        })
+    }
+
+    async fn send(&self, indexes: &[usize], body: Bytes) {
+        let Some(first) = indexes.first() else { return };
+        let endpoint = &self.endpoints[self.workload.endpoint(*first, self.endpoints.len())];
+        self.ledger.borrow_mut().offering(indexes, Instant::now());
+        let answers = match endpoint.post(body).await {
+            Ok((bytes, _)) => rpc::answers(&bytes),
+            Err(error) => Err(error),
+        };
+        let (mut ledger, now) = (self.ledger.borrow_mut(), Instant::now());
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                let reason = format!("no answer: {error}");
+                indexes.iter().for_each(|index| ledger.refused(*index, &reason, now));
+                return;
+            }
+        };
+        let mut unanswered: Vec<usize> = indexes.to_vec();
+        for answer in &answers {
+            let Some(index) = answer.id.and_then(|id| usize::try_from(id).ok()) else { continue };
+            unanswered.retain(|other| *other != index);
+            match &answer.error {
+                Some(error) if !is_known(&error.message) => ledger.refused(index, &error.message, now),
+                _ => ledger.accepted(index),
+            }
+        }
+        let whole = answers.iter().find_map(|answer| answer.error.as_ref().filter(|_| answer.id.is_none()));
+        let reason = whole.map_or("no answer to this one in the batch", |error| &error.message);
+        unanswered.iter().for_each(|index| ledger.refused(*index, reason, now));
+    }
+}
+
+/// The node has it, from an earlier offer whose answer got lost, or from a peer.
+fn is_known(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["already known", "known transaction", "already imported"].iter().any(|text| message.contains(text))
+}
