@@ -133,7 +133,8 @@ impl P2p {
         self.hub.sessions().iter().map(|session| session.peer).collect()
     }
 
-    /// Replaces the gate. When the call returns, peers outside it are sent nothing more; their sessions end.
+    /// Replaces the gate. When the call returns, nothing that waits or comes is sent to peers outside it any more; their
+    /// sessions end.
     pub fn set_gate(&self, gate: PeerGate) {
         self.hub.set_gate(gate);
     }

@@ -59,7 +59,10 @@ struct Connection {
     stop: Arc<Stop>,
     /// Until when its streams must be there; `None` when they are.
     deadline: Option<Instant>,
-    outcome: Outcome,
+    /// When a session was begun on it.
+    begun: Option<Instant>,
+    /// What the session said of its end.
+    outcome: Option<Outcome>,
 }
 
 impl Service {
@@ -166,7 +169,7 @@ impl Service {
             },
             Report::Finished { connection, outcome } => {
                 if let Some(entry) = self.connections.get_mut(&connection) {
-                    entry.outcome = outcome;
+                    entry.outcome = Some(outcome);
                     self.swarm.close_connection(connection);
                 }
             }
@@ -241,7 +244,8 @@ impl Service {
             endpoint,
             stop: Arc::new(Stop::new()),
             deadline: Some(Instant::now() + HANDSHAKE_TIMEOUT),
-            outcome: Outcome::Failed,
+            begun: None,
+            outcome: None,
         };
         self.connections.insert(id, connection);
     }
@@ -253,7 +257,7 @@ impl Service {
             Ok(streams) => self.begin(id, peer, streams),
             Err(why) => {
                 connection.deadline = None;
-                connection.outcome = Outcome::Unwanted;
+                connection.outcome = Some(Outcome::Unwanted);
                 tracing::info!(peer = %short(&peer), "no session with peer: {why}");
                 self.swarm.close_connection(id);
             }
@@ -263,6 +267,7 @@ impl Service {
     fn begin(&mut self, id: ConnectionId, peer: NodeId, streams: Streams) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.deadline = None;
+        connection.begun = Some(Instant::now());
         let (remote, transport) = match transport::socket(connection.endpoint.get_remote_address()) {
             Some((socket, transport)) => (socket.to_string(), transport),
             None => (connection.endpoint.get_remote_address().to_string(), "other"),
@@ -294,7 +299,10 @@ impl Service {
         let peer = connection.peer;
         connection.stop.stop(Ending::lost(format!("the connection was closed: {why}")));
         if self.connections.values().all(|other| other.peer != peer) {
-            self.dialer.ended(&peer, connection.outcome, Instant::now(), rand::random());
+            // A connection that broke is closed before its session has said how it ended.
+            let lived = connection.begun.map_or(Outcome::Failed, |begun| Outcome::Lived(begun.elapsed()));
+            let outcome = connection.outcome.unwrap_or(lived);
+            self.dialer.ended(&peer, outcome, Instant::now(), rand::random());
         }
     }
 

@@ -173,7 +173,7 @@ struct Lanes {
 async fn live(ground: &Ground, admitted: Admitted, lanes: Lanes) {
     let Admitted { session, predecessor, opening } = admitted;
     let announced = tokio::select! {
-        announced = announce(&ground.events, &session, predecessor) => announced,
+        announced = announce(&ground.events, &session, predecessor.as_deref()) => announced,
         _ = session.stop.stopped() => false,
     };
     let tasks = Tasks::start(ground, &session, opening, lanes);
@@ -191,6 +191,9 @@ async fn live(ground: &Ground, admitted: Admitted, lanes: Lanes) {
         if announced {
             let reason = ending.text.clone();
             ground.events.session(PeerEvent::Disconnected { peer: session.peer, reason }).await;
+        } else if let Some(predecessor) = predecessor.as_deref() {
+            // Whoever replaces this one must not be announced before the end of the one this one was to replace.
+            predecessor.over().await;
         }
         ground.hub.remove(&session);
         session.over.send_replace(true);
@@ -199,7 +202,7 @@ async fn live(ground: &Ground, admitted: Admitted, lanes: Lanes) {
 }
 
 /// Tells the node of the session. `false` when nobody listens to events any more; the session is stopped then.
-async fn announce(events: &EventSender, session: &Session, predecessor: Option<Arc<Session>>) -> bool {
+async fn announce(events: &EventSender, session: &Session, predecessor: Option<&Session>) -> bool {
     if let Some(predecessor) = predecessor {
         predecessor.over().await;
     }
@@ -256,6 +259,15 @@ async fn last_words(ending: &Ending, inlet: Option<Inlet<Stream>>, writers: [Joi
     data.abort();
 }
 
+/// Ends the session when a task of it ends for whatever reason, so that none lives on with half of its tasks.
+struct LastOne<'a>(&'a Session);
+
+impl Drop for LastOne<'_> {
+    fn drop(&mut self) {
+        self.0.stop.stop(Ending::lost("a task of the session broke"));
+    }
+}
+
 /// Why a reader stopped by itself.
 enum ReadEnd {
     Error(ReadError),
@@ -271,6 +283,7 @@ impl<E: Into<ReadError>> From<E> for ReadEnd {
 
 /// Reads one lane until the session is stopped, and stops it when the peer ends it or breaks the protocol.
 async fn read(ground: Ground, session: Arc<Session>, mut inlet: Inlet<Stream>, lane: Lane) -> Inlet<Stream> {
+    let _guard = LastOne(&session);
     let end = tokio::select! {
         biased;
         _ = session.stop.stopped() => return inlet,
@@ -352,6 +365,7 @@ async fn write(
     lane: Lane,
     opening: Option<Bytes>,
 ) -> Outlet<Stream> {
+    let _guard = LastOne(&session);
     let written = async {
         outlet.write(opening.as_slice()).await?;
         outlet.run(session.outbox(lane), &session.stop, &session.sent).await

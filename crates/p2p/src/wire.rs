@@ -21,7 +21,14 @@
 //! Decoding is strict: canonical RLP, nothing missing, nothing behind the end. Everything here is a pure
 //! function of its input and never panics, whatever the input.
 
-use crate::config::NetworkId;
+mod kind;
+mod session;
+
+pub use kind::{Kind, Lane};
+pub use session::{
+    Goodbye, GoodbyeReason, Status, decode_goodbye, decode_status, encode_goodbye_frame, encode_status_frame,
+};
+
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
 use bytes::{BufMut, BytesMut};
@@ -103,93 +110,6 @@ pub enum Message {
     GetTransactions(Vec<B256>),
 }
 
-/// The kind byte of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Kind {
-    /// First message of each side.
-    Status = 0,
-    /// Last message of a side that ends the session.
-    Goodbye = 1,
-    /// [`Message::Consensus`].
-    Consensus = 2,
-    /// [`Message::Transactions`].
-    Transactions = 3,
-    /// [`Message::NewHead`].
-    NewHead = 4,
-    /// [`Message::GetBlocks`].
-    GetBlocks = 5,
-    /// [`Message::Blocks`].
-    Blocks = 6,
-    /// [`Message::Relay`].
-    Relay = 7,
-    /// [`Message::TransactionHashes`].
-    TransactionHashes = 8,
-    /// [`Message::GetTransactions`].
-    GetTransactions = 9,
-}
-
-/// The two streams of a session in each direction. They do not wait for each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Handshake, consensus messages, goodbye.
-    Consensus,
-    /// Transactions, heads, blocks.
-    Data,
-}
-
-/// First message on the consensus stream, by each side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// [`PROTOCOL_VERSION`] of the sender.
-    pub version: u64,
-    /// The chain the sender is on.
-    pub network: NetworkId,
-    /// Number of the sender's head.
-    pub head_number: u64,
-    /// Hash of the sender's head.
-    pub head_hash: B256,
-    /// Name and version of the sender's program: at most [`MAX_CLIENT_BYTES`] printable ASCII characters.
-    pub client: String,
-    /// TCP port the sender listens on, 0 when it does not.
-    pub listen_port: u16,
-    /// Drawn at random when the sender's process starts: tells a restarted peer from a second connection.
-    pub instance: u64,
-}
-
-/// Last message on the consensus stream of the side that ends a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Goodbye {
-    /// Why, for the machine.
-    pub reason: GoodbyeReason,
-    /// Why, for people: at most [`MAX_GOODBYE_BYTES`] bytes, control characters replaced.
-    pub text: String,
-}
-
-/// Why a side ends a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum GoodbyeReason {
-    /// The sender stops.
-    Shutdown = 0,
-    /// Another protocol version.
-    Version = 1,
-    /// Another chain: genesis, chain id or rules differ.
-    Network = 2,
-    /// The receiver is not, or no longer, allowed to connect.
-    NotAllowed = 3,
-    /// There is a session between the two already.
-    AlreadyConnected = 4,
-    /// The sender has all the peers it wants.
-    TooManyPeers = 5,
-    /// The receiver broke the protocol.
-    Abuse = 6,
-    /// The sender's operator removed the receiver.
-    Removed = 7,
-    /// The receiver took nothing for too long.
-    Stalled = 8,
-}
-
 /// Why bytes are not a message, or a message cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
@@ -234,85 +154,6 @@ pub enum WireError {
     Misplaced(Kind),
 }
 
-impl Kind {
-    /// All kinds, in the order of their bytes.
-    pub const ALL: [Kind; 10] = [
-        Kind::Status,
-        Kind::Goodbye,
-        Kind::Consensus,
-        Kind::Transactions,
-        Kind::NewHead,
-        Kind::GetBlocks,
-        Kind::Blocks,
-        Kind::Relay,
-        Kind::TransactionHashes,
-        Kind::GetTransactions,
-    ];
-
-    /// The kind with this byte.
-    pub fn from_byte(byte: u8) -> Result<Self, WireError> {
-        Self::ALL.get(usize::from(byte)).copied().ok_or(WireError::UnknownKind(byte))
-    }
-
-    /// Largest message of this kind, kind byte included.
-    pub fn max_bytes(self) -> usize {
-        match self {
-            Self::Status | Self::Goodbye => MAX_SESSION_BYTES,
-            Self::Consensus => MAX_CONSENSUS_BYTES,
-            Self::Relay => MAX_RELAY_BYTES,
-            Self::TransactionHashes | Self::GetTransactions => MAX_HASHES_BYTES,
-            Self::Transactions => MAX_TRANSACTIONS_BYTES,
-            Self::NewHead | Self::GetBlocks => MAX_SMALL_BYTES,
-            Self::Blocks => MAX_BLOCKS_BYTES,
-        }
-    }
-
-    /// The stream this kind travels on.
-    pub fn lane(self) -> Lane {
-        match self {
-            Self::Status | Self::Goodbye | Self::Consensus | Self::Relay => Lane::Consensus,
-            Self::Transactions
-            | Self::NewHead
-            | Self::GetBlocks
-            | Self::Blocks
-            | Self::TransactionHashes
-            | Self::GetTransactions => Lane::Data,
-        }
-    }
-
-    /// The kind in metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Goodbye => "goodbye",
-            Self::Consensus => "consensus",
-            Self::Transactions => "transactions",
-            Self::NewHead => "new_head",
-            Self::GetBlocks => "get_blocks",
-            Self::Blocks => "blocks",
-            Self::Relay => "relay",
-            Self::TransactionHashes => "transaction_hashes",
-            Self::GetTransactions => "get_transactions",
-        }
-    }
-
-    /// Refuses a length that this kind may not have, before anything is read.
-    pub fn check_length(self, length: usize) -> Result<(), WireError> {
-        let limit = self.max_bytes();
-        if length > limit { Err(WireError::TooLarge { kind: self, length, limit }) } else { Ok(()) }
-    }
-}
-
-impl Lane {
-    /// The lane in metrics and messages.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Consensus => "consensus",
-            Self::Data => "data",
-        }
-    }
-}
-
 impl Message {
     /// The kind byte this message has.
     pub fn kind(&self) -> Kind {
@@ -348,25 +189,6 @@ struct RelayBody {
     message: Bytes,
 }
 
-#[derive(RlpEncodable, RlpDecodable)]
-struct StatusBody {
-    version: u64,
-    genesis_hash: B256,
-    chain_id: u64,
-    fork_id: B256,
-    head_number: u64,
-    head_hash: B256,
-    client: String,
-    listen_port: u16,
-    instance: u64,
-}
-
-#[derive(RlpEncodable, RlpDecodable)]
-struct GoodbyeBody {
-    reason: u8,
-    text: String,
-}
-
 /// The bytes of a message: kind byte and body. Fails where [`decode`] would refuse the result.
 pub fn encode(message: &Message) -> Result<Bytes, WireError> {
     let mut out = BytesMut::new();
@@ -377,28 +199,6 @@ pub fn encode(message: &Message) -> Result<Bytes, WireError> {
 /// A message as it travels: length, kind byte and body in one piece.
 pub fn encode_frame(message: &Message) -> Result<Bytes, WireError> {
     frame(message.kind(), |out| put_message(message, out))
-}
-
-/// The frame of a `Status`. A client name that breaks the rules is cut and cleaned, never refused.
-pub fn encode_status_frame(status: &Status) -> Bytes {
-    let body = StatusBody {
-        version: status.version,
-        genesis_hash: status.network.genesis_hash,
-        chain_id: status.network.chain_id,
-        fork_id: status.network.fork_id,
-        head_number: status.head_number,
-        head_hash: status.head_hash,
-        client: printable(&status.client, MAX_CLIENT_BYTES),
-        listen_port: status.listen_port,
-        instance: status.instance,
-    };
-    session_frame(Kind::Status, &body)
-}
-
-/// The frame of a `Goodbye`. A text that is too long is cut.
-pub fn encode_goodbye_frame(goodbye: &Goodbye) -> Bytes {
-    let text = printable(&goodbye.text, MAX_GOODBYE_BYTES);
-    session_frame(Kind::Goodbye, &GoodbyeBody { reason: goodbye.reason as u8, text })
 }
 
 /// Reads a message: kind byte and body, without the length of the frame. The handshake's kinds are refused.
@@ -421,59 +221,6 @@ pub fn decode(bytes: &Bytes) -> Result<Message, WireError> {
         Kind::Relay => decode_relay(body),
         Kind::TransactionHashes => Ok(Message::TransactionHashes(decode_hashes(kind, body)?)),
         Kind::GetTransactions => Ok(Message::GetTransactions(decode_hashes(kind, body)?)),
-    }
-}
-
-/// Reads a `Status`: kind byte and body.
-pub fn decode_status(bytes: &Bytes) -> Result<Status, WireError> {
-    let (kind, body) = split(bytes)?;
-    if kind != Kind::Status {
-        return Err(WireError::Misplaced(kind));
-    }
-    let b = exact::<StatusBody>(kind, body)?;
-    if b.client.len() > MAX_CLIENT_BYTES || !b.client.bytes().all(|c| (0x20..0x7f).contains(&c)) {
-        return Err(malformed(kind, "the client name is too long or not printable ASCII"));
-    }
-    Ok(Status {
-        version: b.version,
-        network: NetworkId { genesis_hash: b.genesis_hash, chain_id: b.chain_id, fork_id: b.fork_id },
-        head_number: b.head_number,
-        head_hash: b.head_hash,
-        client: b.client,
-        listen_port: b.listen_port,
-        instance: b.instance,
-    })
-}
-
-/// Reads a `Goodbye`: kind byte and body. What the peer wrote is cleaned of control characters.
-pub fn decode_goodbye(bytes: &Bytes) -> Result<Goodbye, WireError> {
-    let (kind, body) = split(bytes)?;
-    if kind != Kind::Goodbye {
-        return Err(WireError::Misplaced(kind));
-    }
-    let b = exact::<GoodbyeBody>(kind, body)?;
-    if b.text.len() > MAX_GOODBYE_BYTES {
-        return Err(malformed(kind, "the text is too long"));
-    }
-    let reason = GoodbyeReason::from_byte(b.reason).ok_or_else(|| malformed(kind, "unknown reason"))?;
-    Ok(Goodbye { reason, text: printable(&b.text, MAX_GOODBYE_BYTES) })
-}
-
-impl GoodbyeReason {
-    const ALL: [Self; 9] = [
-        Self::Shutdown,
-        Self::Version,
-        Self::Network,
-        Self::NotAllowed,
-        Self::AlreadyConnected,
-        Self::TooManyPeers,
-        Self::Abuse,
-        Self::Removed,
-        Self::Stalled,
-    ];
-
-    fn from_byte(byte: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(byte)).copied()
     }
 }
 
@@ -543,15 +290,6 @@ fn frame(kind: Kind, put: impl FnOnce(&mut BytesMut) -> Result<(), WireError>) -
         u32::try_from(length).map_err(|_| WireError::TooLarge { kind, length, limit: kind.max_bytes() })?;
     out[..FRAME_LENGTH_BYTES].copy_from_slice(&prefix.to_be_bytes());
     Ok(Bytes::from(out.freeze()))
-}
-
-fn session_frame(kind: Kind, body: &dyn Encodable) -> Bytes {
-    frame(kind, |out| {
-        out.put_u8(kind as u8);
-        body.encode(out);
-        Ok(())
-    })
-    .expect("the texts are cut, so the frame is far below four gigabytes")
 }
 
 fn split(bytes: &Bytes) -> Result<(Kind, &[u8]), WireError> {
@@ -640,12 +378,6 @@ fn check_count(kind: Kind, count: u64, least: u64, most: usize) -> Result<(), Wi
 
 fn malformed(kind: Kind, what: impl ToString) -> WireError {
     WireError::Malformed { kind, what: what.to_string() }
-}
-
-/// At most `most` printable ASCII characters of a text; anything else becomes a question mark.
-fn printable(text: &str, most: usize) -> String {
-    let clean = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
-    text.chars().take(most).map(clean).collect()
 }
 
 #[cfg(test)]

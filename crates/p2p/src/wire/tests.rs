@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::NetworkId;
 use proptest::prelude::*;
 
 fn bytes(text: &'static [u8]) -> Bytes {
