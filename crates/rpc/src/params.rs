@@ -59,11 +59,6 @@ impl<'a> Args<'a> {
             reason: plain(&error),
         })
     }
-
-    /// How many parameters there are.
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
 }
 
 /// The error without serde's position, which counts from the start of the parameter and helps nobody.

@@ -161,3 +161,6 @@ async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError
         .await
         .map_err(|source| StartError::Bind { address: format!("{address} ({what})"), source })
 }
+
+#[cfg(test)]
+mod tests;

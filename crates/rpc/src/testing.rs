@@ -7,7 +7,7 @@ use crate::control::{
 };
 use crate::methods;
 use crate::transport::connection::Connection;
-use crate::transport::front::{Front, FrontLayer};
+use crate::transport::front::{Front, FrontLayer, Lasting};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxLegacy};
 use alloy_eips::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Signature as AlloySignature, TxKind, U256, address, hex};
@@ -168,7 +168,8 @@ impl Client {
     /// The whole answer to a request with these parameters, written as JSON.
     pub(crate) async fn raw(&self, method: &str, params: &str) -> Value {
         let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":{},"params":{params}}}"#, json!(method));
-        let request: Request<'_> = serde_json::from_str(&request).unwrap();
+        let mut request: Request<'_> = serde_json::from_str(&request).unwrap();
+        request.extensions_mut().insert(Lasting);
         serde_json::from_str(self.service.call(request).await.as_ref()).unwrap()
     }
 
@@ -195,6 +196,14 @@ impl Client {
             Err(error) => error,
             Ok(result) => panic!("{method} {params} gave {result}"),
         }
+    }
+
+    /// The names of all methods.
+    pub(crate) fn methods(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> =
+            methods::table(Arc::clone(&self.context), Access::full()).methods.method_names().collect();
+        names.sort_unstable();
+        names
     }
 
     /// The next message of a subscription.

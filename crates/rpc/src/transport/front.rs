@@ -26,8 +26,9 @@ const BATCH_WIDTH: usize = 16;
 /// The same for a batch of nothing but raw transactions, which go through the door together.
 const SUBMISSION_BATCH_WIDTH: usize = 512;
 
-/// JSON-RPC's code for an internal error: what jsonrpsee answers to a subscription on a transport without any.
-const INTERNAL_ERROR_CODE: i32 = -32603;
+/// Marks requests of a connection that stays, over which news can be sent later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lasting;
 
 /// Puts a [`Front`] before a service; one layer per listener, one front per connection.
 #[derive(Clone, Debug)]
@@ -134,17 +135,15 @@ impl<S: Service> RpcServiceT for Front<S> {
             };
             let subscribes =
                 matches!(callback, MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_));
+            if subscribes && request.extensions().get::<Lasting>().is_none() {
+                return refuse(&request, RpcError::NoNotifications);
+            }
             let bytes = request.params.as_ref().map_or(0, |params| params.get().len());
             let _flight = match front.take_off(bytes) {
                 Ok(flight) => flight,
                 Err(error) => return refuse(&request, error),
             };
-            let id = request.id.clone();
-            let response = front.inner.call(request).await;
-            if subscribes && response.as_error_code() == Some(INTERNAL_ERROR_CODE) {
-                return MethodResponse::error(id, ErrorObjectOwned::from(RpcError::NoNotifications));
-            }
-            response
+            front.inner.call(request).await
         }
     }
 

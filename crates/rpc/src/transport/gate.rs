@@ -1,6 +1,7 @@
 //! Who may speak to the node through somebody's browser. A page from anywhere can make the browser send requests
 //! to this machine; what it cannot do is hide where it comes from.
 
+use super::front::Lasting;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -64,9 +65,14 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
+    fn call(&mut self, mut request: HttpRequest<B>) -> Self::Future {
         let answer = match self.rules.judge(&request) {
-            Verdict::Pass => return self.inner.call(request).boxed(),
+            Verdict::Pass => {
+                if is_upgrade_request(&request) {
+                    request.extensions_mut().insert(Lasting);
+                }
+                return self.inner.call(request).boxed();
+            }
             Verdict::Hello => HttpResponse::new(HttpBody::empty()),
             Verdict::Refuse(reason) => {
                 metrics::counter!("lonja_rpc_gate_refusals_total").increment(1);

@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::framing::JsonFrames;
-use super::front::{Front, FrontLayer};
+use super::front::{Front, FrontLayer, Lasting};
 use crate::config::RpcLimits;
 use crate::error::StartError;
 use crate::register::Offered;
@@ -113,7 +113,7 @@ pub(crate) async fn serve(
     let mut id = 0_usize;
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             accepted = socket.listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -136,6 +136,9 @@ pub(crate) async fn serve(
             drop(permit);
         });
     }
+    drop(socket);
+    // All places are free when the last connection has ended.
+    let _ended = connections.acquire_many(limits.connections).await;
 }
 
 /// One connection from its first byte to its last.
@@ -235,7 +238,8 @@ async fn handle(message: &[u8], service: &Front<Connection>, batch_max: usize) -
 type Note<'a> = Notification<'a>;
 
 async fn single(message: &[u8], service: &Front<Connection>) -> MethodResponse {
-    if let Ok(request) = serde_json::from_slice::<Request<'_>>(message) {
+    if let Ok(mut request) = serde_json::from_slice::<Request<'_>>(message) {
+        request.extensions_mut().insert(Lasting);
         return service.call(request).await;
     }
     if let Ok(notification) = serde_json::from_slice::<Note<'_>>(message) {
@@ -256,7 +260,8 @@ async fn batch(message: &[u8], service: &Front<Connection>, batch_max: usize) ->
 }
 
 fn entry(raw: &RawValue) -> Result<BatchEntry<'_>, BatchEntryErr<'_>> {
-    if let Ok(request) = serde_json::from_str::<Request<'_>>(raw.get()) {
+    if let Ok(mut request) = serde_json::from_str::<Request<'_>>(raw.get()) {
+        request.extensions_mut().insert(Lasting);
         return Ok(BatchEntry::Call(request));
     }
     if let Ok(notification) = serde_json::from_str::<Note<'_>>(raw.get()) {

@@ -66,7 +66,7 @@ impl TcpServer {
         let connections = Arc::new(Semaphore::new(self.limits.connections as usize));
         loop {
             let accepted = tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
             };
             let socket = match accepted {
@@ -84,15 +84,21 @@ impl TcpServer {
                 tracing::debug!(%error, "a client was gone before it was served");
                 continue;
             }
-            let service = builder.clone().build(self.offered.methods.clone(), stop_handle.clone());
+            let mut service = builder.clone().build(self.offered.methods.clone(), stop_handle.clone());
+            // A WebSocket outlives the HTTP connection it began as; its place is taken until it ends.
+            let closed = service.on_session_closed();
             let stopped = stop.clone().cancelled_owned();
             tokio::spawn(async move {
                 if let Err(error) = serve_with_graceful_shutdown(socket, service, stopped).await {
                     tracing::debug!(%error, "a client connection ended badly");
                 }
+                closed.await;
                 drop(permit);
             });
         }
+        drop(self.listener);
+        // All places are free when the last connection has ended.
+        let _ended = connections.acquire_many(self.limits.connections).await;
     }
 }
 

@@ -24,3 +24,6 @@ pub(crate) fn register(table: &mut Table) {
     filters::register(table);
     subscribe::register(table);
 }
+
+#[cfg(test)]
+mod tests;
