@@ -18,6 +18,7 @@ mod fork;
 mod peers;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use crate::header::{self, HeaderError, certify};
 use crate::machine::ChainPosition;
@@ -28,6 +29,8 @@ use lonja_primitives::{Block, CertifiedBlock, ChainSpec, NodeId, SealedHeader};
 use peers::Peers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+pub use types::{CatchUpInput, CatchUpOutput};
 
 /// Blocks asked for at once: enough that the round trip does not matter, few enough that a lost range is cheap.
 pub const BLOCKS_PER_REQUEST: u64 = 128;
@@ -47,73 +50,6 @@ pub const REQUEST_TIMEOUT_MS: u64 = 5_000;
 pub const GRACE_MS: u64 = 300;
 /// Requests out of time that are remembered, so that their late answers are not taken for unrequested ones.
 const EXPIRED_REQUESTS: usize = 256;
-
-/// One event.
-#[derive(Clone, Debug)]
-pub enum CatchUpInput {
-    /// A peer says where its chain stands.
-    PeerHead {
-        /// Who.
-        peer: NodeId,
-        /// Height of its head.
-        number: u64,
-        /// Hash of its head.
-        hash: B256,
-    },
-    /// A peer is not connected any more.
-    PeerGone(NodeId),
-    /// The answer to a request: blocks in order from the first asked for, possibly fewer than asked for.
-    Blocks {
-        /// Who answers.
-        peer: NodeId,
-        /// Which request.
-        request: u64,
-        /// The blocks, with seals.
-        blocks: Vec<Block>,
-    },
-    /// A request could not be sent or was refused.
-    RequestFailed {
-        /// Who was asked.
-        peer: NodeId,
-        /// Which request.
-        request: u64,
-    },
-    /// A block became durable.
-    NewHead(Arc<ChainPosition>),
-    /// Time has passed.
-    Tick,
-}
-
-/// One decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CatchUpOutput {
-    /// Ask `peer` for blocks `from .. from + count`.
-    Request {
-        /// Whom.
-        peer: NodeId,
-        /// Name of the request in the answer.
-        request: u64,
-        /// First height.
-        from: u64,
-        /// How many.
-        count: u64,
-    },
-    /// Store this block; blocks come in height order. One at or below the head is to be skipped: the validators
-    /// were faster.
-    Import(CertifiedBlock),
-    /// The peer sent what no honest peer sends.
-    Blame {
-        /// Who.
-        peer: NodeId,
-        /// What.
-        reason: String,
-    },
-    /// The chain has split: stop, and say why. Nothing comes after it.
-    Halt {
-        /// The evidence.
-        reason: String,
-    },
-}
 
 /// The catch-up machine.
 #[derive(Debug)]

@@ -180,6 +180,8 @@ fn the_validators_change_on_the_way() {
     assert_eq!(node.imported.len(), 12);
 }
 
+type Fault<'a> = &'a dyn Fn(&mut Vec<Block>);
+
 #[test]
 fn faulty_answers_convict_and_others_deliver() {
     let chain = Chain::new(20);
@@ -187,7 +189,7 @@ fn faulty_answers_convict_and_others_deliver() {
         let block = &chain.blocks[7];
         blocks[7] = harness::seal(block, 1, &chain.keys[..2]);
     };
-    let faults: [&dyn Fn(&mut Vec<Block>); 6] = [
+    let faults: [Fault; 6] = [
         &break_seal,
         &|blocks| blocks[7] = harness::seal(&chain.blocks[7], 1, &chain.keys[2..]),
         &|blocks| blocks[7].header.state_root = B256::repeat_byte(1),

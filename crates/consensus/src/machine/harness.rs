@@ -1,5 +1,5 @@
-//! What the tests of the machines share: chains of empty blocks that pass every header rule, one validator on
-//! a bench, and a small network under a seeded scheduler.
+//! What the tests of the machines share: chains of empty blocks that pass every header rule, and one validator
+//! on a bench. The network of several is `tests/world.rs`.
 
 use super::{BuildRequest, ChainPosition, Input, Istanbul, Output, Verdict};
 use crate::message::{ConsensusMessage, MessageLimits, VerifiedMessage};

@@ -37,15 +37,19 @@
 //! Where the machine does not take part (no key, not a validator of the height, or a height in a legacy format)
 //! it sets no clock, sends nothing and only follows the head.
 //!
-//! The parts: `safety` (what is signed), `record` (what the log says), `round` (proposals and votes),
-//! `roundchange` (leaving a round), `timing` (why and when), and the bounded stores `ballots`, `requests`,
-//! `future`, `candidates`.
+//! Every value has one encoding, and every message one place in a bounded store: what is in its place already
+//! is not handled or passed on again. So a copy, or a copy with another signature, cannot push the original out.
+//!
+//! The parts: `safety` (what is signed), `record` (what the log says), `proposing` (our turn), `round` (a
+//! proposal and the votes on it), `roundchange` (leaving a round), `timing` (why and when), and the stores
+//! `ballots`, `requests`, `future`, `candidates`.
 
 mod ballots;
 mod candidates;
 mod future;
 #[cfg(test)]
 pub(crate) mod harness;
+mod proposing;
 mod record;
 mod requests;
 mod round;
@@ -208,7 +212,7 @@ impl Istanbul {
         }
     }
 
-    /// The first clock that is over: each is looked at in every step, so that a late or early tick, or none
+    /// Each clock is looked at in every step, so that a late or early tick, or none
     /// at all when other inputs come, makes no difference.
     fn tick(&mut self) {
         if !self.run.active || self.run.decided {
@@ -222,6 +226,7 @@ impl Istanbul {
         if !self.voting {
             return;
         }
+        self.request_if_idle();
         if over(self.start_due(), self.now) {
             self.start_round_zero();
         }

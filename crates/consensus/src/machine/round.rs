@@ -3,128 +3,20 @@
 use super::ballots::Stored;
 use super::run::{Candidate, Proposed};
 use super::safety::Prepared;
-use super::types::{BuildRequest, Output, Verdict};
+use super::types::{Output, Verdict};
 use super::{Istanbul, height_rules};
-use crate::header::{MAX_CLOCK_DIFFERENCE_MS, Seals, check_body, check_header};
+use crate::header::{HeaderError, MAX_CLOCK_DIFFERENCE_MS, Seals, check_body, check_header};
 use crate::justification::{highest_claim, justified, valid_commit};
-use crate::message::{Commit, Prepare, Proposal, RoundChange, Verified, VerifiedMessage, VerifiedProposal};
+use crate::message::{Commit, Prepare, Proposal, Verified, VerifiedMessage, VerifiedProposal};
 use crate::timers::block_timestamp_s;
-use crate::votes::is_epoch_block;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use lonja_primitives::spec::DigestRule;
-use lonja_primitives::{Block, CertifiedBlock, ExtraData, HeaderFormat, NodeId, extra};
+use lonja_primitives::{Block, CertifiedBlock, HeaderFormat, NodeId, extra};
 
-/// Free bytes of the headers we build.
-const VANITY: [u8; 32] = *b"lonja\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 /// Pause before a question that the chain could not answer is asked again, milliseconds.
 const CHECK_AGAIN_MS: u64 = 100;
-/// Building takes at most half of the block period, so that the votes fit into the other half.
-const BUILD_SHARE: u64 = 2;
-/// Building may take this long, milliseconds, however short the period.
-const LEAST_BUILD_MS: u64 = 20;
 
 impl Istanbul {
-    // --- proposing ---
-
-    /// Round 0 begins: the block time is here.
-    pub(super) fn start_round_zero(&mut self) {
-        self.run.started = true;
-        if !self.work_waiting {
-            self.run.clocks.slot_ms = self.run.clocks.empty_due_ms;
-        }
-        self.run_clock();
-        self.build();
-    }
-
-    /// Asks for a fresh block when it is our turn and we have none.
-    pub(super) fn build(&mut self) {
-        let round = self.run.round;
-        let free = self.voter.as_ref().is_some_and(|voter| voter.may_propose(round));
-        let busy = self.run.building.is_some() || self.run.build_failed;
-        if !self.leads() || !free || busy || !matches!(self.run.proposed, Proposed::None) {
-            return;
-        }
-        if let Some(request) = self.build_request() {
-            self.run.building = Some(round);
-            self.outputs.push(Output::BuildBlock(request));
-        }
-    }
-
-    fn build_request(&mut self) -> Option<BuildRequest> {
-        let number = self.run.number;
-        let vote = match is_epoch_block(&self.spec, number) {
-            true => None,
-            false => self.candidates.next(&self.position.votes),
-        };
-        let (rules, head, params) = (self.rules(), &self.position.head, self.params());
-        let extra = ExtraData {
-            vanity: Bytes::from_static(&VANITY),
-            validators: rules.validators.as_slice().to_vec(),
-            vote,
-            round: rules.proposed_round(self.run.round),
-            ..ExtraData::default()
-        };
-        let shorter = params.block_period_ms.min(params.request_timeout_ms);
-        Some(BuildRequest {
-            height: number,
-            round: self.run.round,
-            parent: head.hash(),
-            timestamp: block_timestamp_s(params, head.timestamp, self.now.unix_ms),
-            beneficiary: self.own()?,
-            extra_data: extra.encode(HeaderFormat::Qbft),
-            deadline_ms: (shorter / BUILD_SHARE).max(LEAST_BUILD_MS),
-        })
-    }
-
-    pub(super) fn is_building(&self, height: u64, round: u32) -> bool {
-        height == self.run.number && self.run.building == Some(round) && self.run.round == round
-    }
-
-    /// Our block is ready. In a later round something prepared may have been heard of meanwhile; then that is
-    /// proposed instead.
-    pub(super) fn built(&mut self, round: u32, block: Block) {
-        if !self.run.active || self.run.decided || !self.is_building(self.run.number, round) {
-            return;
-        }
-        self.run.building = None;
-        let own = Some(block.header.beneficiary) == self.own();
-        let Some(candidate) = self
-            .candidate(block, round, true)
-            .filter(|candidate| own && self.check_candidate(candidate).is_ok() && self.leads())
-        else {
-            self.run.build_failed = true;
-            return;
-        };
-        self.run.mark_good(candidate.hash);
-        if round == 0 {
-            self.propose(candidate, Vec::new(), Vec::new());
-        } else {
-            self.lead_with(Some(candidate));
-        }
-    }
-
-    /// Signs and sends a proposal of the current round, and handles it like one received.
-    pub(super) fn propose(
-        &mut self,
-        candidate: Candidate,
-        round_changes: Vec<Verified<RoundChange>>,
-        prepares: Vec<Verified<Prepare>>,
-    ) {
-        if !matches!(self.run.proposed, Proposed::None) {
-            return;
-        }
-        let (sequence, round) = (self.run.number, self.run.round);
-        let proposal = Proposal { sequence, round, block: candidate.block.clone() };
-        let Some(voter) = &mut self.voter else { return };
-        let ballot = voter.propose(candidate.digest, proposal, round_changes, prepares);
-        if let Some(ballot) = ballot {
-            self.send(ballot.entry, &VerifiedMessage::Proposal(Box::new(ballot.message)));
-            self.examine(candidate);
-        }
-    }
-
-    // --- a proposal comes in ---
-
     pub(super) fn proposal(
         &mut self,
         from: Option<NodeId>,
@@ -155,23 +47,24 @@ impl Istanbul {
         }
     }
 
-    /// Everything about a proposal but its execution.
+    /// Everything about a proposal but its execution. The body is compared with the header here, so that the
+    /// block's hash stands for all of it when verdicts are remembered.
     fn check_proposal(&self, message: &VerifiedProposal) -> Result<Candidate, String> {
         let rules = self.rules();
         justified(&rules, message).map_err(|error| error.to_string())?;
         let fresh = highest_claim(&message.round_changes).is_none();
         let Proposal { round, block, .. } = &*message.proposal;
         let candidate = self.candidate(block.clone(), *round, fresh).ok_or("it has no digest")?;
-        self.check_candidate(&candidate)?;
+        self.check_header(&candidate)
+            .and_then(|()| check_body(&self.spec, &candidate.block))
+            .map_err(|error| error.to_string())?;
         Ok(candidate)
     }
 
-    fn check_candidate(&self, candidate: &Candidate) -> Result<(), String> {
+    pub(super) fn check_header(&self, candidate: &Candidate) -> Result<(), HeaderError> {
         let (header, parent) = (&candidate.block.header, &self.position.head);
         let validators = self.position.votes.validators();
         check_header(&self.spec, header, parent, validators, Seals::NotYet, None)
-            .and_then(|()| check_body(&self.spec, &candidate.block))
-            .map_err(|error| error.to_string())
     }
 
     pub(super) fn candidate(&self, block: Block, round: u32, fresh: bool) -> Option<Candidate> {
@@ -290,8 +183,6 @@ impl Istanbul {
             self.blame(proposer, None, format!("PROPOSAL: the block is invalid: {reason}"));
         }
     }
-
-    // --- voting ---
 
     pub(super) fn accept(&mut self, candidate: Candidate) {
         self.run.proposed = Proposed::Accepted(candidate);

@@ -1,16 +1,14 @@
 //! Leaving a round and entering another: clocks, requests, the jump, and leading a later round.
 
 use super::Istanbul;
-use super::run::{Candidate, Proposed};
+use super::run::Proposed;
 use super::types::Output;
 use crate::header::check_body;
-use crate::justification::{highest_claim, valid_round_change};
+use crate::justification::valid_round_change;
 use crate::message::{VerifiedMessage, VerifiedRoundChange};
 use lonja_primitives::NodeId;
 
 impl Istanbul {
-    // --- clocks ---
-
     /// When round 0 begins.
     pub(super) fn start_due(&self) -> Option<u64> {
         let clocks = &self.run.clocks;
@@ -59,8 +57,6 @@ impl Istanbul {
         }
     }
 
-    // --- leaving and entering ---
-
     /// The time of the current round is over.
     pub(super) fn give_up_round(&mut self) {
         let next = self.run.round.saturating_add(1);
@@ -88,6 +84,17 @@ impl Istanbul {
         self.run.clocks.repeat_later(self.now, params);
     }
 
+    /// Whoever is in a later round and has no running clock must have asked for the round: others could not
+    /// count it, and nothing would wake it. After a restart in a round that was entered by its proposal it has
+    /// not.
+    pub(super) fn request_if_idle(&mut self) {
+        let idle = self.run.clocks.running_since_ms.is_none() && self.run.request.is_none();
+        if self.run.round > 0 && idle {
+            self.request_round();
+            self.follow_requests();
+        }
+    }
+
     /// The same bytes again, for whoever was not there the first time.
     pub(super) fn repeat_request(&mut self) {
         if let Some(request) = self.run.request.clone() {
@@ -96,8 +103,6 @@ impl Istanbul {
         let params = self.spec.consensus_at(self.run.number);
         self.run.clocks.repeat_later(self.now, params);
     }
-
-    // --- requests of others ---
 
     pub(super) fn round_change(
         &mut self,
@@ -137,56 +142,14 @@ impl Istanbul {
         self.lead();
     }
 
-    // --- leading a later round ---
-
-    pub(super) fn lead(&mut self) {
-        self.lead_with(None);
-    }
-
-    /// Proposes when a quorum has asked for this round and it is our turn: what was prepared in the highest
-    /// round that any of the requests shows, else the block just built, else asks for one.
-    pub(super) fn lead_with(&mut self, built: Option<Candidate>) {
-        let round = self.run.round;
-        let open = matches!(self.run.proposed, Proposed::None) && !self.run.decided;
-        if round == 0 || !open || !self.leads() {
-            return;
-        }
-        let requests = self.run.requests.at(round);
-        if requests.len() < self.rules().quorum() {
-            return;
-        }
-        let changes: Vec<_> = requests.iter().map(|request| request.round_change.clone()).collect();
-        let Some(highest) = highest_claim(&changes) else {
-            return match built {
-                Some(candidate) => self.propose(candidate, changes, Vec::new()),
-                None => self.build(),
-            };
-        };
-        let shown = requests
-            .into_iter()
-            .find(|request| request.round_change.prepared.is_some_and(|claim| claim.round == highest));
-        let Some((block, prepares)) = shown.and_then(|r| Some((r.block.clone()?, r.prepares.clone()))) else {
-            return;
-        };
-        let block = self.rules().proposable(block, round).ok();
-        if let Some(candidate) = block.and_then(|block| self.candidate(block, round, false)) {
-            self.propose(candidate, changes, prepares);
-        }
-    }
-
-    // --- starting in the middle ---
-
     /// Goes on where the log says this validator was, and sends again what it had signed for that round.
     pub(super) fn resume(&mut self) {
         let Some(voter) = &self.voter else { return };
         let round = voter.floor();
         let prepared = voter.prepared().filter(|prepared| prepared.round == round).cloned();
-        let (prepare, changed) = (voter.prepare_in(round), voter.changed_to(round));
+        let prepare = voter.prepare_in(round);
         if round > 0 {
             self.enter(round);
-        }
-        if changed {
-            self.request_round();
         }
         if let Some(prepared) = prepared {
             for prepare in prepared.prepares {

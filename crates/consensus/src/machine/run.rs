@@ -44,6 +44,8 @@ pub(super) struct Run {
 }
 
 /// What has become of the proposal of the current round.
+// One per height, in place.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, Default)]
 pub(super) enum Proposed {
     /// There is none.

@@ -139,11 +139,6 @@ impl Voter {
         self.signed.prepare.filter(|(at, _)| *at == round).map(|(_, digest)| digest)
     }
 
-    /// Whether a ROUND-CHANGE to `round` was signed.
-    pub(super) fn changed_to(&self, round: u32) -> bool {
-        self.signed.round_change == Some(round)
-    }
-
     /// Whether a fresh block may still be proposed in `round`.
     pub(super) fn may_propose(&self, round: u32) -> bool {
         round >= self.floor() && self.signed.proposal.is_none_or(|(at, _)| at < round)

@@ -13,6 +13,7 @@
 //! one). Before that the round cannot succeed, and leaving it would only carry the validator away from the
 //! others. This is what makes recovery independent of the length of an outage:
 //!
+//! * Whoever is in a later round either has its clock running or repeats its request for the round.
 //! * Without a quorum nobody moves. Two validators of four whose peers are gone both ask for round 1 and wait
 //!   there, sending their request again every half timeout. An hour later they still are in round 1.
 //! * When a quorum is back, those behind hear more than F requests for a higher round and jump there. Among a

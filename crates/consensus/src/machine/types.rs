@@ -6,7 +6,7 @@ use lonja_primitives::{Block, CertifiedBlock, NodeId, SealedHeader, VoteKind};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Where the chain stands: the newest durable block and who may seal the next one.
+/// Where the chain stands: its newest block and who may seal the next one.
 #[derive(Clone, Debug)]
 pub struct ChainPosition {
     /// The newest block.
@@ -29,9 +29,12 @@ pub enum Verdict {
 }
 
 /// One event.
+// Made once and moved once: boxing the blocks would cost more than it saves.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A block became durable, by agreement or by another path.
+    /// The chain has a new head, by agreement or by another path. It need not be durable yet: the log keeps what
+    /// was signed for it until it is ([`Output::Forget`]).
     NewHead(Arc<ChainPosition>),
     /// A consensus message with good signatures.
     Message {
@@ -80,13 +83,15 @@ pub enum Input {
 }
 
 /// One decision. Outputs are final and are carried out in order.
+// As with the inputs.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// An opaque record for the consensus log. It must be durable before the next output is carried out.
     Persist(Bytes),
-    /// Records of lower heights are of no use any more.
+    /// Records of lower heights are of no use once the head is durable.
     Forget {
-        /// The first height whose records are still needed.
+        /// The first height whose records are needed in any case.
         below_height: u64,
     },
     /// A message of this node, encoded, to every other validator of the height.

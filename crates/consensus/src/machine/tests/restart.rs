@@ -66,6 +66,22 @@ fn a_committed_validator_decides_after_a_restart() {
     assert_eq!(bench.decided.len(), 1);
 }
 
+/// Entered by its proposal, round 1 was never asked for. Without asking now the validator would wait in it for
+/// good when the others are too few without it.
+#[test]
+fn a_restart_in_a_round_never_asked_for_asks_for_it() {
+    let cast = Cast::new(4);
+    let mut bench = cast.bench(3);
+    cast.say(&mut bench, 1, cast.proposal(&cast.block(1, 1), 1));
+    assert_eq!(kinds(&bench.sent), ["prepare 1"]);
+    bench.restart();
+    assert_eq!(kinds(&bench.sent[1..]), ["prepare 1", "change 1"]);
+    cast.say(&mut bench, 0, cast.round_change(0, 1));
+    cast.say(&mut bench, 1, cast.round_change(1, 1));
+    bench.time_out(1);
+    assert_eq!(kinds(&bench.sent).last().unwrap(), "change 2");
+}
+
 /// The database can be older than the log: what the log says of later heights holds when they are reached.
 #[test]
 fn records_of_a_later_height_wait_for_it() {

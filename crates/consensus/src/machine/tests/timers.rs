@@ -45,7 +45,7 @@ fn without_work_both_wait_for_the_empty_block_period() {
         assert_eq!(bench.machine.deadline(), Some(START + 20_000));
         bench.tick_at(START + 7_000);
         bench.input(Input::WorkWaiting(true));
-        assert_eq!(bench.machine.status().phase != Phase::WaitingForBlockTime, true, "work came: at once");
+        assert_ne!(bench.machine.status().phase, Phase::WaitingForBlockTime, "work came: at once");
         assert_eq!(bench.built.len(), usize::from(index == 0));
         assert_eq!(bench.machine.deadline(), Some(START + 9_000));
     }
