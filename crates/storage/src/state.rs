@@ -15,7 +15,7 @@ use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use arc_swap::ArcSwap;
 use lonja_primitives::{Account, StateError, StateView};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What the writer tells all readers.
 pub(crate) struct Progress {
@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) horizon: AtomicU64,
     /// Newest durable block.
     pub(crate) head: ArcSwap<Head>,
+    /// Set by a failed write or sync: what is on disk is then unknown.
+    pub(crate) broken: AtomicBool,
 }
 
 impl Progress {
@@ -36,6 +38,14 @@ impl Progress {
             written: AtomicU64::new(head.number),
             horizon: AtomicU64::new(horizon),
             head: ArcSwap::from_pointee(head),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn refuse_if_broken(&self) -> Result<(), StoreError> {
+        match self.broken.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unavailable("an earlier write failed; restart the node".to_owned())),
+            false => Ok(()),
         }
     }
 }

@@ -49,8 +49,6 @@ pub struct ChainWriter {
     /// The block whose state the stored trie nodes are of.
     stored_trie: u64,
     recent: Option<Arc<RecentState>>,
-    /// Set by a failed write: what is on disk is then unknown.
-    broken: bool,
 }
 
 impl ChainWriter {
@@ -63,7 +61,7 @@ impl ChainWriter {
         stored_trie: u64,
     ) -> Self {
         let recent = RecentState::new(kv.tuning().state_cache_bytes).map(Arc::new);
-        Self { kv, tries, progress, written, votes, stored_trie, recent, broken: false }
+        Self { kv, tries, progress, written, votes, stored_trie, recent }
     }
 
     /// The newest block written, which may not be durable yet.
@@ -87,31 +85,15 @@ impl ChainWriter {
     /// [`ChainWriter::sync_and_publish`]. Errors are reasons to halt: the block does not follow the newest one written, or
     /// is not the one that was prepared (`OutOfOrder`); the store failed, and then refuses all further commits.
     pub fn commit(&mut self, commit: &BlockCommit<'_>) -> Result<(), StoreError> {
-        self.refuse_if_broken()?;
+        self.progress.refuse_if_broken()?;
         check(commit, &self.written)?;
         let number = commit.block.header.number;
-        let mut batch = Batch::default();
-        write_block(commit, &mut batch);
-        commit.prepared.write_history(number, &mut batch);
-        commit.prepared.write_state(&mut batch);
-        write_codes(commit.changes, &mut batch);
-        if self.votes.as_deref() != Some(commit.votes) {
-            batch.put(Table::Votes, number.to_be_bytes(), commit.votes);
-        }
-        let horizon = self.horizon_at(number);
-        if horizon > 0 {
-            batch.put(Table::Meta, META_HORIZON, horizon.to_be_bytes());
-        }
+        // Before anything of the block can be seen, so that readers of older states know to correct what they see.
         self.progress.begun.store(number, Ordering::SeqCst);
-        self.broken = true;
         commit.prepared.apply_nodes(&self.tries);
         let trie_is_due = self.trie_is_due(number);
-        match trie_is_due {
-            true => self.write_trie(number, &mut batch),
-            false => batch.put(Table::Touched, number.to_be_bytes(), commit.prepared.touched().encode()),
-        }
-        self.kv.write(batch)?;
-        self.broken = false;
+        let batch = self.batch(commit, trie_is_due);
+        self.kv.write(batch).inspect_err(|_| self.progress.broken.store(true, Ordering::SeqCst))?;
         if trie_is_due {
             self.tries.all_written();
             self.stored_trie = number;
@@ -129,22 +111,29 @@ impl ChainWriter {
 
     /// Makes every commit so far durable, and then shows the newest to the readers.
     pub fn sync_and_publish(&mut self) -> Result<Head, StoreError> {
-        self.refuse_if_broken()?;
-        self.broken = true;
-        self.kv.sync()?;
-        self.broken = false;
-        let horizon = self.horizon_at(self.written.number);
-        self.progress.horizon.store(horizon, Ordering::SeqCst);
-        self.progress.head.store(Arc::new(self.written));
-        // Only now: the horizon that readers and the next start go by is durable.
-        self.kv.forget_history(horizon);
-        Ok(self.written)
+        self.publisher().sync_and_publish(self.written)
     }
 
-    /// The oldest block whose state is kept once `number` is the newest. It never goes back: what was dropped stays
-    /// dropped when the operator asks for more.
-    fn horizon_at(&self, number: u64) -> u64 {
-        horizon_after(number, &*self.kv, &self.progress)
+    /// All that a block writes.
+    fn batch(&self, commit: &BlockCommit<'_>, trie_is_due: bool) -> Batch {
+        let number = commit.block.header.number;
+        let mut batch = Batch::default();
+        write_block(commit, &mut batch);
+        commit.prepared.write_history(number, &mut batch);
+        commit.prepared.write_state(&mut batch);
+        write_codes(commit.changes, &mut batch);
+        if self.votes.as_deref() != Some(commit.votes) {
+            batch.put(Table::Votes, number.to_be_bytes(), commit.votes);
+        }
+        let horizon = horizon_after(number, &*self.kv, &self.progress);
+        if horizon > 0 {
+            batch.put(Table::Meta, META_HORIZON, horizon.to_be_bytes());
+        }
+        match trie_is_due {
+            true => self.write_trie(number, &mut batch),
+            false => batch.put(Table::Touched, number.to_be_bytes(), commit.prepared.touched().encode()),
+        }
+        batch
     }
 
     fn trie_is_due(&self, number: u64) -> bool {
@@ -161,15 +150,10 @@ impl ChainWriter {
             batch.delete(Table::Touched, covered.to_be_bytes());
         }
     }
-
-    fn refuse_if_broken(&self) -> Result<(), StoreError> {
-        match self.broken {
-            true => Err(StoreError::Unavailable("an earlier write failed; restart the node".to_owned())),
-            false => Ok(()),
-        }
-    }
 }
 
+/// The oldest block whose state is kept once `number` is the newest. It never goes back: what was dropped stays dropped when
+/// the operator asks for more.
 fn horizon_after(number: u64, kv: &dyn Kv, progress: &Progress) -> u64 {
     let now = progress.horizon.load(Ordering::SeqCst);
     match kv.tuning().history {

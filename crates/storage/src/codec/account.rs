@@ -26,7 +26,7 @@ impl FlatAccount {
         let has_code = self.account.code_hash != KECCAK256_EMPTY;
         let has_storage = self.storage_root != EMPTY_ROOT_HASH;
         let mut out = Vec::with_capacity(16);
-        out.push(u8::from(has_code) * HAS_CODE | u8::from(has_storage) * HAS_STORAGE);
+        out.push((u8::from(has_code) * HAS_CODE) | (u8::from(has_storage) * HAS_STORAGE));
         put_varint(self.account.nonce, &mut out);
         let balance = self.account.balance.to_be_bytes_trimmed_vec();
         out.push(balance.len() as u8);

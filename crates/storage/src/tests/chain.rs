@@ -33,6 +33,22 @@ fn committed_blocks_are_seen_once_published() {
     assert!(matches!(chain.reader.state_at(3), Err(StoreError::NotAvailable(3))));
 }
 
+/// The disk may be busy with one block while the next is written; the head never goes back.
+#[test]
+fn publishing_beside_the_writer() {
+    let mut chain = Chain::new(memory());
+    let publisher = chain.writer.publisher();
+    chain.commit(&change(1, 1, &[]));
+    let first = chain.writer.written();
+    chain.commit(&change(1, 2, &[]));
+    assert_eq!(publisher.sync_and_publish(first), Ok(first));
+    chain.check_blocks();
+    assert_eq!(chain.reader.head().number, 1);
+    let second = chain.writer.sync_and_publish().unwrap();
+    assert_eq!(publisher.sync_and_publish(first), Ok(second));
+    chain.check_blocks();
+}
+
 #[test]
 fn block_hashes_up_to_the_states_own_block() {
     let mut chain = Chain::new(memory());
@@ -260,6 +276,8 @@ fn after_a_failed_write_or_sync_nothing_more_is_accepted() {
         }
         kv.fails.store(false, std::sync::atomic::Ordering::SeqCst);
         assert!(chain.writer.sync_and_publish().is_err());
+        assert!(chain.writer.publisher().sync_and_publish(chain.writer.written()).is_err());
+        assert!(chain.try_commit(&block, &changes, b"").is_err());
         assert_eq!(chain.reader.head().number, 1, "nothing is published");
         chain.past[1].check(&chain.reader.state_at(1).unwrap(), &[address(1)], &[]);
     }

@@ -74,14 +74,24 @@ fn read_while_writing(kv: Arc<dyn Kv>) {
         scope.spawn(states);
         scope.spawn(states);
         scope.spawn(proofs);
+        let publisher = chain.writer.publisher();
+        let (to_publish, published) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            for head in published {
+                publisher.sync_and_publish(head).unwrap();
+            }
+        });
         for number in 1..=BLOCKS {
             chain.commit(&block_changes(number));
             check_state(&chain.writer.head_state());
             // Now and then two blocks are written before the first is shown.
-            if number % 3 != 0 {
-                chain.writer.sync_and_publish().unwrap();
+            match number % 4 {
+                0 => {}
+                1 => drop(chain.writer.sync_and_publish().unwrap()),
+                _ => to_publish.send(chain.writer.written()).unwrap(),
             }
         }
+        drop(to_publish);
         chain.writer.sync_and_publish().unwrap();
         done.store(true, Ordering::SeqCst);
     });

@@ -197,5 +197,10 @@ fn transaction(number: u64) -> Bytes {
 }
 
 fn receipt(number: u64) -> Receipt {
-    Receipt { tx_type: 2, success: number % 2 == 0, cumulative_gas_used: 21_000 + number, logs: vec![] }
+    Receipt {
+        tx_type: 2,
+        success: number.is_multiple_of(2),
+        cumulative_gas_used: 21_000 + number,
+        logs: vec![],
+    }
 }

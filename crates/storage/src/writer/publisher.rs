@@ -23,10 +23,11 @@ impl ChainWriter {
 
 impl Publisher {
     /// Makes everything written before this call durable, and then shows `written`, a block that was committed before the
-    /// call. A head that is published already is never replaced by a lower one. After an error nothing is known
-    /// about what is durable: halt.
+    /// call. A head that is published already is never replaced by a lower one. After an error nothing is known about what
+    /// is durable: neither this nor the writer does anything more.
     pub fn sync_and_publish(&self, written: Head) -> Result<Head, StoreError> {
-        self.kv.sync()?;
+        self.progress.refuse_if_broken()?;
+        self.kv.sync().inspect_err(|_| self.progress.broken.store(true, Ordering::SeqCst))?;
         let horizon = horizon_after(written.number, &*self.kv, &self.progress);
         self.progress.horizon.fetch_max(horizon, Ordering::SeqCst);
         let newer = |head: &Arc<Head>| match head.number < written.number {
