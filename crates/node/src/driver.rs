@@ -141,7 +141,8 @@ impl Driver {
             Command::Penalise { peer, reason } => {
                 tracing::warn!(%peer, %reason, "a peer broke the rules");
                 counter!("lonja_peer_faults_total").increment(1);
-                edges.p2p.penalise(&peer, Abuse::InvalidBlock(reason));
+                // Four of these drop a peer: one may come of a validator set that has just changed.
+                edges.p2p.penalise(&peer, Abuse::InvalidMessage(reason));
             }
             Command::Halt(reason) => edges.halt.now(reason),
         }

@@ -106,3 +106,71 @@ fn decode_blocks(peer: NodeId, request: u64, raws: &[Bytes]) -> Ingested {
         Err(error) => Ingested::Abuse(format!("a block that does not decode: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lonja_consensus::message::{Prepare, Verified};
+    use lonja_primitives::genesis::NewNetwork;
+    use lonja_primitives::{Genesis, NodeKey, Signer};
+
+    fn key(n: u8) -> NodeKey {
+        let mut bytes = [0u8; 32];
+        bytes[31] = n;
+        NodeKey::from_bytes(&bytes).unwrap()
+    }
+
+    fn ingest() -> Ingest {
+        let network = NewNetwork { validators: vec![key(1).address()], ..NewNetwork::default() };
+        Ingest::new(&Genesis::from_json(&network.to_json()).unwrap().spec)
+    }
+
+    fn prepare() -> Bytes {
+        let payload = Prepare { sequence: 1, round: 0, digest: B256::repeat_byte(7) };
+        VerifiedMessage::Prepare(Verified::sign(payload, &key(1))).encode()
+    }
+
+    #[test]
+    fn a_copy_is_recognised_for_a_while_and_a_resend_is_not_lost() {
+        let mut ingest = ingest();
+        let mut take = |at| ingest.take(at, key(2).node_id(), Message::Consensus(prepare()));
+        assert!(matches!(take(0), Ingested::Event(Event::Consensus { .. })));
+        assert!(matches!(take(10), Ingested::Duplicate));
+        assert!(matches!(take(2 * SEEN_FOR_MS + 10), Ingested::Event(_) | Ingested::Duplicate));
+        assert!(matches!(take(4 * SEEN_FOR_MS), Ingested::Event(Event::Consensus { .. })));
+    }
+
+    #[test]
+    fn a_broken_copy_does_not_hide_the_good_message() {
+        let mut ingest = ingest();
+        let good = prepare();
+        let mut broken = good.to_vec();
+        *broken.last_mut().unwrap() = 9;
+        let peer = key(2).node_id();
+        assert!(matches!(ingest.take(0, peer, Message::Consensus(broken.into())), Ingested::Abuse(_)));
+        assert!(matches!(ingest.take(0, peer, Message::Consensus(good)), Ingested::Event(_)));
+    }
+
+    #[test]
+    fn a_request_to_relay_is_handled_though_the_message_is_known() {
+        let mut ingest = ingest();
+        let peer = key(2).node_id();
+        assert!(matches!(ingest.take(0, peer, Message::Consensus(prepare())), Ingested::Event(_)));
+        let relay = Message::Relay { to: vec![key(3).address()], message: prepare() };
+        let Ingested::Event(Event::Consensus { relay_to, .. }) = ingest.take(1, peer, relay) else {
+            panic!()
+        };
+        assert_eq!(relay_to, [key(3).address()]);
+    }
+
+    #[test]
+    fn nonsense_is_abuse() {
+        let mut ingest = ingest();
+        let peer = key(2).node_id();
+        for bytes in [vec![0x13], vec![0xff, 1, 2], vec![0x12, 0xc0]] {
+            assert!(matches!(ingest.take(0, peer, Message::Consensus(bytes.into())), Ingested::Abuse(_)));
+        }
+        let blocks = Message::Blocks { request: 1, blocks: vec![Bytes::from_static(&[0xc1, 0x80])] };
+        assert!(matches!(ingest.take(0, peer, blocks), Ingested::Abuse(_)));
+    }
+}
