@@ -2,7 +2,7 @@
 
 use super::cast::{Cast, kinds};
 use crate::machine::harness::{self, Bench};
-use crate::machine::{Input, Istanbul, Output, RestoreError, record_height};
+use crate::machine::{Input, Istanbul, Output, Phase, RestoreError, record_height};
 use crate::message::VerifiedMessage;
 use lonja_primitives::{NodeKey, Signer};
 use std::sync::Arc;
@@ -96,7 +96,10 @@ fn records_of_a_later_height_wait_for_it() {
     bench.restart();
     assert_eq!(bench.machine.status().height, 1);
     bench.head(head);
+    bench.pass(1_000);
+    bench.tick();
     cast.say(&mut bench, 0, cast.proposal(&other, 0));
+    assert_eq!(bench.machine.status().phase, Phase::WaitingForProposal, "not taken at all");
     let digests: Vec<_> = bench.sent.iter().filter_map(prepared_digest).collect();
     assert!(digests.iter().all(|digest| *digest == cast.digest(&one, 0)), "{digests:?}");
 }

@@ -206,3 +206,19 @@ fn periods_below_a_second_hold_on_average() {
         harness::GENESIS_TIME_S + (bench.now.unix_ms / 1000 - harness::GENESIS_TIME_S)
     );
 }
+
+/// A follower whose own clock would have been later counts the next period from the proposal that came.
+#[test]
+fn an_early_proposal_moves_the_slot_of_a_short_period() {
+    let fast = ConsensusParams { block_period_ms: 300, empty_block_period_ms: 300, ..params() };
+    let cast = Cast::with(4, fast);
+    let block = cast.block(0, 1);
+    let block = Block { header: Header { timestamp: harness::GENESIS_TIME_S, ..block.header }, ..block };
+    let mut bench = cast.bench(3);
+    assert_eq!(bench.machine.deadline(), Some(START + 300));
+    bench.pass(100);
+    cast.say(&mut bench, 0, cast.proposal(&block, 0));
+    bench.pass(50);
+    bench.head(harness::after(&cast.spec, &cast.position, &block));
+    assert_eq!(bench.machine.deadline(), Some(START + 400));
+}
