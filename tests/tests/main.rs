@@ -1,3 +1,4 @@
 //! One binary for all tests that look at lonja as a whole.
 
 mod house;
+mod processes;

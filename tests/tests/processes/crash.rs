@@ -1,0 +1,100 @@
+//! `kill -9` under load: what was final stays final, what was acknowledged is mined, nobody repairs anything.
+
+use super::harness::{Load, Network, Plan, Witness, wait_until};
+use alloy_primitives::B256;
+use serde_json::{Value, json};
+use std::thread;
+use std::time::Duration;
+
+/// How long a node may take from its start until it answers.
+const RESTART_MOST: Duration = Duration::from_secs(5);
+/// Kills of everything, at random instants.
+const KILLS: usize = 4;
+/// Transfers between two kills, at least.
+const TRANSFERS: usize = 300;
+
+/// All transactions of a list that have no receipt yet at a node.
+fn not_mined(network: &Network, n: usize, hashes: &[B256]) -> usize {
+    let params: Vec<Value> = hashes.iter().map(|hash| json!([hash])).collect();
+    let receipts = network.member(n).rpc.batch("eth_getTransactionReceipt", &params).expect("it answers");
+    receipts.iter().filter(|receipt| !receipt.as_ref().is_ok_and(Value::is_object)).count()
+}
+
+fn every_transfer_is_mined(network: &Network, n: usize, acknowledged: &[B256]) {
+    let mut left = acknowledged.to_vec();
+    wait_until("every acknowledged transfer is mined", || {
+        let chunk = left.len().min(500);
+        if not_mined(network, n, &left[..chunk]) == 0 {
+            left.drain(..chunk);
+        }
+        left.is_empty()
+    });
+    println!("{} acknowledged transfers, all mined", acknowledged.len());
+}
+
+/// Every block that anybody saw before is on every node's chain now.
+fn nothing_was_taken_back(network: &Network, witness: Witness) {
+    let seen = witness.report();
+    let newest = *seen.keys().next_back().expect("somebody saw a block");
+    for n in network.all() {
+        network.wait_for_block(n, newest);
+        let chain = network.member(n).rpc.hashes(0, newest);
+        for (number, hash) in &seen {
+            assert_eq!(chain[*number as usize], Some(*hash), "{}: {number}", network.member(n).name);
+        }
+    }
+}
+
+fn restart(network: &mut Network, numbers: &[usize]) {
+    let took = network.start_all(numbers);
+    println!("{} nodes answered {took:?} after their start", numbers.len());
+    assert!(took < RESTART_MOST, "restarting took {took:?}");
+}
+
+#[test]
+fn all_validators_killed_under_load_go_on_where_they_were() {
+    let mut network = Network::start(Plan::new(4, 1));
+    let regular = 4;
+    let witness = Witness::start(network.all().iter().map(|n| network.member(*n).rpc).collect());
+    let load = Load::start(network.member(regular).rpc);
+    load.wait_for(TRANSFERS);
+
+    network.kill9(&[0, 1, 2, 3]);
+    // The regular node goes on taking transfers, which nobody can mine. Then it is killed too, and only its
+    // journal has them.
+    load.wait_for(TRANSFERS);
+    network.kill9(&[regular]);
+    restart(&mut network, &[0, 1, 2, 3, regular]);
+    network.member(regular).wait_for_log(&["restored from the journal"]);
+    network.wait_for_more(0, 3);
+    load.wait_for(TRANSFERS);
+
+    let acknowledged = load.finish();
+    every_transfer_is_mined(&network, regular, &acknowledged);
+    network.assert_same_chain(&[regular, 0, 1, 2, 3]);
+    nothing_was_taken_back(&network, witness);
+    network.assert_calm(&network.all());
+}
+
+#[test]
+fn all_nodes_killed_again_and_again_at_random_instants_lose_nothing() {
+    let mut network = Network::start(Plan::new(4, 1));
+    let (regular, all) = (4, network.all());
+    let witness = Witness::start(all.iter().map(|n| network.member(*n).rpc).collect());
+    let load = Load::start(network.member(regular).rpc);
+    for _ in 0..KILLS {
+        load.wait_for(TRANSFERS);
+        let instant = Duration::from_millis(u64::from(rand::random::<u16>() % 1_000));
+        thread::sleep(instant);
+        println!("killing everything at block {:?} ({instant:?})", network.head(regular));
+        network.kill9(&all);
+        restart(&mut network, &all);
+        let head = network.head(0).expect("it answers");
+        all.iter().for_each(|n| network.wait_for_block(*n, head + 1));
+    }
+    let acknowledged = load.finish();
+    every_transfer_is_mined(&network, regular, &acknowledged);
+    network.assert_same_chain(&[regular, 0, 1, 2, 3]);
+    nothing_was_taken_back(&network, witness);
+    network.assert_calm(&network.all());
+}

@@ -1,0 +1,137 @@
+//! `lonja devnet`: what a developer runs first.
+
+use super::harness::{
+    Process, Rpc, Wallet, assert_calm, is_free, lonja, offset_for, turn, wait_for, wait_until,
+};
+use alloy_primitives::{Address, B256};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// JSON-RPC port of the regular node, before the offset.
+const RPC: u16 = 8545;
+/// Every port of four validators and a regular node, before the offset.
+const PORTS: &[u16] = &[
+    8545, 8546, 9545, 9546, 9547, 9548, 9549, 21001, 21002, 21003, 21004, 30303, 30304, 30305, 30306, 30307,
+];
+const NODES: &[&str] = &["validator-1", "validator-2", "validator-3", "validator-4", "node"];
+
+struct Devnet {
+    process: Process,
+    folder: TempDir,
+    offset: u16,
+}
+
+impl Devnet {
+    /// Starts it in a folder and waits until it says that it is ready.
+    fn start(folder: TempDir, offset: u16) -> Self {
+        let log = folder.path().join("devnet.log");
+        let before = times_ready(&log);
+        let network = folder.path().join("network").display().to_string();
+        let offset_text = offset.to_string();
+        let process = Process::start(
+            lonja([
+                "devnet",
+                "--validators",
+                "4",
+                "--block-period-ms",
+                "200",
+                "--dir",
+                &network,
+                "--port-offset",
+                &offset_text,
+                "--",
+                "--cache-mib",
+                "16",
+            ]),
+            &log,
+        );
+        let mut devnet = Self { process, folder, offset };
+        wait_until("the devnet is ready", || {
+            let ended = devnet.process.ended();
+            assert!(ended.is_none(), "{ended:?}: {}", fs::read_to_string(&log).unwrap_or_default());
+            times_ready(&log) > before
+        });
+        devnet
+    }
+
+    fn rpc(&self) -> Rpc {
+        Rpc { port: RPC + self.offset }
+    }
+}
+
+fn times_ready(log: &Path) -> usize {
+    fs::read_to_string(log).unwrap_or_default().matches("ready in").count()
+}
+
+/// Processes, beside this one, that have a path in their arguments.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let wanted = folder.display().to_string();
+    let arguments = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("cmdline")).ok();
+    let all = fs::read_dir("/proc").expect("there is /proc").filter_map(Result::ok).filter_map(arguments);
+    all.filter(|text| text.contains(&wanted)).map(|text| text.replace('\0', " ")).collect()
+}
+
+fn receipt(rpc: Rpc, hash: B256) -> Value {
+    wait_for("the transfer is mined", || {
+        Some(rpc.get("eth_getTransactionReceipt", json!([hash]))).filter(Value::is_object)
+    })
+}
+
+fn balance(rpc: Rpc, account: Address) -> u128 {
+    let text = rpc.get("eth_getBalance", json!([account, "latest"]));
+    let digits = text.as_str().and_then(|text| text.strip_prefix("0x")).expect("a quantity");
+    u128::from_str_radix(digits, 16).expect("a quantity")
+}
+
+#[test]
+fn one_command_runs_a_network_that_mines_and_stops() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().expect("temporary folders can be made");
+    let path = folder.path().to_path_buf();
+    let offset = offset_for(PORTS);
+    let devnet = Devnet::start(folder, offset);
+    let rpc = devnet.rpc();
+    let head = rpc.head().expect("it answers when it says that it is ready");
+    wait_until("blocks come", || rpc.head() > Some(head + 3));
+    send_from_an_empty_and_a_rich_account(rpc);
+
+    // Ctrl-C. What the terminal sends to the whole group, the nodes in groups of their own do not see.
+    devnet.process.signal("INT");
+    let Devnet { process, folder, .. } = devnet;
+    assert_eq!(process.wait().code(), Some(0));
+    assert_eq!(processes_of(&path), Vec::<String>::new(), "orphans");
+    PORTS.iter().for_each(|port| assert!(is_free(port + offset), "port {port} is still taken"));
+    NODES.iter().for_each(|name| assert_calm(&path.join("network").join(format!("{name}.log"))));
+
+    an_earlier_network_goes_on_and_dies_with_its_parent(folder, offset, head);
+}
+
+fn send_from_an_empty_and_a_rich_account(rpc: Rpc) {
+    let (mut empty, mut rich, receiver) = (Wallet::empty(), Wallet::funded(), Wallet::empty().address());
+    let before = balance(rpc, rich.address());
+    let free = empty.transfer(receiver, 0);
+    let paid = rich.transfer(receiver, 12_345);
+    for signed in [&free, &paid] {
+        assert_eq!(rpc.get("eth_sendRawTransaction", json!([signed.text()])), json!(signed.hash));
+    }
+    for signed in [&free, &paid] {
+        let receipt = receipt(rpc, signed.hash);
+        assert_eq!((&receipt["status"], &receipt["effectiveGasPrice"]), (&json!("0x1"), &json!("0x0")));
+    }
+    assert_eq!(balance(rpc, receiver), 12_345);
+    assert_eq!(balance(rpc, rich.address()), before - 12_345, "gas is free");
+    let beyond = empty.transfer(receiver, 1);
+    let refusal = rpc.call("eth_sendRawTransaction", json!([beyond.text()])).expect_err("it has no money");
+    assert!(refusal.contains("insufficient funds"), "{refusal}");
+}
+
+fn an_earlier_network_goes_on_and_dies_with_its_parent(folder: TempDir, offset: u16, head: u64) {
+    let path = folder.path().to_path_buf();
+    let devnet = Devnet::start(folder, offset);
+    assert!(devnet.rpc().head() >= Some(head), "the chain of the first run is gone");
+    let Devnet { process, folder: _folder, .. } = devnet;
+    process.kill9();
+    wait_until("no node outlives a killed devnet", || processes_of(&path).is_empty());
+}
