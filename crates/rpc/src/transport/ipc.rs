@@ -111,18 +111,7 @@ pub(crate) async fn serve(
 ) {
     let connections = Arc::new(Semaphore::new(limits.connections as usize));
     let mut id = 0_usize;
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = socket.listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                super::tcp::accept_failed("IPC", &error).await;
-                continue;
-            }
-        };
+    while let Some(stream) = next_client(&socket.listener, &stop).await {
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
             metrics::counter!("lonja_rpc_connections_refused_total").increment(1);
             continue;
@@ -139,6 +128,20 @@ pub(crate) async fn serve(
     drop(socket);
     // All places are free when the last connection has ended.
     let _ended = connections.acquire_many(limits.connections).await;
+}
+
+/// The next client; `None` when stopped.
+async fn next_client(listener: &UnixListener, stop: &CancellationToken) -> Option<UnixStream> {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => return Some(stream),
+            Err(error) => super::tcp::accept_failed("IPC", &error).await,
+        }
+    }
 }
 
 /// One connection from its first byte to its last.

@@ -15,7 +15,7 @@ use jsonrpsee::server::{
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -64,26 +64,11 @@ impl TcpServer {
             .set_rpc_middleware(RpcServiceBuilder::new().layer(self.front))
             .to_service_builder();
         let connections = Arc::new(Semaphore::new(self.limits.connections as usize));
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
-            };
-            let socket = match accepted {
-                Ok((socket, _)) => socket,
-                Err(error) => {
-                    accept_failed("TCP", &error).await;
-                    continue;
-                }
-            };
+        while let Some(socket) = next_socket(&self.listener, &stop).await {
             let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
                 metrics::counter!("lonja_rpc_connections_refused_total").increment(1);
                 continue;
             };
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "a client was gone before it was served");
-                continue;
-            }
             let mut service = builder.clone().build(self.offered.methods.clone(), stop_handle.clone());
             // A WebSocket outlives the HTTP connection it began as; its place is taken until it ends.
             let closed = service.on_session_closed();
@@ -99,6 +84,20 @@ impl TcpServer {
         drop(self.listener);
         // All places are free when the last connection has ended.
         let _ended = connections.acquire_many(self.limits.connections).await;
+    }
+}
+
+/// The next client; `None` when stopped.
+async fn next_socket(listener: &TcpListener, stop: &CancellationToken) -> Option<TcpStream> {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(socket, _)| socket.set_nodelay(true).map(|()| socket)) {
+            Ok(socket) => return Some(socket),
+            Err(error) => accept_failed("TCP", &error).await,
+        }
     }
 }
 
