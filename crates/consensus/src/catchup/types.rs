@@ -42,6 +42,8 @@ pub enum CatchUpInput {
 }
 
 /// One decision.
+// Made once and moved once: boxing the block would cost more than it saves.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CatchUpOutput {
     /// Ask `peer` for blocks `from .. from + count`.
