@@ -99,7 +99,7 @@ impl Ledger {
     }
 
     /// Refused transactions whose time has come, at most `count`.
-    pub fn to_offer_again(&mut self, count: usize, now: Instant) -> Vec<usize> {
+    pub fn due_again(&mut self, count: usize, now: Instant) -> Vec<usize> {
         let mut indexes = Vec::new();
         while indexes.len() < count
             && let Some((_, index)) = self.again.pop_front_if(|(due, _)| *due <= now)
@@ -224,14 +224,14 @@ mod tests {
         ledger.accepted(1);
         for _ in 0..OFFERS_MAX {
             ledger.refused(2, "nonce too low: next 17, got 0xab12", at(1));
-            let again = ledger.to_offer_again(9, at(2));
+            let again = ledger.due_again(9, at(2));
             ledger.offering(&again, at(2));
         }
         ledger.refused(3, "nonce too low: next 3, got 0x9", at(1));
         ledger.block(&block(&[hash(0), hash(3), hash(9)]), at(4));
         assert_eq!(ledger.reasons(), &BTreeMap::from([("nonce too low: next #, got #".into(), 6)]));
         assert_eq!(ledger.outstanding(), 1);
-        assert!(ledger.to_offer_again(9, at(9)).is_empty());
+        assert!(ledger.due_again(9, at(9)).is_empty());
         let tally = ledger.tally(at(0), at(2));
         assert_eq!((tally.offered, tally.accepted, tally.rejected, tally.lost), (4, 3, 1, 1));
         assert_eq!(tally.latencies, vec![Duration::from_secs(3); 2]);

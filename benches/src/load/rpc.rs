@@ -127,8 +127,6 @@ pub fn answers(bytes: &[u8]) -> Result<Vec<Answer>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn single_answers_and_batches_are_read() {
         let one = r#"{"jsonrpc":"2.0","id":7,"result":"0xab"}"#;

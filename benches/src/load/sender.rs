@@ -101,7 +101,7 @@ impl Sender {
 
     /// The next batch: what was refused and is due again comes first, so that the rate offered stays the same.
     fn take(&self) -> Option<(Vec<usize>, Bytes)> {
-        let again = self.ledger.borrow_mut().to_offer_again(self.batch, Instant::now());
+        let again = self.ledger.borrow_mut().due_again(self.batch, Instant::now());
         if !again.is_empty() {
             let body = self.workload.again(&again);
             return Some((again, body));
