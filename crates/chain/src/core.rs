@@ -69,8 +69,8 @@ impl ChainCore {
         self.executed_count
     }
 
-    /// Sets the clock by which transactions grow old (milliseconds since 1970); the system's where none is set. To be called
-    /// before the first transaction comes in; a second call is ignored.
+    /// Sets the clock by which transactions grow old (milliseconds since 1970); the system's where none is
+    /// set. To be called before the first transaction comes in; a second call is ignored.
     pub fn set_clock(&self, clock: Box<dyn Fn() -> u64 + Send + Sync>) {
         self.shared.clock.set(clock);
     }

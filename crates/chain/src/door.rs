@@ -17,13 +17,15 @@ use std::sync::Arc;
 
 pub use error::SubmitError;
 
-/// Transactions put into the pool under one lock, so that a large batch holds up neither the chain nor other doors.
+/// Transactions put into the pool under one lock, so that a large batch holds up neither the chain nor other
+/// doors.
 const INSERTED_AT_ONCE: usize = 256;
 
 /// Below this many senders, reading their accounts one after the other is faster.
 const PARALLEL_READS: usize = 32;
 
-/// Hears of every transaction that came into the pool, batch by batch, on the thread that brought it. Must not block.
+/// Hears of every transaction that came into the pool, batch by batch, on the thread that brought it. Must
+/// not block.
 pub type Listener = Box<dyn Fn(&[RecoveredTransaction], Origin) + Send + Sync>;
 
 /// Takes transactions in. Clones are the same door; any thread may use it.
@@ -54,9 +56,9 @@ impl Door {
 
     /// Takes a batch in; one answer per transaction, in order: its hash, or why it was refused.
     ///
-    /// Known transactions are recognised by their hash before anything is computed for them. The others are decoded and
-    /// recovered in parallel, judged by the rules of the next block, then by their sender's nonce and balance
-    /// in the newest state, and put into the pool.
+    /// Known transactions are recognised by their hash before anything is computed for them. The others are
+    /// decoded and recovered in parallel, judged by the rules of the next block, then by their sender's nonce
+    /// and balance in the newest state, and put into the pool.
     pub fn submit(&self, raws: Vec<Bytes>, origin: Origin) -> Vec<Result<B256, SubmitError>> {
         let view = self.0.shared.head.load_full();
         let hashes = hashes(&raws);
@@ -98,8 +100,8 @@ impl Door {
         }
     }
 
-    /// Which hashes wait in the pool. What a block took lately is known too when a peer brings it late; a client
-    /// deserves the precise answer.
+    /// Which hashes wait in the pool. What a block took lately is known too when a peer brings it late; a
+    /// client deserves the precise answer.
     fn known(&self, hashes: &[B256], origin: Origin) -> Vec<bool> {
         let pool = self.0.pool.lock();
         let included = |hash: &B256| origin == Origin::Gossip && pool.recently_included(hash);
@@ -122,8 +124,8 @@ impl Door {
             senders.read(&view, now.iter().map(|(_, tx)| tx.sender()));
             let done = timed(Step::Pool, || {
                 let mut pool = self.0.pool.lock();
-                // A head that changed since the accounts were read may have been told to the pool already: then their
-                // state is out of date, and nobody would ever correct it.
+                // A head that changed since the accounts were read may have been told to the pool already:
+                // then their state is out of date, and nobody would ever correct it.
                 let newest = self.0.shared.head.load_full();
                 if newest.header.hash() != view.header.hash() {
                     view = newest;

@@ -9,8 +9,8 @@ use thiserror::Error;
 /// Why the chain could not be opened, or could not build or commit a block.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ChainError {
-    /// Our own disk or an invariant of ours is broken, or a quorum sealed what does not execute here: stop the node and say
-    /// why.
+    /// Our own disk or an invariant of ours is broken, or a quorum sealed what does not execute here: stop
+    /// the node and say why.
     #[error("{0}")]
     Halt(String),
     /// Not possible on this head; it may be on another.

@@ -7,8 +7,8 @@ use lonja_storage::PreparedState;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Executions remembered at once. All are of one height, where rounds with different proposals are few; a forgotten one
-/// only costs a second execution.
+/// Executions remembered at once. All are of one height, where rounds with different proposals are few; a
+/// forgotten one only costs a second execution.
 const MAX_REMEMBERED: usize = 8;
 
 /// A block that was executed on our head and whose header agrees with the outcome.
@@ -46,8 +46,8 @@ impl ExecutedBlock {
         self.transactions.iter().map(RecoveredTransaction::sender).collect()
     }
 
-    /// Whether these are the transactions that were executed. The hash covers their root, but a body that comes with
-    /// a header need not be the header's.
+    /// Whether these are the transactions that were executed. The hash covers their root, but a body that
+    /// comes with a header need not be the header's.
     pub(crate) fn has_body(&self, body: &[Bytes]) -> bool {
         self.transactions.len() == body.len()
             && self.transactions.iter().zip(body).all(|(tx, raw)| tx.raw() == raw)

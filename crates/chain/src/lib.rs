@@ -14,7 +14,8 @@
 //! * [`Door`] takes transactions in from any thread, in batches.
 //! * [`history`] reads blocks, receipts and logs back.
 //!
-//! Never here: sockets, timers, threads of its own, the rules of agreement. What is asked is answered synchronously.
+//! Never here: sockets, timers, threads of its own, the rules of agreement. What is asked is answered
+//! synchronously.
 
 mod clock;
 mod core;

@@ -13,8 +13,8 @@ impl Publisher {
         Self(store)
     }
 
-    /// Makes every commit up to `written` durable, and then publishes it as the head. One call covers all commits before
-    /// it. The only error is a halt: nothing is known about what is on disk.
+    /// Makes every commit up to `written` durable, and then publishes it as the head. One call covers all
+    /// commits before it. The only error is a halt: nothing is known about what is on disk.
     pub fn publish(&self, written: Head) -> Result<Head, ChainError> {
         let head = timed(Step::Persist, || self.0.sync_and_publish(written))?;
         telemetry::published(head.number);

@@ -14,8 +14,8 @@ const PARALLEL_HASHES: usize = 64;
 /// The same for recoveries, which are a hundred times dearer.
 const PARALLEL_RECOVERIES: usize = 2;
 
-/// Workers of the doors, one pool for the process. They are not the workers that hash tries and recover blocks: those
-/// must never stand in line behind a flood of new transactions.
+/// Workers of the doors, one pool for the process. They are not the workers that hash tries and recover
+/// blocks: those must never stand in line behind a flood of new transactions.
 static DOOR_WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let workers = ThreadPoolBuilder::new().thread_name(|index| format!("door-{index}")).build();
     workers.inspect_err(|error| tracing::warn!(%error, "new transactions share the workers of blocks")).ok()
@@ -47,8 +47,8 @@ pub(crate) fn in_parallel<T: Send, U: Send>(items: Vec<T>, recover: impl Fn(T) -
     })
 }
 
-/// The transactions of a block. Those that wait in the pool are taken from there; the others are decoded and their senders
-/// recovered in parallel. An error comes with the index of the transaction.
+/// The transactions of a block. Those that wait in the pool are taken from there; the others are decoded and
+/// their senders recovered in parallel. An error comes with the index of the transaction.
 pub(crate) fn block_transactions(
     raws: &[Bytes],
     pool: &Mutex<TxPool>,

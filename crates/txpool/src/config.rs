@@ -26,8 +26,9 @@ pub struct PoolConfig {
 }
 
 impl Default for PoolConfig {
-    /// Fits a machine of 4 GB: a quarter of a gigabyte, some ten full blocks of small transactions, a third of that for one
-    /// sender (a member's gateway often sends everything from one account), 10 % and three hours as in geth.
+    /// Fits a machine of 4 GB: a quarter of a gigabyte, and about as many small transactions as that holds; a
+    /// third of it for one sender, since a member's gateway often sends everything from one account; 10 % and
+    /// three hours as in geth.
     fn default() -> Self {
         Self {
             max_bytes: 256 << 20,

@@ -9,8 +9,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, map::HashMap};
 use lonja_primitives::RecoveredTransaction;
 use std::collections::BTreeSet;
 
-/// Hashes of included transactions that are remembered, so that a late copy from a peer costs a look-up and no signature
-/// recovery: some seconds of a fully loaded chain.
+/// Hashes of included transactions that are remembered, so that a late copy from a peer costs a look-up and
+/// no signature recovery: some seconds of a fully loaded chain.
 const MAX_RECENTLY_INCLUDED: usize = 32_768;
 
 /// Reasons of drops that are remembered for whoever asks where a transaction went.
@@ -73,14 +73,14 @@ impl TxPool {
         }
     }
 
-    /// Whether a transaction costs its value only (`ChainSpec::free_gas`), or its gas limit at its highest price
-    /// too. To be said before the first transaction comes in.
+    /// Whether a transaction costs its value only (`ChainSpec::free_gas`), or its gas limit at its highest
+    /// price too. To be said before the first transaction comes in.
     pub fn set_free_gas(&mut self, free_gas: bool) {
         self.free_gas = free_gas;
     }
 
-    /// Takes a transaction, or says why not. `sender` is what the newest state says of its sender; a nonce lower than
-    /// the one known here is taken for an old reading and ignored.
+    /// Takes a transaction, or says why not. `sender` is what the newest state says of its sender; a nonce
+    /// lower than the one known here is taken for an old reading and ignored.
     pub fn insert(
         &mut self,
         tx: RecoveredTransaction,
@@ -118,9 +118,10 @@ impl TxPool {
         Ok(Inserted { ready, replaced, promoted, evicted })
     }
 
-    /// Takes note of a block: `included` are its transactions, `senders` the new state of every account it touched (accounts
-    /// without transactions here are passed over). Drops what is included or used up, promotes what became ready,
-    /// drops what has waited too long. The cost follows what the block touched, not the size of the pool.
+    /// Takes note of a block: `included` are its transactions, `senders` the new state of every account it
+    /// touched (accounts without transactions here are passed over). Drops what is included or used up,
+    /// promotes what became ready, drops what has waited too long. The cost follows what the block touched,
+    /// not the size of the pool.
     pub fn on_block(&mut self, included: &[B256], senders: &[(Address, SenderState)], now_ms: u64) {
         for hash in included {
             self.included.insert(*hash, ());
@@ -148,7 +149,8 @@ impl TxPool {
         }
     }
 
-    /// Drops a transaction that turned out not to be executable, remembering why. Those behind it wait from now on.
+    /// Drops a transaction that turned out not to be executable, remembering why. Those behind it wait from
+    /// now on.
     pub fn remove_invalid(&mut self, hash: &B256, reason: &str, now_ms: u64) -> Option<RecoveredTransaction> {
         let (address, nonce) = self.by_hash.get(hash).copied()?;
         self.drop_one(&address, nonce, reason, now_ms)
@@ -208,8 +210,8 @@ impl TxPool {
         tx.value().saturating_add(gas)
     }
 
-    /// The rules that look at one transaction and its sender's state. One that was taken in an earlier run may wait for
-    /// funds, since its sender may have had them then.
+    /// The rules that look at one transaction and its sender's state. One that was taken in an earlier run
+    /// may wait for funds, since its sender may have had them then.
     fn check_alone(
         &self,
         tx: &RecoveredTransaction,
@@ -245,8 +247,8 @@ impl TxPool {
         Ok(Some(Replaced { arrival: old.arrival, origin: old.origin, bytes: old.bytes }))
     }
 
-    /// Checks the bounds and evicts what has to make way, for a transaction that is local or would be ready: queued gossip
-    /// pushes nothing out. On a refusal nothing has changed.
+    /// Checks the bounds and evicts what has to make way, for a transaction that is local or would be ready:
+    /// queued gossip pushes nothing out. On a refusal nothing has changed.
     fn make_room(
         &mut self,
         tx: &RecoveredTransaction,
@@ -301,8 +303,8 @@ impl TxPool {
             || tx.nonce() == ready_end && ready_cost.saturating_add(self.cost(tx)) <= state.balance
     }
 
-    /// Which queued transactions of senders other than `incoming` make way, oldest first. Nothing ready and nothing
-    /// local ever does.
+    /// Which queued transactions of senders other than `incoming` make way, oldest first. Nothing ready and
+    /// nothing local ever does.
     fn victims(
         &self,
         incoming: &Address,
@@ -353,8 +355,8 @@ impl TxPool {
         Some(entry.tx)
     }
 
-    /// Changes one sender and keeps the list of fronts right; a sender without transactions is forgotten. Also says
-    /// by how many the ready transactions grew.
+    /// Changes one sender and keeps the list of fronts right; a sender without transactions is forgotten.
+    /// Also says by how many the ready transactions grew.
     fn change<T>(
         &mut self,
         address: &Address,

@@ -11,8 +11,8 @@ use std::ops::Bound;
 /// Bounds the work for a block that is nearly full.
 const MAX_PASSED_OVER: usize = 64;
 
-/// Where a reader of the ready transactions stands: lets a block be filled in several steps, so that the pool is not
-/// held while transactions execute. Belongs to one pool and one head; begin anew after each block.
+/// Where a reader of the ready transactions stands: lets a block be filled in several steps, so that the pool
+/// is not held while transactions execute. Belongs to one pool and one head; begin anew after each block.
 #[derive(Clone, Debug, Default)]
 pub struct ReadyCursor {
     /// The front of the last sender taken from the pool's list of fronts.
@@ -62,8 +62,8 @@ impl TxPool {
         taken
     }
 
-    /// The next ready transactions behind the cursor, at most `max_count`. The sender whose next transaction came first
-    /// goes first, so each sender's are in nonce order and nobody overtakes by offering a price.
+    /// The next ready transactions behind the cursor, at most `max_count`. The sender whose next transaction
+    /// came first goes first, so each sender's are in nonce order and nobody overtakes by offering a price.
     pub fn next_ready(&self, cursor: &mut ReadyCursor, max_count: usize) -> Vec<RecoveredTransaction> {
         let mut taken = Vec::new();
         while taken.len() < max_count
@@ -80,8 +80,8 @@ impl TxPool {
         !self.fronts.is_empty()
     }
 
-    /// The transaction at the top of the cursor's heap, after pulling in the next sender if that one came earlier
-    /// and dropping what is not ready any more.
+    /// The transaction at the top of the cursor's heap, after pulling in the next sender if that one came
+    /// earlier and dropping what is not ready any more.
     fn peek(&self, cursor: &mut ReadyCursor) -> Option<&RecoveredTransaction> {
         loop {
             let after = cursor.last_front.map_or(Bound::Unbounded, Bound::Excluded);

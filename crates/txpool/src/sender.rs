@@ -32,9 +32,9 @@ pub(crate) struct Entry {
 
 /// One sender: its transactions by nonce, the first `ready_end - state.nonce` of them ready.
 ///
-/// Held at every return: nonces `state.nonce..ready_end` are all present, `ready_cost` is the sum of their costs and
-/// not above the balance; every other transaction has a higher nonce and stands in the waiting index; the
-/// transaction with nonce `ready_end` is missing or not payable on top.
+/// Held at every return: nonces `state.nonce..ready_end` are all present, `ready_cost` is the sum of their
+/// costs and not above the balance; every other transaction has a higher nonce and stands in the waiting
+/// index; the transaction with nonce `ready_end` is missing or not payable on top.
 #[derive(Debug)]
 pub(crate) struct Sender {
     pub(crate) state: SenderState,
@@ -96,7 +96,8 @@ impl Sender {
         Some(entry)
     }
 
-    /// Takes the state after a block: drops what is used up, then promotes or demotes. Gives back what it dropped.
+    /// Takes the state after a block: drops what is used up, then promotes or demotes. Gives back what it
+    /// dropped.
     pub(crate) fn advance(
         &mut self,
         state: SenderState,

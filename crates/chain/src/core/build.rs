@@ -18,8 +18,8 @@ use lonja_txpool::{ReadyCursor, SenderState};
 /// Transactions taken from the pool at a time, so that it is locked only for moments while a block is built.
 const TAKEN_AT_ONCE: usize = 256;
 
-/// How many senders may be passed over before the block counts as full. Bounds the search for small transactions that
-/// fit into the last bit of gas.
+/// How many senders may be passed over before the block counts as full. Bounds the search for small
+/// transactions that fit into the last bit of gas.
 const MAX_PASSED_OVER: usize = 256;
 
 /// No transaction uses less gas than this.
@@ -29,9 +29,9 @@ const LEAST_GAS: u64 = 21_000;
 const FRAME_BYTES: usize = 64;
 
 impl ChainCore {
-    /// Builds a block on the head with what the pool has ready, until gas, size or time run out; `out_of_time` is asked
-    /// before each transaction. Transactions that can not be executed are dropped from the pool with the
-    /// reason. The execution is remembered.
+    /// Builds a block on the head with what the pool has ready, until gas, size or time run out;
+    /// `out_of_time` is asked before each transaction. Transactions that can not be executed are dropped from
+    /// the pool with the reason. The execution is remembered.
     ///
     /// # Errors
     /// `Unavailable` when the request is not for the head, else a halt.
@@ -137,8 +137,8 @@ impl ChainCore {
         }
     }
 
-    /// Funds and gas may suffice in another block: then the pool is told the sender's state and decides. Anything
-    /// else is wrong for good.
+    /// Funds and gas may suffice in another block: then the pool is told the sender's state and decides.
+    /// Anything else is wrong for good.
     fn not_executable(
         &self,
         tx: &RecoveredTransaction,

@@ -15,9 +15,9 @@ use lonja_storage::PreparedState;
 use std::sync::Arc;
 
 impl ChainCore {
-    /// Checks a proposed block whose header rules were checked already: gas limit, body, size, every transaction, gas used,
-    /// receipts root, bloom and state root. Remembers the execution, so that the same block is not executed
-    /// again when it is proposed in another round or committed.
+    /// Checks a proposed block whose header rules were checked already: gas limit, body, size, every
+    /// transaction, gas used, receipts root, bloom and state root. Remembers the execution, so that the same
+    /// block is not executed again when it is proposed in another round or committed.
     pub fn check(&mut self, block: &Block) -> Result<(), BlockError> {
         timed(Step::Check, || {
             let header = &block.header;

@@ -13,8 +13,8 @@ use lonja_storage::BlockCommit;
 use lonja_txpool::SenderState;
 use std::sync::Arc;
 
-/// A vote snapshot is stored when votes or validators change, and at least this often, so that a start replays few headers
-/// and an empty block costs no snapshot.
+/// A vote snapshot is stored when votes or validators change, and at least this often, so that a start
+/// replays few headers and an empty block costs no snapshot.
 const MAX_HEADERS_TO_REPLAY: u64 = 1_024;
 
 /// A block that was taken into the chain. It is written, not yet durable.
@@ -33,8 +33,9 @@ pub struct Committed {
 }
 
 impl ChainCore {
-    /// Writes the next block; executes it only if no execution of it is remembered. `None` when the block is in the chain
-    /// already. Not durable until [`ChainCore::sync_and_publish`] or [`crate::Publisher::publish`].
+    /// Writes the next block; executes it only if no execution of it is remembered. `None` when the block is
+    /// in the chain already. Not durable until [`ChainCore::sync_and_publish`] or
+    /// [`crate::Publisher::publish`].
     ///
     /// # Errors
     /// `Unavailable` when blocks before it are missing. Halts: another block was sealed at a height we have, or the block
@@ -108,7 +109,8 @@ impl ChainCore {
         Ok(Arc::new(ChainPosition { head, author, votes }))
     }
 
-    /// The snapshot to store with the next block: the stored one as long as it says the same and is not too old.
+    /// The snapshot to store with the next block: the stored one as long as it says the same and is not too
+    /// old.
     fn votes_to_store(&mut self, votes: &VoteState) -> Bytes {
         let before = &self.position.votes;
         let same = before.validators() == votes.validators() && before.votes() == votes.votes();
@@ -123,8 +125,8 @@ impl ChainCore {
         bytes
     }
 
-    /// Lets everybody go on from the new head. The doors see it before the pool does: whoever finds its view of the head
-    /// unchanged while holding the pool has not missed a block.
+    /// Lets everybody go on from the new head. The doors see it before the pool does: whoever finds its view
+    /// of the head unchanged while holding the pool has not missed a block.
     fn move_on(&mut self, position: Arc<ChainPosition>, executed: &ExecutedBlock, included: &[B256]) {
         let view = HeadView { header: position.head.clone(), state: self.writer.head_state() };
         self.position = position;

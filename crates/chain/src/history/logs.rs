@@ -54,8 +54,8 @@ pub enum LogsError {
     Store(#[from] StoreError),
 }
 
-/// Every log of the published blocks in `range` that the filter takes, in order. Only blocks whose bloom does not
-/// exclude a match are read. At most `max_results`; `stop` is asked before each block.
+/// Every log of the published blocks in `range` that the filter takes, in order. Only blocks whose bloom does
+/// not exclude a match are read. At most `max_results`; `stop` is asked before each block.
 pub fn logs(
     reader: &Reader,
     range: RangeInclusive<u64>,

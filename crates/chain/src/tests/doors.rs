@@ -146,7 +146,8 @@ fn many_are_recovered_in_parallel_as_they_would_be_one_by_one() {
     assert_eq!(answers.len(), good.len());
 }
 
-/// A head that changes while a batch is under way: the nonces read before are out of date when the batch is inserted.
+/// A head that changes while a batch is under way: the nonces read before are out of date when the batch is
+/// inserted.
 #[test]
 fn a_block_between_reading_and_inserting_leaves_nobody_stuck() {
     type Slot = Arc<Mutex<Option<(ChainCore, CertifiedBlock)>>>;

@@ -6,7 +6,8 @@ use alloy_primitives::{Address, B256};
 use lonja_primitives::receipt::receipts_bloom;
 use std::cell::Cell;
 
-/// Three blocks: two counter calls and a transfer; a failing call and a creation; a call of the created counter.
+/// Three blocks: two counter calls and a transfer; a failing call and a creation; a call of the created
+/// counter.
 fn three_blocks() -> (Network, Address) {
     let mut network = Network::new();
     let created = sender(3).create(0);

@@ -22,9 +22,9 @@ impl ChainWriter {
 }
 
 impl Publisher {
-    /// Makes everything written before this call durable, and then shows `written`, a block that was committed before the
-    /// call. A head that is published already is never replaced by a lower one. After an error nothing is known about what
-    /// is durable: neither this nor the writer does anything more.
+    /// Makes everything written before this call durable, and then shows `written`, a block that was
+    /// committed before the call. A head that is published already is never replaced by a lower one. After an
+    /// error nothing is known about what is durable: neither this nor the writer does anything more.
     pub fn sync_and_publish(&self, written: Head) -> Result<Head, StoreError> {
         self.progress.refuse_if_broken()?;
         self.kv.sync().inspect_err(|_| self.progress.broken.store(true, Ordering::SeqCst))?;
