@@ -10,8 +10,8 @@ use thiserror::Error;
 pub enum StoreError {
     /// What is on disk cannot be right. Halt: nothing more may be served or written.
     #[error(
-        "the data is damaged: {0}. Stop the node, check the disk, and restore the data directory from a backup or \
-         start with an empty one so that it fetches the chain from its peers"
+        "the data is damaged: {0}. Stop the node, check the disk, and restore the data directory from a \
+         backup or start with an empty one so that it fetches the chain from its peers"
     )]
     Damaged(String),
     /// The disk or the operating system refused: full, read-only, too many open files.
@@ -19,8 +19,8 @@ pub enum StoreError {
     Unavailable(String),
     /// The data directory belongs to another network.
     #[error(
-        "the data directory holds the chain of genesis {found}, but the genesis file gives {expected}. Use the genesis \
-         file this directory was made with, or another data directory"
+        "the data directory holds the chain of genesis {found}, but the genesis file gives {expected}. Use \
+         the genesis file this directory was made with, or another data directory"
     )]
     WrongGenesis {
         /// Hash of block 0 on disk.
@@ -30,8 +30,8 @@ pub enum StoreError {
     },
     /// The data directory was written in another format.
     #[error(
-        "the data directory has format version {found}, this program reads version {expected}. Use the program version \
-         that wrote it, or an empty data directory"
+        "the data directory has format version {found}, this program reads version {expected}. Use the \
+         program version that wrote it, or an empty data directory"
     )]
     WrongVersion {
         /// Version on disk.
@@ -40,7 +40,11 @@ pub enum StoreError {
         expected: u32,
     },
     /// Another process has the data directory open.
-    #[error("the data directory {} is in use by another process. Stop that process first, or name another data directory", .0.display())]
+    #[error(
+        "the data directory {} is in use by another process. Stop that process first, or name another data \
+         directory",
+        .0.display()
+    )]
     Locked(PathBuf),
     /// A block, or a prepared state, does not follow the head. Halt: our own invariant is broken.
     #[error("refused to write: {0}")]

@@ -1,17 +1,18 @@
-//! What is on disk: one RocksDB database with blocks, receipts, the latest state, the nodes of its trie and the
-//! history that lets any kept block's state be read; and, beside it, logs of small records (the consensus log, the
-//! transaction journal).
+//! What is on disk: one RocksDB database with blocks, receipts, the latest state, the nodes of its trie and
+//! the history that lets any kept block's state be read; and, beside it, logs of small records (the consensus
+//! log, the transaction journal).
 //!
 //! ```text
 //!                prepare (root, reads only)      commit (one atomic batch)      sync_and_publish (fsync)
 //! StateChanges ───────────────▶ PreparedState ───────────────▶ written ───────────────▶ Head seen by Readers
 //! ```
 //!
-//! One [`ChainWriter`] writes; any number of [`Reader`]s and [`StateAt`]s read without a lock in common with it.
-//! The state stands flat, by hashed key, for reading; the trie holds only what the root needs (see [`trie`]).
+//! One [`ChainWriter`] writes; any number of [`Reader`]s and [`StateAt`]s read without a lock in common with
+//! it. The state stands flat, by hashed key, for reading; the trie holds only what the root needs (see
+//! [`trie`]).
 //!
-//! Never here: EVM, consensus, network, policy. Nothing is executed or judged: what is handed in was already found
-//! right, and is only checked to follow the head.
+//! Never here: EVM, consensus, network, policy. Nothing is executed or judged: what is handed in was already
+//! found right, and is only checked to follow the head.
 
 pub mod codec;
 pub mod disk;

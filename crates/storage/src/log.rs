@@ -25,9 +25,9 @@ pub struct RecordLog {
 }
 
 impl RecordLog {
-    /// Opens or creates the file and gives its records. A torn last record, which a crash leaves, is cut off; the
-    /// number of bytes cut is returned for the log. Damage before a readable record is an error: those records were
-    /// promised to be durable.
+    /// Opens or creates the file and gives its records. A torn last record, which a crash leaves, is cut off;
+    /// the number of bytes cut is returned for the log. Damage before a readable record is an error: those
+    /// records were promised to be durable.
     pub fn open(path: &Path) -> Result<(Self, Vec<Vec<u8>>, u64), StoreError> {
         let bytes = read_or_empty(path)?;
         let (records, valid) = record::decode_all(&bytes);
@@ -64,8 +64,8 @@ impl RecordLog {
         Ok(Self { path: path.to_owned(), file, length, broken: false })
     }
 
-    /// Appends one record and returns when it is as durable as asked. After an error the record is not in the log,
-    /// or the log refuses everything from then on.
+    /// Appends one record and returns when it is as durable as asked. After an error the record is not in the
+    /// log, or the log refuses everything from then on.
     pub fn append(&mut self, payload: &[u8], durability: Durability) -> Result<(), StoreError> {
         self.append_all(&[payload], durability)
     }
@@ -97,7 +97,8 @@ impl RecordLog {
         Ok(())
     }
 
-    /// Replaces the whole content: after a crash the file holds the old records or the new ones, never a mixture.
+    /// Replaces the whole content: after a crash the file holds the old records or the new ones, never a
+    /// mixture.
     pub fn rewrite<T: AsRef<[u8]>>(&mut self, records: &[T]) -> Result<(), StoreError> {
         self.refuse_if_broken()?;
         let mut bytes = Vec::new();

@@ -20,8 +20,8 @@ pub struct Opened {
     pub reader: Reader,
 }
 
-/// Opens the chain of `genesis` in a store, writing block 0 when the store is empty. The head is the newest block written,
-/// made durable and published here. Errors: another network's chain, another format, damage.
+/// Opens the chain of `genesis` in a store, writing block 0 when the store is empty. The head is the newest
+/// block written, made durable and published here. Errors: another network's chain, another format, damage.
 pub fn open(kv: Arc<dyn Kv>, genesis: &Genesis) -> Result<Opened, StoreError> {
     open_chain(kv, &genesis.header, &genesis.state_changes())
 }
@@ -137,7 +137,8 @@ fn read_head(kv: &dyn Kv) -> Result<SealedHeader, StoreError> {
     Ok(header)
 }
 
-/// Brings the tries to the newest block's state and compares the root; answers which block's the stored nodes are.
+/// Brings the tries to the newest block's state and compares the root; answers which block's the stored nodes
+/// are.
 fn read_trie(kv: &dyn Kv, tries: &TrieStore, newest: &SealedHeader) -> Result<u64, StoreError> {
     let bytes = kv.get(Table::Meta, META_TRIE)?.ok_or_else(|| missing("the number of the trie's block"))?;
     let stored = u64::from_be_bytes(exactly(&bytes, "number of the trie's block")?);

@@ -166,8 +166,8 @@ impl Newest<'_> {
         Ok(())
     }
 
-    /// Every stored slot as going, and the new ones as coming, sorted by hash. Slots that keep their value stay in the
-    /// list: the trie is rebuilt from it.
+    /// Every stored slot as going, and the new ones as coming, sorted by hash. Slots that keep their value
+    /// stay in the list: the trie is rebuilt from it.
     fn wiped_slots(
         &self,
         account: B256,
@@ -293,7 +293,8 @@ impl PreparedState {
         tries.accounts().apply(&self.account_nodes);
     }
 
-    /// Makes the new values those of the newest state. Must follow the write of [`PreparedState::write_state`].
+    /// Makes the new values those of the newest state. Must follow the write of
+    /// [`PreparedState::write_state`].
     pub(crate) fn apply_values(&self, recent: &RecentState) {
         for delta in &self.accounts {
             recent.set_account(delta.key, delta.after);

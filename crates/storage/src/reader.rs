@@ -1,5 +1,5 @@
-//! Reading blocks and states beside the writer, without a lock in common with it (a proof alone looks into what the writer
-//! holds of the trie, a branch at a time).
+//! Reading blocks and states beside the writer, without a lock in common with it (a proof alone looks into
+//! what the writer holds of the trie, a branch at a time).
 
 use crate::codec::{decode_body, decode_header, decode_location, decode_receipts, decode_slot};
 use crate::state::{Progress, StateAt};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How often a proof is begun anew because a block was written meanwhile, and the pause before: together longer than a
-/// block takes from its write to its publication.
+/// How often a proof is begun anew because a block was written meanwhile, and the pause before: together
+/// longer than a block takes from its write to its publication.
 const PROOF_ATTEMPTS: u32 = 200;
 const PROOF_PAUSE: Duration = Duration::from_millis(5);
 
@@ -144,8 +144,8 @@ impl Reader {
         Ok(StateAt::new(self.kv.clone(), self.progress.clone(), None, number))
     }
 
-    /// Proofs of an account and some of its slots against the state root of the head, which stands in the answer. Past
-    /// blocks have none: the trie is kept for the newest state only.
+    /// Proofs of an account and some of its slots against the state root of the head, which stands in the
+    /// answer. Past blocks have none: the trie is kept for the newest state only.
     pub fn proof(&self, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {
         for attempt in 0..PROOF_ATTEMPTS {
             if attempt > 0 {

@@ -1,7 +1,9 @@
-//! Accounts and slots of the newest state that blocks changed lately: they are the ones that the next block reads.
+//! Accounts and slots of the newest state that blocks changed lately: they are the ones that the next block
+//! reads.
 //!
-//! Filled by the writer alone, while it prepares and commits, so that nobody can put an old value in. What is read here
-//! is as good as what is read from the flat tables, and is corrected by the history in the same way.
+//! Filled by the writer alone, while it prepares and commits, so that nobody can put an old value in. What is
+//! read here is as good as what is read from the flat tables, and is corrected by the history in the same
+//! way.
 
 use crate::codec::FlatAccount;
 use alloy_primitives::{B256, U256};

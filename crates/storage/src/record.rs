@@ -1,8 +1,8 @@
-//! Records in a byte stream: `length (4) | crc32c (4) | payload`, numbers big-endian. Pure, so that the simulator's
-//! disk and the real one share it.
+//! Records in a byte stream: `length (4) | crc32c (4) | payload`, numbers big-endian. Pure, so that the
+//! simulator's disk and the real one share it.
 //!
-//! The checksum covers length and payload: a stretch of zeros, which a file system may leave after a power cut, is
-//! not a record.
+//! The checksum covers length and payload: a stretch of zeros, which a file system may leave after a power
+//! cut, is not a record.
 
 /// The longest payload. A consensus record may hold a whole block with its justification.
 pub const MAX_RECORD_BYTES: usize = 64 << 20;
@@ -28,8 +28,8 @@ pub fn decode_all(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
     (records, valid)
 }
 
-/// Whether a whole record begins anywhere in `bytes`. After a place that cannot be read it tells damage in the middle
-/// from a torn end.
+/// Whether a whole record begins anywhere in `bytes`. After a place that cannot be read it tells damage in
+/// the middle from a torn end.
 pub fn contains_record(bytes: &[u8]) -> bool {
     (0..bytes.len())
         .any(|start| bytes.get(start..).and_then(decode_one).is_some_and(|payload| !payload.is_empty()))

@@ -1,10 +1,11 @@
 //! The state after a block, read only.
 //!
-//! Flat tables hold the newest state; the history holds, for each change, the value before it. A state of block `n` is
-//! read so: first the flat value, then, unless no block above `n` has been begun to be written, the first history entry of
-//! that key above `n`. If there is one, its value is the answer; if not, nobody changed the key since and the flat value
-//! is. A block is one atomic batch and the number of the newest begun one is raised before it, so a value of a later
-//! block is never seen without the entry that corrects it.
+//! Flat tables hold the newest state; the history holds, for each change, the value before it. A state of
+//! block `n` is read so: first the flat value, then, unless no block above `n` has been begun to be written,
+//! the first history entry of that key above `n`. If there is one, its value is the answer; if not, nobody
+//! changed the key since and the flat value is. A block is one atomic batch and the number of the newest
+//! begun one is raised before it, so a value of a later block is never seen without the entry that corrects
+//! it.
 
 use crate::codec::{FlatAccount, decode_header, decode_slot};
 use crate::reader::Head;
@@ -103,7 +104,8 @@ impl StateAt {
         }
     }
 
-    /// The value before the first block above this one that changed the key. To be asked after the newest value was read.
+    /// The value before the first block above this one that changed the key. To be asked after the newest
+    /// value was read.
     fn changed_later(&self, history: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         if self.progress.begun.load(Ordering::SeqCst) == self.number {
             return Ok(None);

@@ -1,11 +1,13 @@
 //! Every table: key, value, meaning. Keys are fixed-width big-endian, so that they sort as numbers do.
 //!
-//! `address#` and `slot#` stand for keccak-256 of the address (20 bytes) and of the slot (32 bytes big-endian);
-//! `number` is a block number in 8 bytes. Values are described in [`crate::codec`] and [`crate::trie`].
+//! `address#` and `slot#` stand for keccak-256 of the address (20 bytes) and of the slot (32 bytes
+//! big-endian); `number` is a block number in 8 bytes. Values are described in [`crate::codec`] and
+//! [`crate::trie`].
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 
-/// Version of everything described here and in [`crate::codec`]; stored under [`META_FORMAT`] and checked on open.
+/// Version of everything described here and in [`crate::codec`]; stored under [`META_FORMAT`] and checked on
+/// open.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Key in [`Table::Meta`]: format version, 4 bytes big-endian.
@@ -14,11 +16,12 @@ pub const META_FORMAT: &[u8] = b"format";
 pub const META_GENESIS: &[u8] = b"genesis";
 /// Key in [`Table::Meta`]: newest block written: number ++ hash.
 pub const META_HEAD: &[u8] = b"head";
-/// Key in [`Table::Meta`]: the oldest block whose state can be read, 8 bytes big-endian; 0 where it is absent.
+/// Key in [`Table::Meta`]: the oldest block whose state can be read, 8 bytes big-endian; 0 where it is
+/// absent.
 pub const META_HORIZON: &[u8] = b"horizon";
 
-/// Key in [`Table::Meta`]: the block whose state the stored trie nodes are of, 8 bytes big-endian. It stands at or below
-/// the newest block; [`Table::Touched`] has what the blocks between changed.
+/// Key in [`Table::Meta`]: the block whose state the stored trie nodes are of, 8 bytes big-endian. It stands
+/// at or below the newest block; [`Table::Touched`] has what the blocks between changed.
 pub const META_TRIE: &[u8] = b"trie";
 
 /// A table; in RocksDB a column family.
@@ -49,7 +52,8 @@ pub enum Table {
     AccountTrie,
     /// address# ++ nibble path → branch of that account's storage trie.
     StorageTrie,
-    /// number → the hashed accounts and slots that block changed; only for blocks the stored trie nodes do not cover.
+    /// number → the hashed accounts and slots that block changed; only for blocks the stored trie nodes do
+    /// not cover.
     Touched,
     /// address# ++ number → the account before that block changed it; empty where there was none.
     AccountHistory,

@@ -74,21 +74,24 @@ impl ChainWriter {
         StateAt::new(self.kv.clone(), self.progress.clone(), self.recent.clone(), self.written.number)
     }
 
-    /// The state root after `changes` on the newest block written, with all that [`ChainWriter::commit`] will write for
-    /// them. Reads only, and may be called any number of times for blocks that compete for a height.
+    /// The state root after `changes` on the newest block written, with all that [`ChainWriter::commit`] will
+    /// write for them. Reads only, and may be called any number of times for blocks that compete for a
+    /// height.
     pub fn prepare(&self, changes: &StateChanges) -> Result<PreparedState, StoreError> {
         let newest = Newest { kv: &*self.kv, tries: &self.tries, recent: self.recent.as_deref() };
         newest.prepare(self.written.hash, changes)
     }
 
-    /// Writes a block in one atomic batch. It survives a killed process from here on, but not a power cut before
-    /// [`ChainWriter::sync_and_publish`]. Errors are reasons to halt: the block does not follow the newest one written, or
-    /// is not the one that was prepared (`OutOfOrder`); the store failed, and then refuses all further commits.
+    /// Writes a block in one atomic batch. It survives a killed process from here on, but not a power cut
+    /// before [`ChainWriter::sync_and_publish`]. Errors are reasons to halt: the block does not follow the
+    /// newest one written, or is not the one that was prepared (`OutOfOrder`); the store failed, and then
+    /// refuses all further commits.
     pub fn commit(&mut self, commit: &BlockCommit<'_>) -> Result<(), StoreError> {
         self.progress.refuse_if_broken()?;
         check(commit, &self.written)?;
         let number = commit.block.header.number;
-        // Before anything of the block can be seen, so that readers of older states know to correct what they see.
+        // Before anything of the block can be seen, so that readers of older states know to correct what they
+        // see.
         self.progress.begun.store(number, Ordering::SeqCst);
         commit.prepared.apply_nodes(&self.tries);
         let trie_is_due = self.trie_is_due(number);
@@ -142,7 +145,8 @@ impl ChainWriter {
             || self.tries.unwritten_bytes() > tuning.trie_lag_bytes
     }
 
-    /// Adds all trie nodes held in memory, now those of block `number`, and drops the lists they make needless.
+    /// Adds all trie nodes held in memory, now those of block `number`, and drops the lists they make
+    /// needless.
     fn write_trie(&self, number: u64, batch: &mut Batch) {
         self.tries.write_all(batch);
         batch.put(Table::Meta, META_TRIE, number.to_be_bytes());
@@ -152,8 +156,8 @@ impl ChainWriter {
     }
 }
 
-/// The oldest block whose state is kept once `number` is the newest. It never goes back: what was dropped stays dropped when
-/// the operator asks for more.
+/// The oldest block whose state is kept once `number` is the newest. It never goes back: what was dropped
+/// stays dropped when the operator asks for more.
 fn horizon_after(number: u64, kv: &dyn Kv, progress: &Progress) -> u64 {
     let now = progress.horizon.load(Ordering::SeqCst);
     match kv.tuning().history {

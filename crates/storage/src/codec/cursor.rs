@@ -36,8 +36,8 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// A count of things that take at least `least` bytes each: no more than the rest can hold, so that nothing is
-    /// reserved for a damaged count.
+    /// A count of things that take at least `least` bytes each: no more than the rest can hold, so that
+    /// nothing is reserved for a damaged count.
     pub(crate) fn count(&mut self, least: usize) -> Option<usize> {
         let count = usize::try_from(self.varint()?).ok()?;
         (count.checked_mul(least)? <= self.0.len()).then_some(count)

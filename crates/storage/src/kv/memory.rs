@@ -13,8 +13,8 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 const TRIE_LAG_BLOCKS: u64 = 3;
 const TRIE_LAG_BYTES: u64 = 1 << 20;
 
-/// A [`Kv`] in memory for tests and the simulator. Clones share one store; [`MemoryKv::crash`] does what a power cut
-/// does to a disk.
+/// A [`Kv`] in memory for tests and the simulator. Clones share one store; [`MemoryKv::crash`] does what a
+/// power cut does to a disk.
 #[derive(Clone)]
 pub struct MemoryKv {
     inner: Arc<RwLock<Inner>>,

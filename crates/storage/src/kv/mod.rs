@@ -40,7 +40,8 @@ pub trait Kv: Send + Sync {
     /// Makes everything written before durable: it survives a power cut once this returns.
     fn sync(&self) -> Result<(), StoreError>;
 
-    /// From now on the history entries of blocks up to and including this one may be dropped, whenever convenient.
+    /// From now on the history entries of blocks up to and including this one may be dropped, whenever
+    /// convenient.
     fn forget_history(&self, up_to: u64);
 
     /// What the store was opened with.
@@ -64,8 +65,8 @@ pub struct Tuning {
     pub trie_cache_bytes: u64,
     /// Memory for accounts and slots of the newest state, in bytes; 0 for none.
     pub state_cache_bytes: u64,
-    /// Changed trie nodes are held in memory, so that those changed by many blocks are written once: for at most this
-    /// many blocks, which a restart then works out again. 0 writes them with every block.
+    /// Changed trie nodes are held in memory, so that those changed by many blocks are written once: for at
+    /// most this many blocks, which a restart then works out again. 0 writes them with every block.
     pub trie_lag_blocks: u64,
     /// As `trie_lag_blocks`, in bytes of nodes held: it bounds the memory and the longest write.
     pub trie_lag_bytes: u64,

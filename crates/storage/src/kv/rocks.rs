@@ -1,8 +1,9 @@
 //! RocksDB. The only file that knows it.
 //!
-//! A batch goes to the write-ahead log, which the operating system holds from then on (so it survives `kill -9`),
-//! and to memory tables; `sync` makes the log durable. Recovery takes a torn end of the log for what it is, a write that
-//! was never promised, and refuses any other damage. Every block read from a file is checked against its checksum.
+//! A batch goes to the write-ahead log, which the operating system holds from then on (so it survives
+//! `kill -9`), and to memory tables; `sync` makes the log durable. Recovery takes a torn end of the log for what it
+//! is, a write that was never promised, and refuses any other damage. Every block read from a file is checked
+//! against its checksum.
 
 use super::{Batch, History, Kv, Tuning};
 use crate::{StoreError, Table};
@@ -70,8 +71,8 @@ pub struct RocksKv {
     forgotten: Arc<AtomicU64>,
 }
 
-/// Opens or creates the database in `path` and takes its exclusive lock. Errors: `Locked` when another process has
-/// it open, `Damaged` when it cannot be read, `Unavailable` when the system refuses.
+/// Opens or creates the database in `path` and takes its exclusive lock. Errors: `Locked` when another
+/// process has it open, `Damaged` when it cannot be read, `Unavailable` when the system refuses.
 pub fn open_rocks(path: &Path, options: &StoreOptions) -> Result<Arc<dyn Kv>, StoreError> {
     Ok(Arc::new(RocksKv::open(path, options)?))
 }
@@ -164,7 +165,8 @@ fn table_options(table: Table, cache: &Cache, store: &StoreOptions, forgotten: &
     options
 }
 
-/// Whether a history key is of a block up to and including `up_to`. Block 0 has no history: 0 forgets nothing.
+/// Whether a history key is of a block up to and including `up_to`. Block 0 has no history: 0 forgets
+/// nothing.
 pub(crate) fn is_forgotten(key: &[u8], up_to: u64) -> bool {
     key.last_chunk::<8>().is_some_and(|number| u64::from_be_bytes(*number) <= up_to)
 }
@@ -256,7 +258,8 @@ impl Kv for RocksKv {
             }
         }
         let mut options = WriteOptions::default();
-        // Most of a batch is sorted runs, and the hint makes the next insertion begin where the last one ended.
+        // Most of a batch is sorted runs, and the hint makes the next insertion begin where the last one
+        // ended.
         options.set_memtable_insert_hint_per_batch(true);
         self.db.write_opt(writes, &options).map_err(|error| self.error(&error))
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const ADDRESSES: u64 = 6;
 const BLOCKS: u64 = 400;
 
-/// Block `number` gives every account the nonce `number`, and slot 1 that value, except that one account in turn is removed
-/// and its slot with it. So any state is known from its number alone.
+/// Block `number` gives every account the nonce `number`, and slot 1 that value, except that one account in
+/// turn is removed and its slot with it. So any state is known from its number alone.
 fn block_changes(number: u64) -> StateChanges {
     let mut changes = StateChanges::default();
     for index in 0..ADDRESSES {

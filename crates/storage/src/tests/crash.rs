@@ -3,8 +3,8 @@
 use super::*;
 use crate::{MemoryKv, Table};
 
-/// Runs commits with a sync after each `sync_every`-th, cuts the power after `steps` steps, and expects the head of the last
-/// sync with all that belongs to it.
+/// Runs commits with a sync after each `sync_every`-th, cuts the power after `steps` steps, and expects the
+/// head of the last sync with all that belongs to it.
 fn cut_after(steps: usize, sync_every: u64) {
     let kv = Arc::new(MemoryKv::new());
     let mut chain = Chain::new(kv.clone());

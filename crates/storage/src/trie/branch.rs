@@ -11,9 +11,9 @@ pub(super) const KEY_NIBBLES: usize = 64;
 
 /// A branch with at least two children, and the extension that leads to it.
 ///
-/// Stored as: number of nibbles of the extension (1) ++ extension packed ++ mask of children (2) ++ mask of those that
-/// are leaves (2) ++ the children's references in order, as they stand in the branch node: a hash as 33 bytes of RLP,
-/// or a node shorter than 32 bytes as itself.
+/// Stored as: number of nibbles of the extension (1) ++ extension packed ++ mask of children (2) ++ mask of
+/// those that are leaves (2) ++ the children's references in order, as they stand in the branch node: a hash
+/// as 33 bytes of RLP, or a node shorter than 32 bytes as itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
     /// Nibbles between the place this is stored under and the branch itself; empty without an extension.

@@ -1,8 +1,9 @@
 //! What a restart does about branches that were held in memory.
 //!
-//! Flat state and trie are of different blocks then: the state is the newest, the branches are some blocks older. The
-//! blocks between left lists of the keys they touched. With every one of these keys as an update to its newest value, the
-//! old branches become the newest: leaves outside the list are the same in both, and those in it are looked up nowhere.
+//! Flat state and trie are of different blocks then: the state is the newest, the branches are some blocks
+//! older. The blocks between left lists of the keys they touched. With every one of these keys as an update
+//! to its newest value, the old branches become the newest: leaves outside the list are the same in both, and
+//! those in it are looked up nowhere.
 
 use super::store::{Trie, TrieStore};
 use super::update::{Update, update};
@@ -46,8 +47,8 @@ impl Touched {
     }
 }
 
-/// Brings the tries to the newest state, given the keys that were touched since the state they are of. Nothing is written:
-/// the changes are held as those of any block.
+/// Brings the tries to the newest state, given the keys that were touched since the state they are of.
+/// Nothing is written: the changes are held as those of any block.
 pub fn catch_up(kv: &dyn Kv, tries: &TrieStore, touched: &Touched) -> Result<(), StoreError> {
     let mut leaves = Vec::with_capacity(touched.0.len());
     for (account, slots) in &touched.0 {

@@ -7,8 +7,8 @@ use alloy_primitives::{B256, Bytes};
 use alloy_trie::nodes::RlpNode;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 
-/// The nodes that prove what the trie holds under `key`, a value or nothing, from the root on; and the root they prove
-/// it against. Nodes that stand inside their parent are not listed again. Empty for an empty trie.
+/// The nodes that prove what the trie holds under `key`, a value or nothing, from the root on; and the root
+/// they prove it against. Nodes that stand inside their parent are not listed again. Empty for an empty trie.
 pub fn prove(trie: &Trie<'_>, key: &B256) -> Result<(B256, Vec<Bytes>), StoreError> {
     let key = Nibbles::unpack_array(&key.0);
     let mut path = Nibbles::new();

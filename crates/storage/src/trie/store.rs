@@ -1,8 +1,8 @@
 //! Where tries are read from, and how their changes reach the disk.
 //!
-//! A branch near the root changes with every block. So changed branches are held in memory and written every few
-//! blocks, all of them in the batch of one block; until then each block leaves a list of what it touched, and opening
-//! the store works the missing branches out again ([`crate::trie::catch_up`]).
+//! A branch near the root changes with every block. So changed branches are held in memory and written every
+//! few blocks, all of them in the batch of one block; until then each block leaves a list of what it touched,
+//! and opening the store works the missing branches out again ([`crate::trie::catch_up`]).
 
 use super::branch::{Branch, leaf_reference, root_of};
 use super::update::Update;
@@ -24,7 +24,8 @@ pub type NodeChange = (Nibbles, Option<Arc<Branch>>);
 /// A branch anywhere: the account whose storage trie it is in (zero for the account trie), and its path.
 type Place = (B256, Nibbles);
 
-/// The tries of the newest state. The writer's has a cache; the readers' shares with it only what is not written yet.
+/// The tries of the newest state. The writer's has a cache; the readers' shares with it only what is not
+/// written yet.
 pub struct TrieStore {
     kv: Arc<dyn Kv>,
     cache: Option<Cache<Place, Arc<Branch>, ByMemory>>,
@@ -63,8 +64,9 @@ impl TrieStore {
         Self { kv, cache, unwritten: Arc::default() }
     }
 
-    /// The same tries for reading beside the writer, without its cache: a reader may look at a branch in the moment it
-    /// changes, and must not leave the old version there. What it reads holds only if no block was begun meanwhile.
+    /// The same tries for reading beside the writer, without its cache: a reader may look at a branch in the
+    /// moment it changes, and must not leave the old version there. What it reads holds only if no block was
+    /// begun meanwhile.
     pub fn for_readers(&self) -> Self {
         Self { kv: self.kv.clone(), cache: None, unwritten: self.unwritten.clone() }
     }
@@ -163,7 +165,8 @@ impl Trie<'_> {
         self.branch(path)?.ok_or_else(|| self.missing("branch", path))
     }
 
-    /// Key and value of the first leaf whose key begins with `path` and is not among `updates`, which are sorted.
+    /// Key and value of the first leaf whose key begins with `path` and is not among `updates`, which are
+    /// sorted.
     pub(super) fn leaf_under(
         &self,
         path: &Nibbles,

@@ -89,8 +89,8 @@ impl World {
     }
 }
 
-/// Where branches stand, from the keys alone: a branch is wherever two neighbours part, and it is stored just below
-/// the next branch above it.
+/// Where branches stand, from the keys alone: a branch is wherever two neighbours part, and it is stored just
+/// below the next branch above it.
 fn places_of_branches(keys: &BTreeMap<B256, U256>) -> BTreeSet<Nibbles> {
     let keys: Vec<Nibbles> = keys.keys().map(Nibbles::unpack).collect();
     let branches: BTreeSet<Nibbles> =
@@ -110,7 +110,8 @@ fn key(nibbles: &[(usize, u8)]) -> B256 {
     B256::new(key)
 }
 
-/// Keys that differ from zero in at most three nibbles: they share prefixes of every length, which hashes never do.
+/// Keys that differ from zero in at most three nibbles: they share prefixes of every length, which hashes
+/// never do.
 fn close_keys() -> impl Strategy<Value = B256> {
     prop::collection::vec((prop_oneof![0..4usize, 0..64usize, 60..64usize], 1..4u8), 0..3)
         .prop_map(|nibbles| key(&nibbles))

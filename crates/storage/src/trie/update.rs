@@ -31,9 +31,9 @@ pub struct Update<'a> {
     pub existed: bool,
 }
 
-/// The root after `updates`, which are sorted by key without doubles, and the stored branches that differ, each path
-/// once. Of the flat state only leaves that are not among the updates are read, so it may stand before the updates or
-/// after them.
+/// The root after `updates`, which are sorted by key without doubles, and the stored branches that differ,
+/// each path once. Of the flat state only leaves that are not among the updates are read, so it may stand
+/// before the updates or after them.
 pub fn update(trie: &Trie<'_>, updates: &[Update<'_>]) -> Result<(B256, Vec<NodeChange>), StoreError> {
     let top = Nibbles::new();
     let mut changes = Vec::new();
@@ -46,7 +46,8 @@ pub fn update(trie: &Trie<'_>, updates: &[Update<'_>]) -> Result<(B256, Vec<Node
     Ok((reference.map_or(EMPTY_ROOT_HASH, |reference| root_of(&reference)), changes))
 }
 
-/// The root and the branches of a trie that holds just these leaves, sorted by key: whatever is stored is not looked at.
+/// The root and the branches of a trie that holds just these leaves, sorted by key: whatever is stored is not
+/// looked at.
 pub fn build<'a>(leaves: &[(B256, Cow<'a, [u8]>)]) -> (B256, Vec<NodeChange>) {
     let top = Nibbles::new();
     let mut changes = Vec::new();
@@ -283,7 +284,8 @@ fn collapse<'a>(
     Ok(left)
 }
 
-/// Settles what stands at a place: notes the change of the stored branch, and answers how a parent refers to it.
+/// Settles what stands at a place: notes the change of the stored branch, and answers how a parent refers to
+/// it.
 fn place(
     path: &Nibbles,
     subtree: &Subtree<'_>,
