@@ -32,7 +32,8 @@ pub struct NodeCore {
     submitted: (u64, B256),
     /// Log records below this height are needed no more once the block before it is durable.
     forget_below: Option<u64>,
-    durable: u64,
+    /// The newest durable block, which is what peers hear of.
+    durable: (u64, B256),
     room: Room,
 }
 
@@ -55,9 +56,9 @@ impl NodeCore {
     ) -> Result<Self, RestoreError> {
         let own_address = signer.as_ref().map(|signer| signer.address());
         let istanbul = Istanbul::new(spec.clone(), signer, position.clone(), records)?;
-        let catch_up = CatchUp::new(spec.clone(), position.clone());
+        let catch_up = catch_up_from(&spec, &position, own_address);
         let submitted = (position.head.number, position.head.hash());
-        let durable = position.head.number;
+        let durable = submitted;
         Ok(Self {
             spec,
             own_address,
@@ -152,17 +153,8 @@ impl NodeCore {
         // Our head may have moved between the handshake and now.
         out.push(Command::Send {
             to: vec![peer],
-            message: Message::NewHead { number: self.durable, hash: self.position_hash(self.durable) },
+            message: Message::NewHead { number: self.durable.0, hash: self.durable.1 },
         });
-    }
-
-    /// The hash we announce with a height: only the newest durable head is ever announced.
-    fn position_hash(&self, number: u64) -> B256 {
-        if number == self.position.head.number {
-            self.position.head.hash()
-        } else {
-            self.position.head.parent_hash
-        }
     }
 
     fn peer_head(&mut self, now: Now, peer: NodeId, number: u64, hash: B256, out: &mut Vec<Command>) {
@@ -184,10 +176,12 @@ impl NodeCore {
     }
 
     fn durable(&mut self, number: u64, hash: B256, out: &mut Vec<Command>) {
-        self.durable = self.durable.max(number);
+        if number > self.durable.0 {
+            self.durable = (number, hash);
+        }
         out.push(Command::Announce { number, hash });
         if let Some(below_height) = self.forget_below
-            && self.durable.saturating_add(1) >= below_height
+            && self.durable.0.saturating_add(1) >= below_height
         {
             self.forget_below = None;
             out.push(Command::Forget { below_height });
@@ -204,7 +198,7 @@ impl NodeCore {
         if was_read_only {
             // Imports that were refused meanwhile are asked for again.
             self.submitted = (self.position.head.number, self.position.head.hash());
-            self.catch_up = CatchUp::new(self.spec.clone(), self.position.clone());
+            self.catch_up = catch_up_from(&self.spec, &self.position, self.own_address);
             for (peer, view) in self.peers.clone() {
                 let (number, hash) = (view.number, view.hash);
                 self.fetch(now, CatchUpInput::PeerHead { peer, number, hash }, out);
@@ -248,7 +242,8 @@ impl NodeCore {
                 // A link that is missing is bridged by [`Message::Relay`], on the author's own wish.
                 Output::Relay { .. } => {}
                 Output::Blame { validator, from, reason } => {
-                    if let Some(peer) = from {
+                    // Who passes a message on, on its author's wish, cannot know whether it is any good.
+                    if let Some(peer) = from.filter(|peer| peer.address() == validator) {
                         let reason = format!("consensus message of validator {validator}: {reason}");
                         out.push(Command::Penalise { peer, reason });
                     }
@@ -314,6 +309,13 @@ impl NodeCore {
         self.submitted = (number, hash);
         out.push(Command::Commit(Box::new(block)));
     }
+}
+
+/// A validator leaves the block it is just voting on to the vote for a moment, before it asks for it.
+fn catch_up_from(spec: &Arc<ChainSpec>, position: &Arc<ChainPosition>, own: Option<Address>) -> CatchUp {
+    let mut catch_up = CatchUp::new(spec.clone(), position.clone());
+    catch_up.set_validator(own);
+    catch_up
 }
 
 /// The blocks that answer a request, as many as fit: shared by the driver and the simulator.

@@ -282,4 +282,14 @@ mod tests {
         assert_eq!(NodeKey::from_bytes(&order), Err(SignatureError::BadKey));
         assert!(!format!("{:?}", key(9)).contains("0000000009"));
     }
+
+    /// The hash that everything stands on is written in assembly; another implementation agrees.
+    #[test]
+    fn keccak_agrees_with_a_second_implementation() {
+        use sha3::{Digest, Keccak256};
+        for length in [0usize, 1, 31, 32, 64, 135, 136, 137, 1024] {
+            let bytes: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            assert_eq!(keccak256(&bytes).as_slice(), Keccak256::digest(&bytes).as_slice(), "{length} bytes");
+        }
+    }
 }
