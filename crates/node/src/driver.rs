@@ -168,7 +168,7 @@ fn log_block(core: &NodeCore, number: u64, hash: &alloy_primitives::B256) {
         return;
     }
     let author = core.position().author.unwrap_or_default();
-    if core.catch_up_target().is_some() && number % 1_000 != 0 {
+    if core.catch_up_target().is_some() && !number.is_multiple_of(1_000) {
         tracing::debug!(number, %hash, gas = head.gas_used, %author, "block");
     } else {
         tracing::info!(number, %hash, gas = head.gas_used, %author, "block");
