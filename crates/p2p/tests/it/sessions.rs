@@ -1,12 +1,10 @@
 //! Sessions on real sockets: how they begin, what they carry, how they end.
 
-mod world;
-
+use crate::world::*;
 use alloy_primitives::{B256, Bytes};
 use lonja_p2p::{Abuse, P2pConfig, P2pError, PeerAddress, PeerEvent, PeerGate, SendError, wire::Message};
 use lonja_primitives::NodeKey;
 use std::time::Duration;
-use world::*;
 
 type Anything = Result<(), Box<dyn std::error::Error>>;
 

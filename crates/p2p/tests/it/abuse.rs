@@ -1,7 +1,6 @@
 //! What peers do that they should not, and that it hurts nobody else.
 
-mod world;
-
+use crate::world::*;
 use alloy_primitives::B256;
 use futures::AsyncReadExt;
 use lonja_p2p::{
@@ -10,7 +9,6 @@ use lonja_p2p::{
 };
 use lonja_primitives::NodeKey;
 use tokio::time::timeout;
-use world::*;
 
 /// A node, a good peer of it, and a raw one.
 async fn with_a_good_peer(configuration: P2pConfig) -> (Node, Node, Raw) {
