@@ -2,8 +2,8 @@
 
 use super::cable::Cable;
 use super::process::tail;
-use super::{Process, Rpc, free_port, lonja, run, turn, wait_for, wait_until};
-use alloy_primitives::{Address, B256, U256};
+use super::{Process, Rpc, Wallet, free_port, lonja, run, turn, wait_for, wait_until};
+use alloy_primitives::{Address, U256};
 use lonja_primitives::genesis::NewNetwork;
 use lonja_primitives::{NodeKey, Signer};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ use tempfile::TempDir;
 const LOG_LINES: usize = 40;
 /// Memory of each cache: five nodes share one machine with the rest of the tests.
 const CACHE_MIB: &str = "16";
+/// How long a node may take to stop: Docker kills what takes longer.
+const STOP_MOST: Duration = Duration::from_secs(10);
 
 /// What a network is made of.
 #[derive(Clone, Copy, Debug)]
@@ -267,9 +269,12 @@ impl Network {
     #[track_caller]
     fn end(&mut self, n: usize, signal: &str) {
         let process = self.members[n].process.take().expect("it runs");
+        let asked = Instant::now();
         process.signal(signal);
         let status = process.wait();
-        assert_eq!(status.code(), Some(0), "{} ended with {status}", self.members[n].name);
+        let (name, took) = (&self.members[n].name, asked.elapsed());
+        assert_eq!(status.code(), Some(0), "{name} ended with {status}");
+        assert!(took < STOP_MOST, "{name} took {took:?} to stop");
     }
 
     /// Cuts one node off: it holds still, and so do its sockets.
@@ -287,6 +292,7 @@ impl Network {
         self.members[n].rpc.head()
     }
 
+    /// Waits until a node has a block.
     #[track_caller]
     pub fn wait_for_block(&self, n: usize, number: u64) {
         wait_until(&format!("{} has block {number}", self.members[n].name), || {
@@ -303,7 +309,7 @@ impl Network {
 
     /// Waits until some nodes are as far as the first of them is now, and compares every block.
     #[track_caller]
-    pub fn assert_same_chain(&self, numbers: &[usize]) -> BTreeMap<u64, B256> {
+    pub fn assert_same_chain(&self, numbers: &[usize]) {
         let first = numbers.first().expect("at least one node");
         let head = self.head(*first).expect("it answers");
         numbers.iter().for_each(|n| self.wait_for_block(*n, head));
@@ -311,9 +317,10 @@ impl Network {
         assert!(chain.iter().all(Option::is_some), "{} has gaps", self.members[*first].name);
         for n in numbers {
             let name = &self.members[*n].name;
-            assert!(self.members[*n].rpc.hashes(0, head) == chain, "{name} has another chain");
+            let other = self.members[*n].rpc.hashes(0, head);
+            let fork = (0..=head).zip(chain.iter().zip(&other)).find(|(_, (one, other))| one != other);
+            assert_eq!(fork, None, "{name} has another chain");
         }
-        (0..).zip(chain.into_iter().flatten()).collect()
     }
 
     /// No node may have logged an error, or the end of a thread.
@@ -349,7 +356,7 @@ fn genesis_text(plan: Plan, validators: Vec<Address>) -> String {
     let million_ether = U256::from(10).pow(U256::from(24));
     let network = NewNetwork {
         validators,
-        balances: [(super::Wallet::funded().address(), million_ether)].into(),
+        balances: [(Wallet::funded().address(), million_ether)].into(),
         block_period_ms: Some(plan.block_period_ms),
         request_timeout_ms: Some(plan.request_timeout_ms),
         ..NewNetwork::default()
