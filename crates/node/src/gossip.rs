@@ -9,7 +9,11 @@
 //! One thread does it, in batches; signatures are recovered inside the door on the worker pool. What does not fit
 //! the queue is dropped and counted: a transaction that no peer heard of is announced again while it waits.
 
-use alloy_primitives::{B256, Bytes};
+mod known;
+
+use alloy_primitives::map::B256Map;
+use alloy_primitives::{B256, Bytes, keccak256};
+use known::{Known, PeerSet};
 use lonja_chain::{Door, SubmitError};
 use lonja_p2p::wire::{MAX_HASHES, MAX_TRANSACTIONS, MAX_TRANSACTIONS_BYTES, Message};
 use lonja_p2p::{Abuse, P2p};
@@ -17,7 +21,6 @@ use lonja_primitives::{NodeId, RecoveredTransaction};
 use lonja_txpool::{Origin, TxPool};
 use metrics::counter;
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -27,14 +30,16 @@ use std::time::{Duration, Instant};
 const JOBS_MAX: usize = 256;
 /// New transactions are collected this long before they are sent, so that many travel in one message.
 const COLLECT: Duration = Duration::from_millis(10);
-/// Transactions remembered with the peers that know them.
-const KNOWN_MAX: usize = 1 << 16;
+/// Hashes that were asked for and have not been forgotten: more than a peer announces in [`ASK_AGAIN`].
+const ASKED_MAX: usize = 1 << 16;
 /// How often waiting transactions are announced again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How many of them at a time: the oldest.
 const AGAIN_MAX: usize = 1_024;
 /// A hash that was asked for is not asked for again within this time.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How often an idle thread looks whether the node stops: nobody waits longer than this for it.
+const STOP_LOOK: Duration = Duration::from_millis(100);
 /// Bytes of transactions per message, leaving room for list heads.
 const BATCH_BYTES: usize = MAX_TRANSACTIONS_BYTES / 2;
 
@@ -51,6 +56,8 @@ pub enum Job {
     Wanted(NodeId, Vec<B256>),
     /// A session began: the peer hears what waits here.
     PeerUp(NodeId),
+    /// A session ended.
+    PeerDown(NodeId),
 }
 
 /// Hands work to the gossip thread without ever waiting.
@@ -84,9 +91,8 @@ pub fn start(
         door,
         pool,
         p2p,
-        known: HashMap::new(),
-        order: VecDeque::new(),
-        asked: HashMap::new(),
+        known: Known::default(),
+        asked: B256Map::default(),
         fresh: Vec::new(),
         again_at: Instant::now() + AGAIN,
     };
@@ -99,9 +105,8 @@ struct State {
     pool: Arc<Mutex<TxPool>>,
     p2p: P2p,
     /// Which peers know a transaction: they sent it, or were sent it.
-    known: HashMap<B256, Vec<NodeId>>,
-    order: VecDeque<B256>,
-    asked: HashMap<B256, Instant>,
+    known: Known,
+    asked: B256Map<Instant>,
     fresh: Vec<RecoveredTransaction>,
     again_at: Instant,
 }
@@ -111,7 +116,7 @@ impl State {
         let mut flush_at: Option<Instant> = None;
         while !stopped() {
             let wake = flush_at.unwrap_or(self.again_at).min(self.again_at);
-            match jobs.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+            match jobs.recv_timeout(wake.saturating_duration_since(Instant::now()).min(STOP_LOOK)) {
                 Ok(job) => self.handle(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -139,14 +144,14 @@ impl State {
             Job::Announced(peer, hashes) => self.announced(peer, hashes),
             Job::Wanted(peer, hashes) => self.wanted(peer, &hashes),
             Job::PeerUp(peer) => self.announce_waiting(&[peer], MAX_HASHES),
+            Job::PeerDown(peer) => self.known.forget_peer(&peer),
         }
     }
 
     /// The door finds out what is new; the peer is remembered for all of them first, so that none goes back.
     fn received(&mut self, peer: NodeId, raws: Vec<Bytes>) {
-        for raw in &raws {
-            self.remember(alloy_primitives::keccak256(raw), peer);
-        }
+        let sender = self.known.set_of(&peer);
+        raws.iter().for_each(|raw| self.known.add(keccak256(raw), sender));
         let count = raws.len();
         let mut malformed = 0usize;
         for result in self.door.submit(raws, Origin::Gossip) {
@@ -167,15 +172,14 @@ impl State {
             let pool = self.pool.lock();
             for hash in &hashes {
                 let asked = self.asked.get(hash).is_some_and(|at| at.elapsed() < ASK_AGAIN);
-                if !pool.contains(hash) && !asked {
+                if !pool.contains(hash) && !pool.recently_included(hash) && !asked {
                     lacking.push(*hash);
                 }
             }
         }
-        for hash in hashes {
-            self.remember(hash, peer);
-        }
-        if lacking.is_empty() || self.asked.len() > KNOWN_MAX {
+        let sender = self.known.set_of(&peer);
+        hashes.into_iter().for_each(|hash| self.known.add(hash, sender));
+        if lacking.is_empty() || self.asked.len() > ASKED_MAX {
             return;
         }
         let now = Instant::now();
@@ -188,7 +192,8 @@ impl State {
             let pool = self.pool.lock();
             hashes.iter().filter_map(|hash| pool.get(hash)).collect()
         };
-        found.iter().for_each(|tx| self.remember(tx.hash(), peer));
+        let receiver = self.known.set_of(&peer);
+        found.iter().for_each(|tx| self.known.add(tx.hash(), receiver));
         for batch in batches(&found) {
             self.p2p.send(&[peer], Message::Transactions(batch));
         }
@@ -196,21 +201,25 @@ impl State {
 
     /// Sends what was collected: whole where it entered the network here, else by hash.
     fn flush(&mut self) {
-        let fresh = std::mem::take(&mut self.fresh);
-        let (passed_on, ours): (Vec<_>, Vec<_>) =
-            fresh.into_iter().partition(|tx| self.known.contains_key(&tx.hash()));
         let peers = self.p2p.connected();
+        let sets: Vec<PeerSet> = peers.iter().map(|peer| self.known.set_of(peer)).collect();
+        let everybody = sets.iter().fold(PeerSet::default(), |all, set| all.with(*set));
+        let (mut ours, mut passed_on) = (Vec::new(), Vec::new());
+        for tx in self.fresh.drain(..) {
+            let hash = tx.hash();
+            match self.known.of(&hash) {
+                Some(who) => passed_on.push((hash, who)),
+                None => ours.push(tx),
+            }
+            self.known.add(hash, everybody);
+        }
         for batch in batches(&ours) {
             self.p2p.send(&peers, Message::Transactions(batch));
         }
-        for tx in &ours {
-            peers.iter().for_each(|peer| self.remember(tx.hash(), *peer));
-        }
-        for peer in peers {
-            let hashes: Vec<B256> =
-                passed_on.iter().map(RecoveredTransaction::hash).filter(|h| !self.knows(h, &peer)).collect();
+        for (peer, set) in peers.into_iter().zip(sets) {
+            let unknown = passed_on.iter().filter(|(_, who)| !who.has(set));
+            let hashes: Vec<B256> = unknown.map(|(hash, _)| *hash).collect();
             for chunk in hashes.chunks(MAX_HASHES) {
-                chunk.iter().for_each(|hash| self.remember(*hash, peer));
                 self.p2p.send(&[peer], Message::TransactionHashes(chunk.to_vec()));
             }
         }
@@ -229,25 +238,6 @@ impl State {
         };
         if !hashes.is_empty() && !peers.is_empty() {
             self.p2p.send(peers, Message::TransactionHashes(hashes));
-        }
-    }
-
-    fn knows(&self, hash: &B256, peer: &NodeId) -> bool {
-        self.known.get(hash).is_some_and(|peers| peers.contains(peer))
-    }
-
-    fn remember(&mut self, hash: B256, peer: NodeId) {
-        let peers = self.known.entry(hash).or_insert_with(|| {
-            self.order.push_back(hash);
-            Vec::new()
-        });
-        if !peers.contains(&peer) {
-            peers.push(peer);
-        }
-        if self.order.len() > KNOWN_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
         }
     }
 }

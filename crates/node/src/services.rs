@@ -53,6 +53,7 @@ pub async fn deliver(
             }
             PeerEvent::Disconnected { peer, .. } => {
                 mailbox.offer(Lane::Inner, Event::PeerDown(peer));
+                gossip.offer(gossip::Job::PeerDown(peer));
             }
             PeerEvent::Message { peer, message } => {
                 // Recovering signatures and decoding blocks takes its time; other tasks go on meanwhile.
