@@ -48,8 +48,9 @@ pub(crate) const SIMULTANEOUS: Duration = Duration::from_secs(5);
 /// Pause before the first retry of a failed dial; doubles up to [`RETRY_MOST`]. Short, so that a network whose nodes
 /// start together is connected within a second or two.
 pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(200);
-/// Longest pause between two tries.
-pub(crate) const RETRY_MOST: Duration = Duration::from_secs(30);
+/// Longest pause between two tries. A broken line that works again must carry votes within two round timeouts (six
+/// seconds by default), however long it was broken; a try every few seconds for each missing peer costs next to nothing.
+pub(crate) const RETRY_MOST: Duration = Duration::from_secs(4);
 /// Pause after a peer of another chain answered, or one that does not want us: only an operator changes that.
 pub(crate) const RETRY_REFUSED: Duration = Duration::from_secs(60);
 /// A session that lived this long was a success: the next pause is the first again.
