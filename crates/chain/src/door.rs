@@ -2,7 +2,7 @@
 
 mod error;
 
-use crate::recover::{hashes, in_parallel, on_door_workers};
+use crate::recover::{PARALLEL_RECOVERIES, hashes, in_parallel, on_door_workers};
 use crate::shared::{HeadView, Shared};
 use crate::telemetry::{self, Step, timed};
 use alloy_eips::eip7702::constants::EIP7702_DELEGATION_DESIGNATOR;
@@ -94,9 +94,9 @@ impl Door {
             judge(raw, &rules, gas_limit).map_or_else(Stage::Refused, Stage::Checked)
         };
         let items: Vec<(Bytes, bool)> = raws.into_iter().zip(known).collect();
-        match items.len() {
-            0 | 1 => in_parallel(items, judge),
-            _ => on_door_workers(|| in_parallel(items, judge)),
+        match items.len() < PARALLEL_RECOVERIES {
+            true => in_parallel(items, judge),
+            false => on_door_workers(|| in_parallel(items, judge)),
         }
     }
 

@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 
 /// Below this many, handing work to the pool of workers costs more than it saves.
 const PARALLEL_HASHES: usize = 64;
-/// The same for recoveries, which are a hundred times dearer.
-const PARALLEL_RECOVERIES: usize = 2;
+/// The same for recoveries, which are a hundred times dearer: a millisecond of them. A node under load has many such
+/// batches, and waking workers for each would cost it more than the time that one batch gains.
+pub(crate) const PARALLEL_RECOVERIES: usize = 32;
 
 /// Workers of the doors, one pool for the process. They are not the workers that hash tries and recover
 /// blocks: those must never stand in line behind a flood of new transactions.

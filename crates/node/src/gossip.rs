@@ -28,8 +28,11 @@ use std::time::{Duration, Instant};
 
 /// Batches that may wait. A peer's budget bounds each (1 MiB), so this bounds memory to some hundred MiB.
 const JOBS_MAX: usize = 256;
-/// New transactions are collected this long before they are sent, so that many travel in one message.
+/// New transactions of our clients are collected this long before they are sent, so that many travel in one message.
 const COLLECT: Duration = Duration::from_millis(10);
+/// Hashes of transactions that came from peers are collected longer: where every node is connected to every other,
+/// nobody needs them, and those that others announce meanwhile need not be announced to them.
+const COLLECT_HASHES: Duration = Duration::from_millis(50);
 /// Hashes that were asked for and have not been forgotten: more than a peer announces in [`ASK_AGAIN`].
 const ASKED_MAX: usize = 1 << 16;
 /// How often waiting transactions are announced again.
@@ -94,6 +97,9 @@ pub fn start(
         known: Known::default(),
         asked: B256Map::default(),
         fresh: Vec::new(),
+        push_at: None,
+        passed_on: Vec::new(),
+        pass_on_at: None,
         again_at: Instant::now() + AGAIN,
     };
     let thread = thread::Builder::new().name("gossip".into()).spawn(move || state.run(&jobs, stopped));
@@ -107,33 +113,48 @@ struct State {
     /// Which peers know a transaction: they sent it, or were sent it.
     known: Known,
     asked: B256Map<Instant>,
+    /// Newly in the pool, and when they are looked at.
     fresh: Vec<RecoveredTransaction>,
+    push_at: Option<Instant>,
+    /// Those of them that came from peers, and when they are announced.
+    passed_on: Vec<B256>,
+    pass_on_at: Option<Instant>,
     again_at: Instant,
 }
 
 impl State {
     fn run(mut self, jobs: &Receiver<Job>, stopped: impl Fn() -> bool) {
-        let mut flush_at: Option<Instant> = None;
         while !stopped() {
-            let wake = flush_at.unwrap_or(self.again_at).min(self.again_at);
+            let wake =
+                [self.push_at, self.pass_on_at].into_iter().flatten().fold(self.again_at, Instant::min);
             match jobs.recv_timeout(wake.saturating_duration_since(Instant::now()).min(STOP_LOOK)) {
                 Ok(job) => self.handle(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            let now = Instant::now();
-            if !self.fresh.is_empty() {
-                let due = *flush_at.get_or_insert(now + COLLECT);
-                if due <= now || self.fresh.len() >= MAX_TRANSACTIONS {
-                    self.flush();
-                    flush_at = None;
-                }
+            self.send_what_is_due(Instant::now());
+        }
+    }
+
+    fn send_what_is_due(&mut self, now: Instant) {
+        if !self.fresh.is_empty() {
+            let due = *self.push_at.get_or_insert(now + COLLECT);
+            if due <= now || self.fresh.len() >= MAX_TRANSACTIONS {
+                self.push_at = None;
+                self.push();
             }
-            if self.again_at <= now {
-                self.announce_again();
-                self.asked.retain(|_, at| at.elapsed() < ASK_AGAIN);
-                self.again_at = now + AGAIN;
+        }
+        if !self.passed_on.is_empty() {
+            let due = *self.pass_on_at.get_or_insert(now + COLLECT_HASHES);
+            if due <= now || self.passed_on.len() >= MAX_HASHES {
+                self.pass_on_at = None;
+                self.pass_on();
             }
+        }
+        if self.again_at <= now {
+            self.announce_again();
+            self.asked.retain(|_, at| at.elapsed() < ASK_AGAIN);
+            self.again_at = now + AGAIN;
         }
     }
 
@@ -199,30 +220,44 @@ impl State {
         }
     }
 
-    /// Sends what was collected: whole where it entered the network here, else by hash.
-    fn flush(&mut self) {
+    /// Sends what entered the network here, whole, to everybody.
+    fn push(&mut self) {
         let peers = self.p2p.connected();
-        let sets: Vec<PeerSet> = peers.iter().map(|peer| self.known.set_of(peer)).collect();
-        let everybody = sets.iter().fold(PeerSet::default(), |all, set| all.with(*set));
-        let (mut ours, mut passed_on) = (Vec::new(), Vec::new());
+        let everybody = self.everybody(&peers);
+        let mut ours = Vec::new();
         for tx in self.fresh.drain(..) {
             let hash = tx.hash();
-            match self.known.of(&hash) {
-                Some(who) => passed_on.push((hash, who)),
-                None => ours.push(tx),
+            if self.known.of(&hash).is_some() {
+                self.passed_on.push(hash);
+            } else {
+                self.known.add(hash, everybody);
+                ours.push(tx);
             }
-            self.known.add(hash, everybody);
         }
         for batch in batches(&ours) {
             self.p2p.send(&peers, Message::Transactions(batch));
         }
-        for (peer, set) in peers.into_iter().zip(sets) {
-            let unknown = passed_on.iter().filter(|(_, who)| !who.has(set));
+    }
+
+    /// Sends the hashes of what came from peers to those that have not been heard of to know it.
+    fn pass_on(&mut self) {
+        let hashes = std::mem::take(&mut self.passed_on);
+        let who: Vec<PeerSet> = hashes.iter().map(|hash| self.known.of(hash).unwrap_or_default()).collect();
+        let peers = self.p2p.connected();
+        let everybody = self.everybody(&peers);
+        for peer in &peers {
+            let own = self.known.set_of(peer);
+            let unknown = hashes.iter().zip(&who).filter(|(_, who)| !who.has(own));
             let hashes: Vec<B256> = unknown.map(|(hash, _)| *hash).collect();
             for chunk in hashes.chunks(MAX_HASHES) {
-                self.p2p.send(&[peer], Message::TransactionHashes(chunk.to_vec()));
+                self.p2p.send(&[*peer], Message::TransactionHashes(chunk.to_vec()));
             }
         }
+        hashes.into_iter().for_each(|hash| self.known.add(hash, everybody));
+    }
+
+    fn everybody(&mut self, peers: &[NodeId]) -> PeerSet {
+        peers.iter().fold(PeerSet::default(), |all, peer| all.with(self.known.set_of(peer)))
     }
 
     /// What still waits may have been lost on the way, or belongs to a part of the network that was cut off.
