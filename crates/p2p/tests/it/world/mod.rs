@@ -1,6 +1,5 @@
 //! Nodes on loopback, and a peer that speaks libp2p by hand and can misbehave.
 
-
 use alloy_primitives::{B256, Bytes};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
