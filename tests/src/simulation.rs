@@ -36,6 +36,7 @@ pub use byzantine::Habits;
 pub use crowd::{Crowd, alone};
 pub use disk::Crash;
 pub use plan::{Chaos, Fault, Plan, Rules, Weather};
+pub use process::Node;
 pub use report::{Failure, Outcome, Stats, Violation};
 pub use story::run;
 pub use world::{Break, Options, World};

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 /// The node's state machine.
 pub struct NodeCore {
-    spec: Arc<ChainSpec>,
     own_address: Option<Address>,
     istanbul: Istanbul,
     catch_up: CatchUp,
@@ -35,6 +34,8 @@ pub struct NodeCore {
     /// The newest durable block, which is what peers hear of.
     durable: (u64, B256),
     room: Room,
+    /// A block decided while there was no room for it. Perhaps nobody else has it.
+    held_back: Option<CertifiedBlock>,
 }
 
 /// What we know of a peer.
@@ -56,11 +57,12 @@ impl NodeCore {
     ) -> Result<Self, RestoreError> {
         let own_address = signer.as_ref().map(|signer| signer.address());
         let istanbul = Istanbul::new(spec.clone(), signer, position.clone(), records)?;
-        let catch_up = catch_up_from(&spec, &position, own_address);
+        let mut catch_up = CatchUp::new(spec, position.clone());
+        // A validator leaves the block it is just voting on to the vote for a moment, before it asks for it.
+        catch_up.set_validator(own_address);
         let submitted = (position.head.number, position.head.hash());
         let durable = submitted;
         Ok(Self {
-            spec,
             own_address,
             istanbul,
             catch_up,
@@ -70,6 +72,7 @@ impl NodeCore {
             forget_below: None,
             durable,
             room: Room::Enough,
+            held_back: None,
         })
     }
 
@@ -83,7 +86,9 @@ impl NodeCore {
 
     /// The next monotonic time (milliseconds) at which [`Event::Tick`] is wanted.
     pub fn deadline(&self) -> Option<u64> {
-        [self.istanbul.deadline(), self.catch_up.deadline()].into_iter().flatten().min()
+        // Without room nothing is fetched, and no clock of fetching is looked at.
+        let fetching = self.catch_up.deadline().filter(|_| self.room != Room::ReadOnly);
+        [self.istanbul.deadline(), fetching].into_iter().flatten().min()
     }
 
     /// What the consensus machine is doing.
@@ -118,6 +123,7 @@ impl NodeCore {
             }
             Event::Consensus { from, message, bytes, relay_to } => {
                 self.relay(from, &message, &bytes, &relay_to, &mut out);
+                self.help(from, &message, &mut out);
                 self.vote(now, Input::Message { from: Some(from), message: *message }, &mut out);
             }
             Event::Blocks { peer, request, blocks } => {
@@ -198,7 +204,10 @@ impl NodeCore {
         if was_read_only {
             // Imports that were refused meanwhile are asked for again.
             self.submitted = (self.position.head.number, self.position.head.hash());
-            self.catch_up = catch_up_from(&self.spec, &self.position, self.own_address);
+            if let Some(block) = self.held_back.take() {
+                self.commit(block, out);
+            }
+            self.catch_up.begin_again(&self.position);
             for (peer, view) in self.peers.clone() {
                 let (number, hash) = (view.number, view.hash);
                 self.fetch(now, CatchUpInput::PeerHead { peer, number, hash }, out);
@@ -225,6 +234,15 @@ impl NodeCore {
         let to: Vec<NodeId> = self.peers.iter().filter(wanted).map(|(peer, _)| *peer).collect();
         if !to.is_empty() {
             out.push(Command::Send { to, message: Message::Consensus(bytes.clone()) });
+        }
+    }
+
+    /// Whoever asks for another round of a height that we have a block of has missed the block, and our word of it.
+    fn help(&self, from: NodeId, message: &VerifiedMessage, out: &mut Vec<Command>) {
+        let (number, hash) = self.durable;
+        let late = matches!(message, VerifiedMessage::RoundChange(_)) && message.view().sequence <= number;
+        if late && from.address() == message.author() && self.peers.contains_key(&from) {
+            out.push(Command::Send { to: vec![from], message: Message::NewHead { number, hash } });
         }
     }
 
@@ -292,7 +310,11 @@ impl NodeCore {
 
     fn commit(&mut self, block: CertifiedBlock, out: &mut Vec<Command>) {
         let (number, hash) = (block.number(), block.hash());
-        if self.room == Room::ReadOnly || number < self.submitted.0 {
+        if self.room == Room::ReadOnly {
+            self.held_back = Some(block);
+            return;
+        }
+        if number < self.submitted.0 {
             return;
         }
         if number == self.submitted.0 {
@@ -309,13 +331,6 @@ impl NodeCore {
         self.submitted = (number, hash);
         out.push(Command::Commit(Box::new(block)));
     }
-}
-
-/// A validator leaves the block it is just voting on to the vote for a moment, before it asks for it.
-fn catch_up_from(spec: &Arc<ChainSpec>, position: &Arc<ChainPosition>, own: Option<Address>) -> CatchUp {
-    let mut catch_up = CatchUp::new(spec.clone(), position.clone());
-    catch_up.set_validator(own);
-    catch_up
 }
 
 /// The blocks that answer a request, as many as fit: shared by the driver and the simulator.

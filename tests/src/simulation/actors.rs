@@ -36,7 +36,7 @@ impl World {
     }
 
     /// Puts a letter of the node's own threads into its box.
-    pub(super) fn tell(&mut self, node: usize, event: Event) {
+    pub fn tell(&mut self, node: usize, event: Event) {
         if let Some(process) = &mut self.nodes[node].process {
             process.inner.push_back(event);
             self.rouse(node);
@@ -112,7 +112,8 @@ impl World {
             return self.violation(format!("node {node} goes back from {before:?} to {view:?}"));
         }
         process.view = view;
-        let waiting = process.commands.len() + process.outbox.len() + process.jobs.len() + process.inner.len();
+        let waiting =
+            process.commands.len() + process.outbox.len() + process.jobs.len() + process.inner.len();
         if waiting > WAITING_MAX {
             return self.violation(format!("node {node} has {waiting} things waiting"));
         }

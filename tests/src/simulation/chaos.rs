@@ -129,12 +129,16 @@ impl World {
     }
 
     fn full_disk(&mut self) -> Outcome {
-        let node = self.dice.index(self.nodes.len());
         let room = self.dice.pick(&[Room::NoVoting, Room::ReadOnly]);
-        self.trace(|| format!("the disk of n{node} fills up: {room:?}"));
-        self.tell(node, Event::Room(room));
-        let time_us = self.dice.magnitude(50_000, 20_000_000);
-        self.after(time_us, Happening::DiskRoom { node, room: Room::Enough });
+        let each = self.dice.pick(&[20, 20, 100]);
+        for node in 0..self.nodes.len() {
+            if self.dice.chance(each) {
+                self.trace(|| format!("the disk of n{node} fills up: {room:?}"));
+                self.tell(node, Event::Room(room));
+                let time_us = self.dice.magnitude(50_000, 20_000_000);
+                self.after(time_us, Happening::DiskRoom { node, room: Room::Enough });
+            }
+        }
         Ok(())
     }
 
@@ -195,8 +199,15 @@ impl World {
         let faulty: BTreeSet<Address> =
             self.nodes.iter().filter(|node| !node.honest).map(|node| node.address).collect();
         let dropped = |address: &Address| wishes.contains(&(*address, VoteKind::Drop));
-        let left: BTreeSet<Address> =
-            self.checks.chain.next().validators().iter().copied().filter(|address| !dropped(address)).collect();
+        let left: BTreeSet<Address> = self
+            .checks
+            .chain
+            .next()
+            .validators()
+            .iter()
+            .copied()
+            .filter(|address| !dropped(address))
+            .collect();
         let bad = left.intersection(&faulty).count();
         // A faulty candidate is never added, and the smallest set that may come about bears the faulty ones.
         let adds_faulty = kind == VoteKind::Add && faulty.contains(&candidate);

@@ -3,10 +3,10 @@
 use super::byzantine::{Habits, Parts};
 use super::dice::Dice;
 use alloy_primitives::{B256, Bytes};
+use lonja_consensus::message::Payload;
 use lonja_consensus::message::{
     ConsensusMessage, PreparedClaim, Proposal, ProposalMessage, RoundChange, RoundChangeMessage, Signed,
 };
-use lonja_consensus::message::Payload;
 use lonja_consensus::{Commit, Prepare};
 use lonja_primitives::spec::DigestRule;
 use lonja_primitives::{Block, ExtraData, Header, HeaderFormat, NodeKey, Signature, Signer, extra};
@@ -138,7 +138,8 @@ impl Forge {
     /// Values of this height and round that somebody proposed, other than `not`.
     fn other_values(&self, sequence: u64, round: u32, not: B256) -> Vec<(B256, Block)> {
         let here = self.parts.blocks.iter().filter(|(height, at, _)| (*height, *at) == (sequence, round));
-        let named = here.filter_map(|(_, _, block)| Some((self.digest(&block.header, round)?, block.clone())));
+        let named =
+            here.filter_map(|(_, _, block)| Some((self.digest(&block.header, round)?, block.clone())));
         named.filter(|(digest, _)| *digest != not).collect()
     }
 
@@ -157,7 +158,13 @@ impl Forge {
         out
     }
 
-    fn commits(&self, dice: &mut Dice, habits: &Habits, commit: &Commit, own: (Receivers, Bytes)) -> Variants {
+    fn commits(
+        &self,
+        dice: &mut Dice,
+        habits: &Habits,
+        commit: &Commit,
+        own: (Receivers, Bytes),
+    ) -> Variants {
         if habits.withholds_commits && dice.chance(60) {
             return Vec::new();
         }
@@ -209,7 +216,9 @@ impl Forge {
                 }
             }
             5 => prepares.extend(prepares.clone()),
-            6 => payload.prepared = payload.prepared.map(|claim| PreparedClaim { digest: B256::ZERO, ..claim }),
+            6 => {
+                payload.prepared = payload.prepared.map(|claim| PreparedClaim { digest: B256::ZERO, ..claim })
+            }
             7 => payload.sequence += dice.below(3),
             _ => block = self.parts.blocks.back().map(|(_, _, block)| block.clone()),
         }
@@ -247,7 +256,8 @@ impl Forge {
         let sequence = self.parts.prepares.back()?.payload.sequence;
         let round = dice.magnitude(1, 12_000) as u32;
         let payload = RoundChange { sequence, round, prepared: None };
-        let honest = RoundChangeMessage { round_change: self.sign(payload), block: None, prepares: Vec::new() };
+        let honest =
+            RoundChangeMessage { round_change: self.sign(payload), block: None, prepares: Vec::new() };
         Some(match dice.chance(50) {
             true => ConsensusMessage::RoundChange(Box::new(honest)).encode(),
             false => self.request(dice, &honest),

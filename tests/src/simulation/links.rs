@@ -215,7 +215,9 @@ impl World {
         }
         for one in 0..self.nodes.len() {
             for other in one + 1..self.nodes.len() {
-                if self.network.are_linked(&self.nodes, one, other) && self.network.session(one, other).is_none() {
+                if self.network.are_linked(&self.nodes, one, other)
+                    && self.network.session(one, other).is_none()
+                {
                     self.dial_later(one, other);
                 }
             }
@@ -278,7 +280,9 @@ impl World {
         for number in first..=last {
             match process.reader.block(number) {
                 Ok(Some(block)) => blocks.push(block),
-                other => return self.violation(format!("node {node} cannot read its block {number}: {other:?}")),
+                other => {
+                    return self.violation(format!("node {node} cannot read its block {number}: {other:?}"));
+                }
             }
         }
         let blocks = limit_blocks(blocks.into_iter(), MAX_BLOCKS_BYTES / 2);
@@ -286,7 +290,12 @@ impl World {
     }
 
     /// Transactions come in by the door; what is new goes to everybody else.
-    pub(super) fn take_transactions(&mut self, node: usize, from: Option<usize>, raws: Vec<Bytes>) -> Outcome {
+    pub(super) fn take_transactions(
+        &mut self,
+        node: usize,
+        from: Option<usize>,
+        raws: Vec<Bytes>,
+    ) -> Outcome {
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
         let origin = if from.is_some() { Origin::Gossip } else { Origin::Local };
         process.door.submit(raws, origin);

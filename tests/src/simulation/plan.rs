@@ -2,10 +2,10 @@
 
 use super::byzantine::Habits;
 use super::dice::Dice;
+use alloy_primitives::{Address, U256, address, hex};
 use lonja_primitives::Genesis;
 use lonja_primitives::genesis::{GenesisAccount, NewNetwork};
 use lonja_primitives::spec::{ClientRules, DigestRule};
-use alloy_primitives::{Address, U256, address, hex};
 use std::collections::BTreeMap;
 
 /// Wall-clock time at which every world begins, seconds.

@@ -239,10 +239,7 @@ impl Process {
 
     /// The next letter: own threads first, bulk last.
     pub fn next_letter(&mut self) -> Option<Event> {
-        self.inner
-            .pop_front()
-            .or_else(|| self.consensus.pop_front())
-            .or_else(|| self.bulk.pop_front())
+        self.inner.pop_front().or_else(|| self.consensus.pop_front()).or_else(|| self.bulk.pop_front())
     }
 }
 

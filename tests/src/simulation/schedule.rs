@@ -14,33 +14,75 @@ pub type Life = u64;
 #[allow(missing_docs)]
 pub enum Happening {
     /// The node's loop does its next bit of work.
-    Loop { node: usize, life: Life },
+    Loop {
+        node: usize,
+        life: Life,
+    },
     /// A deadline of the node's core may be over.
-    Wake { node: usize, life: Life },
+    Wake {
+        node: usize,
+        life: Life,
+    },
     /// The outbox does its next bit of work.
-    Outbox { node: usize, life: Life },
+    Outbox {
+        node: usize,
+        life: Life,
+    },
     /// The consensus log is on disk.
-    LogSynced { node: usize, life: Life },
+    LogSynced {
+        node: usize,
+        life: Life,
+    },
     /// The chain has finished a job.
-    ChainDone { node: usize, life: Life },
+    ChainDone {
+        node: usize,
+        life: Life,
+    },
     /// The store is on disk.
-    StoreSynced { node: usize, life: Life },
+    StoreSynced {
+        node: usize,
+        life: Life,
+    },
     /// A message arrives.
     Arrival(Box<Arrival>),
     /// One of the two dials the other.
-    Dial { one: usize, other: usize },
+    Dial {
+        one: usize,
+        other: usize,
+    },
     /// A node notices that a session is dead.
-    SessionLost { node: usize, life: Life, peer: usize, session: u64 },
+    SessionLost {
+        node: usize,
+        life: Life,
+        peer: usize,
+        session: u64,
+    },
     /// Two nodes that cannot reach each other give their session up.
-    SessionExpires { one: usize, other: usize, session: u64 },
-    Crash { node: usize, crash: Crash },
-    Restart { node: usize },
+    SessionExpires {
+        one: usize,
+        other: usize,
+        session: u64,
+    },
+    Crash {
+        node: usize,
+        crash: Crash,
+    },
+    Restart {
+        node: usize,
+    },
     /// Something goes wrong, or is tried.
     Chaos,
     /// All links work again.
-    Heal { partition: u64 },
-    DiskRoom { node: usize, room: Room },
-    FastDisk { node: usize },
+    Heal {
+        partition: u64,
+    },
+    DiskRoom {
+        node: usize,
+        room: Room,
+    },
+    FastDisk {
+        node: usize,
+    },
     /// Somebody submits a transaction.
     Transaction,
 }
@@ -88,8 +130,12 @@ impl Schedule {
 
     /// Drops what `gone` says.
     pub fn cancel(&mut self, gone: impl Fn(&Happening) -> bool) {
-        let dropped: Vec<u64> =
-            self.happenings.iter().filter(|(_, happening)| gone(happening)).map(|(number, _)| *number).collect();
+        let dropped: Vec<u64> = self
+            .happenings
+            .iter()
+            .filter(|(_, happening)| gone(happening))
+            .map(|(number, _)| *number)
+            .collect();
         for number in dropped {
             self.happenings.remove(&number);
         }

@@ -6,11 +6,11 @@
 //! come within two base timeouts.
 
 use super::disk::Crash;
+use super::plan::Plan;
 use super::plan::{FUNDS, Rules};
 use super::report::{Failure, Outcome, Stats, Violation};
 use super::schedule::Happening;
 use super::world::{Break, Options, World};
-use super::plan::Plan;
 use alloy_primitives::{Address, U256, keccak256};
 use lonja_consensus::timers::round_timeout_ms;
 use lonja_node::event::{Event, Room};
@@ -77,8 +77,31 @@ impl World {
         self.expect_everybody()?;
         self.run_healthily(2)?;
         self.outage()?;
-        self.expect_everybody()?;
         self.audit()
+    }
+
+    // --- for stories ---
+
+    /// Starts everybody and waits until all are connected.
+    pub fn start(&mut self) -> Outcome {
+        self.revive()?;
+        self.expect_transaction();
+        self.run_healthily(1)
+    }
+
+    /// The highest block of those who count.
+    pub fn top(&self) -> u64 {
+        let honest = self.nodes.iter().filter(|node| node.honest && !node.retired);
+        honest.map(|node| node.written).max().unwrap_or(0)
+    }
+
+    /// The links work again, whoever is down starts, and a block must come within two base timeouts.
+    pub fn recover(&mut self) -> Outcome {
+        self.partition += 1;
+        self.heal();
+        self.revive()?;
+        self.expect_recovery()?;
+        self.expect_everybody()
     }
 
     // --- the storm ---
@@ -165,8 +188,13 @@ impl World {
     fn spare_validators(&mut self) -> Vec<usize> {
         let next = self.checks.chain.next().clone();
         let is_member = |node: &&super::process::Node| next.validators().contains(&node.address);
-        let bad: std::collections::BTreeSet<Address> =
-            self.nodes.iter().filter(|node| !node.honest).filter(is_member).map(|node| node.address).collect();
+        let bad: std::collections::BTreeSet<Address> = self
+            .nodes
+            .iter()
+            .filter(|node| !node.honest)
+            .filter(is_member)
+            .map(|node| node.address)
+            .collect();
         // A vote in a block that is under way may still shrink the set.
         let sure = if self.checks.chain.set_changes > 0 || self.plan.chaos.votes > 0 { 1 } else { 0 };
         let most = next.validators().len().saturating_sub(1 + sure) / 3;
@@ -231,12 +259,6 @@ impl World {
         sum + 2 * ANSWER_US
     }
 
-    /// The highest block of those who count.
-    fn top(&self) -> u64 {
-        let honest = self.nodes.iter().filter(|node| node.honest && !node.retired);
-        honest.map(|node| node.written).max().unwrap_or(0)
-    }
-
     /// The next block must come: when its time is there, and after it within `patience_us`.
     pub fn expect_block(&mut self, when: &str, patience_us: u64) -> Outcome {
         let rules = self.plan.rules;
@@ -280,7 +302,9 @@ impl World {
         };
         match self.run_until(limit_us, there)? {
             true => Ok(()),
-            false => self.violation(format!("liveness: not everybody gets to block {height}; {}", self.describe())),
+            false => {
+                self.violation(format!("liveness: not everybody gets to block {height}; {}", self.describe()))
+            }
         }
     }
 
@@ -327,7 +351,8 @@ impl World {
                     return self.violation(format!("node {node} stores another block {number}"));
                 }
             }
-            let state = opened.reader.state_at(head.number).map_err(|error| Violation::new(error.to_string()))?;
+            let state =
+                opened.reader.state_at(head.number).map_err(|error| Violation::new(error.to_string()))?;
             let mut money = U256::ZERO;
             let people = self.senders.iter().map(lonja_primitives::Signer::address);
             for address in people.chain((0x80..=0xff).map(Address::with_last_byte)) {

@@ -3,12 +3,12 @@
 use super::byzantine::Byzantine;
 use super::check::Checks;
 use super::dice::Dice;
+use super::disk::{Crash, Disk};
 use super::network::Network;
 use super::plan::{BEGIN_S, Fault, Plan};
 use super::process::{Birth, Node, Process};
 use super::report::{Outcome, Stats, Violation};
 use super::schedule::{Happening, Life, Schedule};
-use super::disk::{Crash, Disk};
 use alloy_primitives::{Address, keccak256};
 use lonja_consensus::Now;
 use lonja_primitives::{ChainSpec, Genesis, NodeKey, Signer, VoteKind};
@@ -99,7 +99,8 @@ impl World {
         let sender_addresses: Vec<Address> = senders.iter().map(Signer::address).collect();
         let genesis = plan.genesis(validators, &sender_addresses);
         let spec = Arc::new(genesis.spec.clone());
-        let held_to_it = |fault: &Fault| *fault == Fault::Twin && options.broken == Some(Break::TwinVotesAsHonest);
+        let held_to_it =
+            |fault: &Fault| *fault == Fault::Twin && options.broken == Some(Break::TwinVotesAsHonest);
         let faulty = plan.faulty.iter().filter(|(_, fault)| !held_to_it(fault));
         let faulty = faulty.map(|(index, _)| nodes[*index].address).collect();
         let mut dice = Dice::new(plan.seed);
@@ -259,7 +260,9 @@ impl World {
         let process = Process::boot(disk, &self.genesis, &self.spec, key, birth)
             .map_err(|violation| Violation::new(format!("node {node} does not start: {}", violation.0)))?;
         let head = process.chain.position().head.clone();
-        self.trace(|| format!("n{node} starts behind block {} with {} records", head.number, process.kept.len()));
+        self.trace(|| {
+            format!("n{node} starts behind block {} with {} records", head.number, process.kept.len())
+        });
         self.check_start(node, &process)?;
         let this = &mut self.nodes[node];
         (this.published, this.written, this.safe) = (head.number, head.number, head.number);

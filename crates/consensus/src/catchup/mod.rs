@@ -133,6 +133,20 @@ impl CatchUp {
         self.validator = validator;
     }
 
+    /// Begins anew at the node's own position: blocks handed over since were refused and are fetched again. The
+    /// next inputs should tell of the connected peers. What was asked stays known, for answers still come.
+    pub fn begin_again(&mut self, position: &ChainPosition) {
+        let open: Vec<u64> = self.requests.keys().copied().collect();
+        open.into_iter().for_each(|request| drop(self.give_up(request)));
+        self.peers = Peers::default();
+        self.head = position.head.number;
+        (self.tip, self.votes) = (position.head.clone(), position.votes.clone());
+        self.unimported.clear();
+        self.buffer.clear();
+        self.history = History::default();
+        self.grace = None;
+    }
+
     /// The height the best believable peer claims, where that is above our head.
     pub fn target(&self) -> Option<u64> {
         self.peers.best_claim().filter(|claim| *claim > self.head)
@@ -173,10 +187,12 @@ impl CatchUp {
         }
     }
 
+    /// A request may have left on the peer's next connection already, so its answer is remembered as late.
     fn peer_gone(&mut self, peer: &NodeId) {
         self.peers.remove(peer);
-        self.requests.retain(|_, flight| flight.peer != *peer);
-        self.expired.retain(|(_, asked)| asked != peer);
+        let asked = self.requests.iter().filter(|(_, flight)| flight.peer == *peer);
+        let open: Vec<u64> = asked.map(|(request, _)| *request).collect();
+        open.into_iter().for_each(|request| drop(self.give_up(request)));
     }
 
     fn request_failed(&mut self, now: Now, peer: &NodeId, request: u64) {
@@ -305,13 +321,20 @@ impl CatchUp {
             .map(|(request, _)| *request)
             .collect();
         for request in late {
-            let Some(flight) = self.requests.remove(&request) else { continue };
-            self.peers.strike(&flight.peer, now.mono_ms);
-            self.expired.push_back((request, flight.peer));
-            if self.expired.len() > EXPIRED_REQUESTS {
-                self.expired.pop_front();
+            if let Some(flight) = self.give_up(request) {
+                self.peers.strike(&flight.peer, now.mono_ms);
             }
         }
+    }
+
+    /// Waits for the answer no more, but remembers the question.
+    fn give_up(&mut self, request: u64) -> Option<Flight> {
+        let flight = self.requests.remove(&request)?;
+        self.expired.push_back((request, flight.peer));
+        if self.expired.len() > EXPIRED_REQUESTS {
+            self.expired.pop_front();
+        }
+        Some(flight)
     }
 
     /// Spreads the heights still missing over the peers that are free.

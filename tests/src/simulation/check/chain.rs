@@ -105,7 +105,8 @@ impl Chain {
         let validators = ValidatorSet::new(validators).map_err(|error| error.to_string())?;
         let certified = certify(&self.spec, block.clone(), &parent.header, &validators)
             .map_err(|error| error.to_string())?;
-        let seals = ExtraData::decode(&block.header.extra_data, HeaderFormat::Qbft).map(|extra| extra.seals.len());
+        let seals =
+            ExtraData::decode(&block.header.extra_data, HeaderFormat::Qbft).map(|extra| extra.seals.len());
         match (certified.hash() == hash, seals) {
             (true, Ok(seals)) if seals >= parent.after.quorum() => Ok(()),
             (true, seals) => Err(format!("{seals:?} seals, {} are needed", parent.after.quorum())),

@@ -83,7 +83,9 @@ impl Votes {
     /// Remembers which block a digest stands for.
     fn learn(&mut self, message: &ConsensusMessage) {
         let (block, round) = match message {
-            ConsensusMessage::Proposal(message) => (&message.proposal.payload.block, message.proposal.payload.round),
+            ConsensusMessage::Proposal(message) => {
+                (&message.proposal.payload.block, message.proposal.payload.round)
+            }
             ConsensusMessage::RoundChange(message) => {
                 match (&message.block, message.round_change.payload.prepared) {
                     (Some(block), Some(claim)) => (block, claim.round),
@@ -107,7 +109,8 @@ impl Votes {
         match message {
             ConsensusMessage::Proposal(message) => {
                 let Proposal { sequence, round, block } = &message.proposal.payload;
-                let digest = self.digest_of(&block.header, *round).ok_or("proposes a block without a digest")?;
+                let digest =
+                    self.digest_of(&block.header, *round).ok_or("proposes a block without a digest")?;
                 self.once(author, *sequence, *round, Kind::Proposal, digest)
             }
             ConsensusMessage::Prepare(signed) => {
@@ -125,7 +128,14 @@ impl Votes {
         }
     }
 
-    fn once(&mut self, author: Address, height: u64, round: u32, kind: Kind, value: B256) -> Result<(), String> {
+    fn once(
+        &mut self,
+        author: Address,
+        height: u64,
+        round: u32,
+        kind: Kind,
+        value: B256,
+    ) -> Result<(), String> {
         let record = self.records.entry((author, height)).or_default();
         if kind != Kind::RoundChange && round < record.left_for {
             return Err(format!(
@@ -167,7 +177,9 @@ impl Votes {
                  {locked_in}"
             )),
             Some(_) => Ok(()),
-            None => Err(format!("votes for {digest} at height {height}, round {round}, which nobody proposed")),
+            None => {
+                Err(format!("votes for {digest} at height {height}, round {round}, which nobody proposed"))
+            }
         }
     }
 
