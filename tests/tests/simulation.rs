@@ -31,7 +31,7 @@ fn expect_silence(world: &mut World, time_us: u64) -> Outcome {
 
 #[test]
 fn a_thousand_worlds_keep_all_promises() {
-    let seeds = std::env::var("LONJA_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
+    let seeds = std::env::var("SIMULATE_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
     let crowd = Crowd { from: 0, seeds, threads: 0, keep_going: false, options: Options::default() };
     let (stats, failures) = crowd.run(|_| true);
     println!("{stats}");
