@@ -20,7 +20,7 @@ devnet: build ## Run 4 validators and a regular node on this machine (ARGS="--va
 	$(LONJA) devnet $(ARGS)
 
 test: setup ## Run every test
-	cargo build --release --locked --workspace
+	cargo build --release --locked --workspace --bins --tests
 	cargo test --release --locked --workspace
 
 lint: setup ## Formatting and clippy, as reviewers expect them

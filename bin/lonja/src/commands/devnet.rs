@@ -278,7 +278,10 @@ fn remove_old(dir: &Path) -> Result<()> {
 
 fn check_ports(members: &[Member]) -> Result<()> {
     for member in members {
-        for port in [member.p2p_port, member.rpc_port, member.metrics_port] {
+        let mut ports = vec![member.p2p_port, member.rpc_port, member.metrics_port];
+        // The regular node serves WebSocket on a second port.
+        ports.extend((!member.validates).then(|| member.rpc_port.saturating_add(1)));
+        for port in ports {
             TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
                 eyre!(
                     "port {port} (for {}) cannot be used: {error}. Is another devnet or node running? \
