@@ -3,24 +3,32 @@
 use super::rpc::BlockView;
 use alloy_primitives::B256;
 use alloy_primitives::map::B256Map;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A refused transaction is offered again after this time, as a patient client would do it.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How often it is offered in all before it counts as rejected.
-const OFFERS_MAX: u8 = 5;
 /// Different reasons of refusals that are told apart; more are counted under the last.
 const REASONS_MAX: usize = 20;
+
+/// How far one transaction has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Not offered yet, or refused.
+    #[default]
+    Here,
+    /// Offered and not answered.
+    UnderWay,
+    /// The node took it.
+    Accepted,
+    /// Seen in a block.
+    Finalised(Instant),
+}
 
 /// One transaction.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    offers: u8,
-    /// The first time it was offered.
+    stage: Stage,
+    /// The last time it was offered: the one that counted, if any did.
     submitted: Option<Instant>,
-    accepted: bool,
-    finalised: Option<Instant>,
 }
 
 /// A block as the meter saw it.
@@ -38,16 +46,23 @@ pub struct SeenBlock {
     pub bytes: u64,
 }
 
+/// Answers so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answers {
+    /// Transactions offered, each time counted.
+    pub offers: u64,
+    /// Of them refused, or not answered.
+    pub refusals: u64,
+}
+
 /// Keeps count.
 pub struct Ledger {
     index: B256Map<usize>,
     entries: Vec<Entry>,
     blocks: Vec<SeenBlock>,
-    again: VecDeque<(Instant, usize)>,
     reasons: BTreeMap<String, u64>,
-    offered: usize,
-    finalised: usize,
-    rejected: usize,
+    answers: Answers,
+    outstanding: usize,
 }
 
 impl Ledger {
@@ -57,84 +72,68 @@ impl Ledger {
             index: hashes.iter().enumerate().map(|(index, hash)| (*hash, index)).collect(),
             entries: vec![Entry::default(); hashes.len()],
             blocks: Vec::new(),
-            again: VecDeque::new(),
             reasons: BTreeMap::new(),
-            offered: 0,
-            finalised: 0,
-            rejected: 0,
+            answers: Answers::default(),
+            outstanding: 0,
         }
     }
 
     /// These are being offered now.
     pub fn offering(&mut self, indexes: &[usize], now: Instant) {
         for index in indexes {
-            let entry = &mut self.entries[*index];
-            entry.offers += 1;
-            if entry.submitted.is_none() {
-                entry.submitted = Some(now);
-                self.offered += 1;
-            }
+            self.answers.offers += 1;
+            self.move_to(*index, Stage::UnderWay);
+            self.entries[*index].submitted = Some(now);
         }
     }
 
     /// The node took it.
     pub fn accepted(&mut self, index: usize) {
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.accepted = true;
-        }
+        self.move_to(index, Stage::Accepted);
     }
 
-    /// The node refused it, or did not answer; it will be offered again unless that was the last time.
-    pub fn refused(&mut self, index: usize, reason: &str, now: Instant) {
-        let Some(entry) = self.entries.get(index).copied() else { return };
+    /// The node refused it, or did not answer. Tells whether it should be offered again.
+    pub fn refused(&mut self, index: usize, reason: &str) -> bool {
+        self.answers.refusals += 1;
         let reason = plain(reason);
         let known = self.reasons.len() < REASONS_MAX || self.reasons.contains_key(&reason);
         *self.reasons.entry(if known { reason } else { "other reasons".into() }).or_default() += 1;
-        if entry.finalised.is_some() {
-        } else if entry.offers < OFFERS_MAX {
-            self.again.push_back((now + AGAIN_AFTER, index));
-        } else {
-            self.rejected += 1;
-        }
+        self.move_to(index, Stage::Here);
+        !self.is_taken(index)
     }
 
-    /// Refused transactions whose time has come, at most `count`.
-    pub fn due_again(&mut self, count: usize, now: Instant) -> Vec<usize> {
-        let mut indexes = Vec::new();
-        while indexes.len() < count
-            && let Some((_, index)) = self.again.pop_front_if(|(due, _)| *due <= now)
-        {
-            if self.entries[index].finalised.is_none() {
-                indexes.push(index);
-            }
-        }
-        indexes
+    /// Whether the network has it: it need not be offered.
+    pub fn is_taken(&self, index: usize) -> bool {
+        matches!(self.entries[index].stage, Stage::Accepted | Stage::Finalised(_))
     }
 
     /// A block came.
     pub fn block(&mut self, block: &BlockView, seen: Instant) {
-        let mut ours = 0;
-        for hash in &block.transactions {
-            let Some(index) = self.index.get(hash) else { continue };
-            ours += 1;
-            let entry = &mut self.entries[*index];
-            if entry.finalised.is_none() {
-                entry.finalised = Some(seen);
-                self.finalised += 1;
-            }
-        }
+        let ours: Vec<usize> =
+            block.transactions.iter().filter_map(|hash| self.index.get(hash).copied()).collect();
+        ours.iter().for_each(|index| self.move_to(*index, Stage::Finalised(seen)));
         self.blocks.push(SeenBlock {
             seen,
             transactions: block.transactions.len(),
-            ours,
+            ours: ours.len(),
             gas_used: block.gas_used.to(),
             bytes: block.size.to(),
         });
     }
 
-    /// Offered and neither finalised nor given up.
+    /// What is in a block stays there, whatever answer comes after it.
+    fn move_to(&mut self, index: usize, stage: Stage) {
+        let open = |stage: Stage| usize::from(matches!(stage, Stage::UnderWay | Stage::Accepted));
+        let entry = &mut self.entries[index];
+        if !matches!(entry.stage, Stage::Finalised(_)) {
+            self.outstanding = self.outstanding + open(stage) - open(entry.stage);
+            entry.stage = stage;
+        }
+    }
+
+    /// Offered or accepted, and in no block yet.
     pub fn outstanding(&self) -> usize {
-        self.offered.saturating_sub(self.finalised).saturating_sub(self.rejected)
+        self.outstanding
     }
 
     /// Blocks in the order in which they were seen.
@@ -147,22 +146,26 @@ impl Ledger {
         &self.reasons
     }
 
-    /// Counts over those that were first offered within a time.
+    /// Counts of answers so far.
+    pub fn answers(&self) -> Answers {
+        self.answers
+    }
+
+    /// Counts over those that were offered, the last time, within a time.
     pub fn tally(&self, from: Instant, to: Instant) -> Tally {
         let mut tally = Tally::default();
         for entry in &self.entries {
             let Some(submitted) = entry.submitted.filter(|at| (from..to).contains(at)) else { continue };
-            tally.offered += 1;
-            match (entry.accepted, entry.finalised) {
-                (_, Some(finalised)) => {
+            match entry.stage {
+                Stage::Finalised(seen) => {
                     tally.accepted += 1;
-                    tally.latencies.push(finalised.saturating_duration_since(submitted));
+                    tally.latencies.push(seen.saturating_duration_since(submitted));
                 }
-                (true, None) => {
+                Stage::Accepted => {
                     tally.accepted += 1;
                     tally.lost += 1;
                 }
-                (false, None) => tally.rejected += 1,
+                Stage::Here | Stage::UnderWay => {}
             }
         }
         tally.latencies.sort_unstable();
@@ -173,15 +176,11 @@ impl Ledger {
 /// What became of the transactions of some time.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Sent.
-    pub offered: u64,
     /// Taken by the node, or found in a block whatever it had answered.
     pub accepted: u64,
-    /// Refused to the last.
-    pub rejected: u64,
     /// Accepted, and in no block at the end.
     pub lost: u64,
-    /// From the first submission until seen in a block, ascending.
+    /// From the submission until seen in a block, ascending.
     pub latencies: Vec<Duration>,
 }
 
@@ -220,22 +219,23 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut ledger = Ledger::new(&[hash(0), hash(1), hash(2), hash(3)]);
         ledger.offering(&[0, 1, 2, 3], at(1));
+        assert_eq!(ledger.outstanding(), 4);
         ledger.accepted(0);
         ledger.accepted(1);
-        for _ in 0..OFFERS_MAX {
-            ledger.refused(2, "nonce too low: next 17, got 0xab12", at(1));
-            let again = ledger.due_again(9, at(2));
-            ledger.offering(&again, at(2));
-        }
-        ledger.refused(3, "nonce too low: next 3, got 0x9", at(1));
+        assert!(ledger.refused(2, "nonce too low: next 17, got 0xab12"));
+        ledger.offering(&[2], at(2));
+        assert!(ledger.refused(2, "nonce too low: next 3, got 0x9"));
         ledger.block(&block(&[hash(0), hash(3), hash(9)]), at(4));
-        assert_eq!(ledger.reasons(), &BTreeMap::from([("nonce too low: next #, got #".into(), 6)]));
+        assert!(!ledger.refused(3, "too late"), "it is in a block");
+        assert!(ledger.is_taken(0) && ledger.is_taken(1) && !ledger.is_taken(2) && ledger.is_taken(3));
         assert_eq!(ledger.outstanding(), 1);
-        assert!(ledger.due_again(9, at(9)).is_empty());
+        let reasons = [("nonce too low: next #, got #", 2), ("too late", 1)];
+        assert_eq!(ledger.reasons(), &reasons.map(|(text, count)| (text.into(), count)).into());
+        assert_eq!((ledger.answers().offers, ledger.answers().refusals), (5, 3));
         let tally = ledger.tally(at(0), at(2));
-        assert_eq!((tally.offered, tally.accepted, tally.rejected, tally.lost), (4, 3, 1, 1));
+        assert_eq!((tally.accepted, tally.lost), (3, 1));
         assert_eq!(tally.latencies, vec![Duration::from_secs(3); 2]);
-        assert_eq!(ledger.tally(at(2), at(9)).offered, 0);
+        assert_eq!(ledger.tally(at(2), at(9)).accepted, 0);
         assert_eq!((ledger.blocks()[0].transactions, ledger.blocks()[0].ours), (3, 2));
     }
 

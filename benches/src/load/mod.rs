@@ -18,7 +18,7 @@ use alloy_primitives::U256;
 use clap::Args;
 use devnet::Devnet;
 use eyre::{Context, Result, bail, eyre};
-use ledger::{Ledger, SeenBlock};
+use ledger::{Answers, Ledger, SeenBlock};
 use lonja_primitives::NodeKey;
 use meter::Meter;
 use process::{Machine, Usage, Watched};
@@ -33,8 +33,8 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 use workload::{Terms, Workload};
 
-/// What is accepted has this long to come into a block after the last offer.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// After the last offer, what is accepted counts as lost when none of it has come into a block for this time.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often the end of the draining is looked for.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
@@ -68,8 +68,8 @@ pub struct LoadCommand {
     /// Transactions offered per second, whatever the network does; 0: as many as it takes
     #[arg(long, default_value_t = 1000)]
     rate: u32,
-    /// With --rate 0: the highest rate for which transactions are signed ahead
-    #[arg(long, default_value_t = 5000)]
+    /// Transactions are signed ahead for no more than this rate: the network is not expected to take more
+    #[arg(long, default_value_t = 8000)]
     most: u32,
     /// With --rate 0: how many transactions may wait to be finalised
     #[arg(long, default_value_t = 10_000)]
@@ -110,6 +110,7 @@ pub struct LoadCommand {
 /// What was used until some moment.
 struct Sample {
     at: Instant,
+    answers: Answers,
     usage: Vec<Usage>,
     own: Usage,
     machine: Machine,
@@ -163,7 +164,7 @@ impl LoadCommand {
         let ledger = ledger.borrow();
         let mut report = self.report(&ledger, &target.watched, &from, &to);
         report.client = client.unwrap_or_else(|| target.meter.url().to_owned());
-        report.exhausted = sender.exhausted() && self.rate == 0;
+        report.exhausted = sender.exhausted();
         if let Some(devnet) = devnet {
             let all: usize = ledger.blocks().iter().map(|block| block.ours).sum();
             for (process, ((_, before), (_, after))) in
@@ -184,9 +185,10 @@ impl LoadCommand {
     /// Makes and funds accounts; signs.
     async fn prepare(&self, node: &Endpoint, is_devnet: bool) -> Result<Workload> {
         let batch = usize::from(self.batch);
-        let rate = if self.rate == 0 { self.most } else { self.rate } as usize;
-        let count = rate.saturating_mul((self.warm_up + self.seconds) as usize) + batch;
+        let rate = if self.rate == 0 { self.most } else { self.rate.min(self.most) } as usize;
+        let count = rate.saturating_mul((self.warm_up + self.seconds) as usize);
         let accounts = self.accounts.max(1).next_multiple_of(batch);
+        let each = count.div_ceil(accounts) + 1;
         let keys: Vec<NodeKey> = (0..accounts).map(|_| NodeKey::generate()).collect();
         let gas_price = match self.gas_price {
             Some(price) => price,
@@ -197,10 +199,10 @@ impl LoadCommand {
         let terms = Terms { chain_id, gas_price, value: U256::from(u8::from(funder.is_some())) };
         if let Some(key) = funder {
             let funder = NodeKey::from_hex(key).wrap_err("--fund")?;
-            funding::fund(node, &funder, &keys, terms, count.div_ceil(accounts) as u64).await?;
+            funding::fund(node, &funder, &keys, terms, each as u64).await?;
         }
         let started = Instant::now();
-        let workload = Workload::sign(&keys, terms, count, batch);
+        let workload = Workload::sign(&keys, terms, each, batch);
         println!("{} transfers of {accounts} accounts signed in {:.1?}", workload.len(), started.elapsed());
         Ok(workload)
     }
@@ -222,12 +224,15 @@ impl LoadCommand {
         let end = window + Duration::from_secs(self.seconds);
         let sending = tokio::task::spawn_local(sender.run(pace, end));
         tokio::time::sleep_until(window.into()).await;
-        let from = Sample::take(watched)?;
+        let from = Sample::take(ledger.borrow().answers(), watched)?;
         tokio::time::sleep_until(end.into()).await;
-        let to = Sample::take(watched)?;
+        let to = Sample::take(ledger.borrow().answers(), watched)?;
         sending.await?;
-        let drained = Instant::now() + DRAIN_TIMEOUT;
-        while ledger.borrow().outstanding() > 0 && Instant::now() < drained {
+        let (mut waiting, mut since) = (usize::MAX, Instant::now());
+        while ledger.borrow().outstanding() > 0 && since.elapsed() < DRAIN_TIMEOUT {
+            if ledger.borrow().outstanding() < waiting {
+                (waiting, since) = (ledger.borrow().outstanding(), Instant::now());
+            }
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         if ledger.borrow().blocks().is_empty() {
@@ -256,7 +261,8 @@ impl LoadCommand {
             rate: self.rate,
             exhausted: false,
             finalised_per_s: report::rate(&blocks),
-            offered_per_s: tally.offered as f64 / seconds,
+            offered_per_s: (to.answers.offers - from.answers.offers) as f64 / seconds,
+            refused_per_s: (to.answers.refusals - from.answers.refusals) as f64 / seconds,
             reasons: ledger.reasons().clone(),
             latency_ms: Spread::of(report::milliseconds(&tally.latencies)),
             transactions: Transactions::of(&tally),
@@ -274,10 +280,11 @@ impl LoadCommand {
 }
 
 impl Sample {
-    fn take(watched: &[Watched]) -> Result<Self> {
+    fn take(answers: Answers, watched: &[Watched]) -> Result<Self> {
         let own = Watched { name: "this tool".into(), pid: std::process::id() };
         Ok(Self {
             at: Instant::now(),
+            answers,
             usage: watched.iter().map(Watched::usage).collect::<Result<_>>()?,
             own: own.usage()?,
             machine: Machine::now()?,

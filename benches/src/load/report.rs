@@ -23,9 +23,11 @@ pub struct Report {
     pub exhausted: bool,
     /// Transactions finalised per second, from the first to the last block seen within the window.
     pub finalised_per_s: f64,
-    /// Transactions offered within the window per second.
+    /// Transactions offered within the window per second, each time counted.
     pub offered_per_s: f64,
-    /// What became of those offered within the window.
+    /// Of them refused or not answered, per second.
+    pub refused_per_s: f64,
+    /// What became of those accepted within the window.
     pub transactions: Transactions,
     /// Reasons of refusals over the whole run, each with how often it was given.
     pub reasons: BTreeMap<String, u64>,
@@ -43,10 +45,8 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Transactions {
-    pub offered: u64,
     pub accepted: u64,
     pub finalised: u64,
-    pub rejected: u64,
     pub lost: u64,
 }
 
@@ -126,13 +126,7 @@ impl Spread {
 impl Transactions {
     /// From the ledger's counts.
     pub fn of(tally: &Tally) -> Self {
-        Self {
-            offered: tally.offered,
-            accepted: tally.accepted,
-            finalised: tally.latencies.len() as u64,
-            rejected: tally.rejected,
-            lost: tally.lost,
-        }
+        Self { accepted: tally.accepted, finalised: tally.latencies.len() as u64, lost: tally.lost }
     }
 }
 
@@ -181,14 +175,14 @@ impl Report {
             println!("the signed transactions ran out before the end: sign more with --most");
         }
         println!("\n  finalised   {:>9.1} tx/s", self.finalised_per_s);
-        println!("  offered     {:>9.1} tx/s", self.offered_per_s);
-        let t = &self.transactions;
         println!(
-            "  of {} offered: {} accepted, {} finalised, {} rejected, {} lost",
-            t.offered, t.accepted, t.finalised, t.rejected, t.lost
+            "  offered     {:>9.1} tx/s, of which {:.1} refused",
+            self.offered_per_s, self.refused_per_s
         );
+        let t = &self.transactions;
+        println!("  of {} accepted: {} finalised, {} lost", t.accepted, t.finalised, t.lost);
         for (reason, count) in &self.reasons {
-            println!("    refused {count} times: {reason}");
+            println!("    refused {count} times in all: {reason}");
         }
         println!("\n  {:<26}{:>9}{:>9}{:>9}{:>9}", "", "p50", "p90", "p99", "max");
         row("submit to finalised, ms", self.latency_ms);

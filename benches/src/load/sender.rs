@@ -5,6 +5,7 @@ use super::rpc::{self, Endpoint};
 use super::workload::Workload;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -30,13 +31,18 @@ pub enum Pace {
     },
 }
 
-/// Sends a workload.
+/// Sends a workload. The accounts take turns in groups of one batch each. What is refused is offered again at the
+/// account's next turn, before anything later of that account: a later nonce would be of no use alone.
 pub struct Sender {
     workload: Rc<Workload>,
     ledger: Rc<RefCell<Ledger>>,
     endpoints: Vec<Endpoint>,
     batch: usize,
-    next: Cell<usize>,
+    /// The nonce that each account offers next.
+    next: RefCell<Vec<usize>>,
+    /// The group whose turn it is.
+    turn: Cell<usize>,
+    exhausted: Cell<bool>,
 }
 
 impl Sender {
@@ -47,12 +53,14 @@ impl Sender {
         endpoints: Vec<Endpoint>,
         batch: usize,
     ) -> Self {
-        Self { workload, ledger, endpoints, batch, next: Cell::new(0) }
+        let next = RefCell::new(vec![0; workload.accounts()]);
+        let (turn, exhausted) = (Cell::new(0), Cell::new(false));
+        Self { workload, ledger, endpoints, batch, next, turn, exhausted }
     }
 
     /// Whether everything that was signed has been sent.
     pub fn exhausted(&self) -> bool {
-        self.next.get() >= self.workload.batches()
+        self.exhausted.get()
     }
 
     /// Offers transactions until the given time. Must run inside a `LocalSet`.
@@ -99,18 +107,43 @@ impl Sender {
         }
     }
 
-    /// The next batch: what was refused and is due again comes first, so that the rate offered stays the same.
+    /// The transactions of the next group that has any, and their request.
     fn take(&self) -> Option<(Vec<usize>, Bytes)> {
-        let again = self.ledger.borrow_mut().due_again(self.batch, Instant::now());
-        if !again.is_empty() {
-            let body = self.workload.again(&again);
-            return Some((again, body));
+        let groups = self.workload.accounts() / self.batch;
+        for _ in 0..groups {
+            let group = self.turn.get();
+            self.turn.set((group + 1) % groups);
+            let indexes = self.of_group(group);
+            if !indexes.is_empty() {
+                let request = self.workload.request(&indexes);
+                return Some((indexes, request));
+            }
         }
-        let number = self.next.get();
-        (number < self.workload.batches()).then(|| {
-            self.next.set(number + 1);
-            self.workload.batch(number)
-        })
+        self.exhausted.set(true);
+        None
+    }
+
+    fn of_group(&self, group: usize) -> Vec<usize> {
+        let (mut next, ledger) = (self.next.borrow_mut(), self.ledger.borrow());
+        let accounts = group * self.batch..(group + 1) * self.batch;
+        let of_account = |account: usize| {
+            while let Some(index) = self.workload.index(account, next[account]) {
+                next[account] += 1;
+                if !ledger.is_taken(index) {
+                    return Some(index);
+                }
+            }
+            None
+        };
+        accounts.filter_map(of_account).collect()
+    }
+
+    fn refused(&self, index: usize, reason: &str) {
+        if self.ledger.borrow_mut().refused(index, reason) {
+            let (account, nonce) = self.workload.place(index);
+            let next = &mut self.next.borrow_mut()[account];
+            *next = nonce.min(*next);
+        }
     }
 
     async fn send(&self, indexes: &[usize], body: Bytes) {
@@ -121,27 +154,26 @@ impl Sender {
             Ok((bytes, _)) => rpc::answers(&bytes),
             Err(error) => Err(error),
         };
-        let (mut ledger, now) = (self.ledger.borrow_mut(), Instant::now());
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => {
                 let reason = format!("no answer: {error}");
-                indexes.iter().for_each(|index| ledger.refused(*index, &reason, now));
+                indexes.iter().for_each(|index| self.refused(*index, &reason));
                 return;
             }
         };
-        let mut unanswered: Vec<usize> = indexes.to_vec();
+        let mut unanswered: BTreeSet<usize> = indexes.iter().copied().collect();
         for answer in &answers {
-            let Some(index) = answer.id.and_then(|id| usize::try_from(id).ok()) else { continue };
-            unanswered.retain(|other| *other != index);
+            let index = answer.id.and_then(|id| usize::try_from(id).ok()).filter(|id| unanswered.remove(id));
+            let Some(index) = index else { continue };
             match &answer.error {
-                Some(error) if !is_known(&error.message) => ledger.refused(index, &error.message, now),
-                _ => ledger.accepted(index),
+                Some(error) if !is_known(&error.message) => self.refused(index, &error.message),
+                _ => self.ledger.borrow_mut().accepted(index),
             }
         }
         let whole = answers.iter().find_map(|answer| answer.error.as_ref().filter(|_| answer.id.is_none()));
         let reason = whole.map_or("no answer to this one in the batch", |error| &error.message);
-        unanswered.iter().for_each(|index| ledger.refused(*index, reason, now));
+        unanswered.iter().for_each(|index| self.refused(*index, reason));
     }
 }
 

@@ -34,8 +34,10 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Signs `count` transactions on all processors. Account `n` pays account `n + 1`.
-    pub fn sign(keys: &[NodeKey], terms: Terms, count: usize, batch: usize) -> Self {
+    /// Signs `each` transactions of every account on all processors. Account `n` pays account `n + 1`. The number of
+    /// accounts must be a multiple of `batch`.
+    pub fn sign(keys: &[NodeKey], terms: Terms, each: usize, batch: usize) -> Self {
+        let count = keys.len() * each;
         let recipients: Vec<Address> =
             keys.iter().cycle().skip(1).take(keys.len()).map(Signer::address).collect();
         let batches: Vec<usize> = (0..count.div_ceil(batch)).collect();
@@ -73,9 +75,20 @@ impl Workload {
         self.hashes.len()
     }
 
-    /// How many batches they make.
-    pub fn batches(&self) -> usize {
-        self.bodies.len()
+    /// How many accounts send.
+    pub fn accounts(&self) -> usize {
+        self.accounts
+    }
+
+    /// The transaction of an account with this nonce, unless there are fewer.
+    pub fn index(&self, account: usize, nonce: usize) -> Option<usize> {
+        let index = nonce.checked_mul(self.accounts)?.checked_add(account)?;
+        (index < self.len()).then_some(index)
+    }
+
+    /// The account of a transaction, and its nonce.
+    pub fn place(&self, index: usize) -> (usize, usize) {
+        (index % self.accounts, index / self.accounts)
     }
 
     /// Hashes, by transaction.
@@ -83,14 +96,13 @@ impl Workload {
         &self.hashes
     }
 
-    /// The transactions of a batch and its request.
-    pub fn batch(&self, number: usize) -> (Vec<usize>, Bytes) {
-        let first = number * self.batch;
-        ((first..self.len().min(first + self.batch)).collect(), self.bodies[number].clone())
-    }
-
-    /// A request with just these transactions.
-    pub fn again(&self, indexes: &[usize]) -> Bytes {
+    /// The request that offers these transactions: a prepared one where they are just a batch.
+    pub fn request(&self, indexes: &[usize]) -> Bytes {
+        let first = indexes.first().copied().unwrap_or(0);
+        let in_order = indexes.iter().zip(first..).all(|(index, expected)| *index == expected);
+        if in_order && indexes.len() == self.batch && first.is_multiple_of(self.batch) {
+            return self.bodies[first / self.batch].clone();
+        }
         let requests = indexes.iter().map(|index| {
             let Range { start, end } = self.places[*index];
             self.bodies[index / self.batch].slice(start as usize..end as usize)
@@ -169,27 +181,26 @@ mod tests {
     }
 
     #[test]
-    fn transactions_stand_in_nonce_order_and_can_be_sent_again_singly() {
+    fn transactions_stand_in_nonce_order_and_can_be_sent_in_any_company() {
         let keys: Vec<NodeKey> = (0..6).map(|_| NodeKey::generate()).collect();
-        let workload = Workload::sign(&keys, TERMS, 15, 3);
-        assert_eq!((workload.len(), workload.batches()), (15, 5));
-        for number in 0..5 {
-            let (indexes, body) = workload.batch(number);
-            let requests: Vec<Value> = serde_json::from_slice(&body).unwrap();
-            assert_eq!(requests.len(), indexes.len());
+        let workload = Workload::sign(&keys, TERMS, 3, 3);
+        assert_eq!((workload.len(), workload.accounts()), (18, 6));
+        for indexes in [[0, 1, 2], [15, 16, 17], [1, 2, 3], [7, 0, 12]] {
+            let requests: Vec<Value> = serde_json::from_slice(&workload.request(&indexes)).unwrap();
+            assert_eq!(requests.len(), 3);
             for (index, request) in indexes.into_iter().zip(&requests) {
                 assert_eq!(request["id"], index);
                 let tx = RecoveredTransaction::recover(raw(request), 1337).unwrap();
-                assert_eq!(tx.sender(), keys[index % 6].address());
-                assert_eq!(tx.nonce(), index as u64 / 6);
+                let (account, nonce) = workload.place(index);
+                assert_eq!((tx.sender(), tx.nonce()), (keys[account].address(), nonce as u64));
+                assert_eq!(workload.index(account, nonce), Some(index));
                 assert_eq!(tx.hash(), workload.hashes()[index]);
                 assert_eq!(tx.hash(), keccak256(raw(request)));
-                let again: Value = serde_json::from_slice(&workload.again(&[index])).unwrap();
-                assert_eq!(&again, request);
+                let alone: Value = serde_json::from_slice(&workload.request(&[index])).unwrap();
+                assert_eq!(&alone, request);
             }
         }
-        let two: Vec<Value> = serde_json::from_slice(&workload.again(&[1, 14])).unwrap();
-        assert_eq!((two[0]["id"].clone(), two[1]["id"].clone()), (1.into(), 14.into()));
+        assert_eq!(workload.index(0, 3), None);
         assert_eq!(workload.endpoint(2, 2), workload.endpoint(8, 2));
         assert_ne!(workload.endpoint(2, 2), workload.endpoint(3, 2));
     }
@@ -197,7 +208,7 @@ mod tests {
     #[test]
     fn a_batch_of_one_is_no_list() {
         let workload = Workload::sign(&[NodeKey::generate()], TERMS, 2, 1);
-        let request: Value = serde_json::from_slice(&workload.batch(1).1).unwrap();
+        let request: Value = serde_json::from_slice(&workload.request(&[1])).unwrap();
         assert_eq!(request["id"], 1);
     }
 }
