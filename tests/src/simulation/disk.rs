@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn damage_in_the_middle_is_noticed() {
         let mut log = LogFile::default();
-        log.write(&[b"first", b"second"]);
+        log.write(&[b"first".as_slice(), b"second".as_slice()]);
         log.bytes[9] ^= 1;
         assert!(log.open().is_err());
     }

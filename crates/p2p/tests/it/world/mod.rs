@@ -140,7 +140,7 @@ pub struct Raw {
     pub consensus_out: Stream,
     pub data_out: Stream,
     pub consensus_in: Stream,
-    pub data_in: Stream,
+    pub _data_in: Stream,
     swarm: JoinHandle<()>,
 }
 
@@ -194,22 +194,22 @@ impl Raw {
                 let consensus = control.open_stream(peer, CONSENSUS).await.ok()?;
                 Some((consensus, control.open_stream(peer, DATA).await.ok()?))
             };
-            let ((consensus_in, data_in), out) = tokio::join!(incoming, outgoing);
+            let ((consensus_in, _data_in), out) = tokio::join!(incoming, outgoing);
             let (consensus_out, data_out) = out?;
-            Some((consensus_in?.1, data_in?.1, consensus_out, data_out))
+            Some((consensus_in?.1, _data_in?.1, consensus_out, data_out))
         };
         let opened = tokio::select! {
             opened = streams => opened,
             _ = is_closed.recv() => None,
         };
-        let (consensus_in, data_in, consensus_out, data_out) = match opened {
+        let (consensus_in, _data_in, consensus_out, data_out) = match opened {
             Some(streams) => streams,
             None => {
                 swarm.abort();
                 return None;
             }
         };
-        Some(Self { id: key.node_id(), consensus_out, data_out, consensus_in, data_in, swarm })
+        Some(Self { id: key.node_id(), consensus_out, data_out, consensus_in, _data_in, swarm })
     }
 
     /// Connects and says a status.
