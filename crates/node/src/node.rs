@@ -111,6 +111,10 @@ impl Node {
         restore_pool(&door, waiting, &journal, &pool)?;
         let work = Work::default();
         listen(&door, &gossip, &journal, &news, &mailbox, &halt, &work);
+        // Restored transactions came in before anybody listened.
+        if pool.lock().has_ready() {
+            work.came_in(&mailbox);
+        }
 
         let clock = Clock::start();
         let heads = watch::Sender::new(reader.head());
