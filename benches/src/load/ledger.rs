@@ -107,6 +107,16 @@ impl Ledger {
         matches!(self.entries[index].stage, Stage::Accepted | Stage::Finalised(_))
     }
 
+    /// Whether it was ever offered.
+    pub fn was_offered(&self, index: usize) -> bool {
+        self.entries[index].submitted.is_some()
+    }
+
+    /// Whether it was offered and the last answer was no.
+    pub fn is_refused(&self, index: usize) -> bool {
+        self.was_offered(index) && self.entries[index].stage == Stage::Here
+    }
+
     /// A block came.
     pub fn block(&mut self, block: &BlockView, seen: Instant) {
         let ours: Vec<usize> =
@@ -228,6 +238,7 @@ mod tests {
         ledger.block(&block(&[hash(0), hash(3), hash(9)]), at(4));
         assert!(!ledger.refused(3, "too late"), "it is in a block");
         assert!(ledger.is_taken(0) && ledger.is_taken(1) && !ledger.is_taken(2) && ledger.is_taken(3));
+        assert!(ledger.is_refused(2) && !ledger.is_refused(1) && ledger.was_offered(1));
         assert_eq!(ledger.outstanding(), 1);
         let reasons = [("nonce too low: next #, got #", 2), ("too late", 1)];
         assert_eq!(ledger.reasons(), &reasons.map(|(text, count)| (text.into(), count)).into());

@@ -222,12 +222,13 @@ impl LoadCommand {
         let start = Instant::now();
         let window = start + Duration::from_secs(self.warm_up);
         let end = window + Duration::from_secs(self.seconds);
-        let sending = tokio::task::spawn_local(sender.run(pace, end));
+        let sending = tokio::task::spawn_local(sender.clone().run(pace, end));
         tokio::time::sleep_until(window.into()).await;
         let from = Sample::take(ledger.borrow().answers(), watched)?;
         tokio::time::sleep_until(end.into()).await;
         let to = Sample::take(ledger.borrow().answers(), watched)?;
         sending.await?;
+        let filling = tokio::task::spawn_local(async move { sender.fill_holes().await });
         let (mut waiting, mut since) = (usize::MAX, Instant::now());
         while ledger.borrow().outstanding() > 0 && since.elapsed() < DRAIN_TIMEOUT {
             if ledger.borrow().outstanding() < waiting {
@@ -235,6 +236,7 @@ impl LoadCommand {
             }
             tokio::time::sleep(DRAIN_LOOK).await;
         }
+        filling.abort();
         if ledger.borrow().blocks().is_empty() {
             bail!("no block was seen during the whole measurement");
         }

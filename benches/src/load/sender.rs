@@ -16,6 +16,9 @@ const UNDER_WAY_MAX: usize = 512;
 /// How long a saturating sender pauses when enough is outstanding.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How often holes are looked for at the end.
+const HOLES_LOOK: Duration = Duration::from_millis(500);
+
 /// How transactions are offered.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
@@ -105,6 +108,30 @@ impl Sender {
             let Some((indexes, body)) = self.take() else { return };
             self.send(&indexes, body).await;
         }
+    }
+
+    /// Offers again what was refused and has later transactions of its account waiting behind it, and nothing new. Does not
+    /// end while there may be any. Must run inside a `LocalSet`.
+    pub async fn fill_holes(&self) {
+        loop {
+            let holes = self.holes();
+            for indexes in holes.chunks(self.batch) {
+                self.send(indexes, self.workload.request(indexes)).await;
+            }
+            tokio::time::sleep(HOLES_LOOK).await;
+        }
+    }
+
+    fn holes(&self) -> Vec<usize> {
+        let (next, ledger) = (self.next.borrow(), self.ledger.borrow());
+        let mut holes = Vec::new();
+        for account in 0..self.workload.accounts() {
+            let from_next = (next[account]..).map_while(|nonce| self.workload.index(account, nonce));
+            let offered: Vec<usize> = from_next.take_while(|index| ledger.was_offered(*index)).collect();
+            let last_taken = offered.iter().rposition(|index| ledger.is_taken(*index)).unwrap_or(0);
+            holes.extend(offered.into_iter().take(last_taken).filter(|index| ledger.is_refused(*index)));
+        }
+        holes
     }
 
     /// The transactions of the next group that has any, and their request.
