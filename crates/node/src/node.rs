@@ -56,6 +56,9 @@ pub enum NodeError {
     /// The peer-to-peer port.
     #[error(transparent)]
     P2p(#[from] P2pError),
+    /// An address that clients should reach us at cannot be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(std::net::SocketAddr, io::Error),
     /// A JSON-RPC or health listener.
     #[error(transparent)]
     Rpc(#[from] lonja_rpc::StartError),
@@ -78,6 +81,7 @@ impl Node {
     /// Opens everything and starts working. Must be called within a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, NodeError> {
         let started = Instant::now();
+        check_listeners(&config.rpc)?;
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
         let render = telemetry::install();
@@ -196,6 +200,15 @@ impl Node {
             tracing::warn!("work in hand did not finish in 20 s; stopping anyway (nothing durable is lost)");
         }
     }
+}
+
+/// A taken port is told before anything is opened or started.
+fn check_listeners(rpc: &lonja_rpc::RpcConfig) -> Result<(), NodeError> {
+    let clients = [&rpc.http, &rpc.ws].into_iter().flatten().map(|listener| listener.address);
+    for address in clients.chain(rpc.health) {
+        std::net::TcpListener::bind(address).map_err(|error| NodeError::Listen(address, error))?;
+    }
+    Ok(())
 }
 
 fn p2p_config(
