@@ -81,13 +81,13 @@ impl Node {
     /// Opens everything and starts working. Must be called within a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, NodeError> {
         let started = Instant::now();
-        check_listeners(&config.rpc)?;
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
         let render = telemetry::install();
         let spec = Arc::new(config.genesis.spec.clone());
         let options = StoreOptions { block_cache_bytes: config.cache_bytes, ..StoreOptions::default() };
         let kv = lonja_storage::open_rocks(&config.data_dir.join("db"), &options)?;
+        check_listeners(&config.rpc)?;
         let opened = lonja_storage::open(kv, &config.genesis)?;
         let reader = opened.reader.clone();
         let pool_config = PoolConfig { max_bytes: config.pool_bytes, ..PoolConfig::default() };
@@ -202,7 +202,8 @@ impl Node {
     }
 }
 
-/// A taken port is told before anything is opened or started.
+/// A taken port is told before anything is started, but after the lock on the data directory is taken: a second
+/// process on it finds its ports taken too, and the directory is the better hint.
 fn check_listeners(rpc: &lonja_rpc::RpcConfig) -> Result<(), NodeError> {
     let clients = [&rpc.http, &rpc.ws].into_iter().flatten().map(|listener| listener.address);
     for address in clients.chain(rpc.health) {
