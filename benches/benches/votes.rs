@@ -99,7 +99,7 @@ impl Network {
             }
             Output::Decide(block) => self.decided = Some(block),
             Output::Blame { reason, .. } => panic!("a happy round blames nobody: {reason}"),
-            Output::Persist(_) | Output::Forget { .. } | Output::Relay { .. } => {}
+            Output::Persist(_) | Output::Forget { .. } => {}
         }
     }
 

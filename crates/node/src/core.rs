@@ -257,8 +257,6 @@ impl NodeCore {
                     out.push(Command::Check { height, digest, block });
                 }
                 Output::Decide(block) => self.commit(block, out),
-                // A link that is missing is bridged by [`Message::Relay`], on the author's own wish.
-                Output::Relay { .. } => {}
                 Output::Blame { validator, from, reason } => {
                     // Who passes a message on, on its author's wish, cannot know whether it is any good.
                     if let Some(peer) = from.filter(|peer| peer.address() == validator) {

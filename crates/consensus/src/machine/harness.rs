@@ -122,7 +122,6 @@ pub(crate) struct Bench {
     pub log: Vec<Vec<u8>>,
     pub sent: Vec<VerifiedMessage>,
     pub sent_bytes: Vec<Bytes>,
-    pub relayed: Vec<(VerifiedMessage, Address, Option<NodeId>)>,
     pub blamed: Vec<(Address, Option<NodeId>, String)>,
     pub decided: Vec<CertifiedBlock>,
     pub built: Vec<Block>,
@@ -147,7 +146,6 @@ impl Bench {
             log: Vec::new(),
             sent: Vec::new(),
             sent_bytes: Vec::new(),
-            relayed: Vec::new(),
             blamed: Vec::new(),
             decided: Vec::new(),
             built: Vec::new(),
@@ -188,6 +186,32 @@ impl Bench {
         self.input(Input::Message { from: Some(from.node_id()), message });
     }
 
+    /// Whether a message of the current height is counted: as a vote, a request, or the proposal of its round.
+    pub fn counts(&self, message: &VerifiedMessage) -> bool {
+        let (run, author, view) = (&self.machine.run, message.author(), message.view());
+        let round = view.round;
+        let by_author = |voter: Address| voter == author;
+        run.number == view.sequence
+            && match message {
+                VerifiedMessage::Proposal(proposal) => {
+                    let header = &proposal.proposal.block.header;
+                    let digest = self.machine.rules().digest(header, round).unwrap();
+                    run.round == round && run.proposed.digest() == Some(digest)
+                }
+                VerifiedMessage::Prepare(prepare) => {
+                    let votes = run.ballots.prepares(round, prepare.digest);
+                    votes.into_iter().any(|vote| by_author(vote.author()))
+                }
+                VerifiedMessage::Commit(commit) => {
+                    let votes = run.ballots.commits(round, commit.digest);
+                    votes.into_iter().any(|vote| by_author(vote.author()))
+                }
+                VerifiedMessage::RoundChange(_) => {
+                    run.requests.at(round).into_iter().any(|kept| by_author(kept.round_change.author()))
+                }
+            }
+    }
+
     pub fn input(&mut self, input: Input) {
         let outputs = self.machine.step(self.now, input);
         for output in outputs {
@@ -208,7 +232,6 @@ impl Bench {
                 self.sent.push(decode(&bytes));
                 self.sent_bytes.push(bytes);
             }
-            Output::Relay { message, author, from } => self.relayed.push((decode(&message), author, from)),
             Output::BuildBlock(request) => self.build(&request),
             Output::CheckBlock { height, digest, .. } => {
                 self.asked.push(digest);

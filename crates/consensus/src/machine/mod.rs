@@ -9,14 +9,14 @@
 //! | any | first of a process | what was signed before a restart is sent again |
 //! | `NewHead` | above the known head | `Forget`; the next height begins; its early messages are handled |
 //! | `NewHead` | otherwise | nothing |
-//! | `Message` PROPOSAL | justified, of this round with nothing accepted, or of a later one | enter the round; `Relay`; `CheckBlock`, or at once PREPARE for a block known to be good |
+//! | `Message` PROPOSAL | justified, of this round with nothing accepted, or of a later one | enter the round; `CheckBlock`, or at once PREPARE for a block known to be good |
 //! | | its time is ahead of the clock | kept, and looked at again at that time, within the round |
 //! | | not justified, or its header or body is wrong | `Blame` |
 //! | | a second value in one round | `Blame` |
-//! | `Message` PREPARE | this round or later | kept, `Relay`; a quorum for the accepted block: COMMIT |
-//! | `Message` COMMIT | this round or later, good seal | kept, `Relay`; a quorum for the accepted block: `Decide` |
+//! | `Message` PREPARE | this round or later | kept; a quorum for the accepted block: COMMIT |
+//! | `Message` COMMIT | this round or later, good seal | kept; a quorum for the accepted block: `Decide` |
 //! | | bad seal | `Blame` |
-//! | `Message` ROUND-CHANGE | valid, this round or later | kept, `Relay`; F+1 ahead: enter their round, ROUND-CHANGE; a quorum for this round and our turn: PROPOSAL of the highest prepared block, or `BuildBlock` |
+//! | `Message` ROUND-CHANGE | valid, this round or later | kept; F+1 ahead: enter their round, ROUND-CHANGE; a quorum for this round and our turn: PROPOSAL of the highest prepared block, or `BuildBlock` |
 //! | | not valid | `Blame` |
 //! | `Message` | lower height or round, a stranger, decided already | nothing |
 //! | `Message` | later height | kept within bounds |
@@ -38,7 +38,7 @@
 //! it sets no clock, sends nothing and only follows the head.
 //!
 //! Every value has one encoding, and every message one place in a bounded store: what is in its place already
-//! is not handled or passed on again. So a copy, or a copy with another signature, cannot push the original out.
+//! is not handled again. So a copy, or a copy with another signature, cannot push the original out.
 //!
 //! The parts: `safety` (what is signed), `record` (what the log says), `proposing` (our turn), `round` (a
 //! proposal and the votes on it), `roundchange` (leaving a round), `timing` (why and when), and the stores
@@ -294,10 +294,10 @@ impl Istanbul {
             return;
         }
         match &message {
-            VerifiedMessage::Proposal(proposal) => self.proposal(from, &message, proposal),
-            VerifiedMessage::Prepare(prepare) => self.prepare(from, &message, prepare),
-            VerifiedMessage::Commit(commit) => self.commit(from, &message, commit),
-            VerifiedMessage::RoundChange(change) => self.round_change(from, &message, change),
+            VerifiedMessage::Proposal(proposal) => self.proposal(from, proposal),
+            VerifiedMessage::Prepare(prepare) => self.prepare(prepare),
+            VerifiedMessage::Commit(commit) => self.commit(commit),
+            VerifiedMessage::RoundChange(change) => self.round_change(from, change),
         }
     }
 
@@ -342,10 +342,6 @@ impl Istanbul {
             self.entries.push(entry);
         }
         self.outputs.push(Output::Send(message.encode()));
-    }
-
-    fn relay(&mut self, from: Option<NodeId>, message: &VerifiedMessage) {
-        self.outputs.push(Output::Relay { message: message.encode(), author: message.author(), from });
     }
 
     fn blame(&mut self, validator: Address, from: Option<NodeId>, reason: String) {

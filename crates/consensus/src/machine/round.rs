@@ -9,7 +9,7 @@ use crate::header::{HeaderError, MAX_CLOCK_DIFFERENCE_MS, Seals, check_body, che
 use crate::justification::{highest_claim, justified, valid_commit};
 use crate::message::{Commit, Prepare, Proposal, Verified, VerifiedMessage, VerifiedProposal};
 use crate::timers::block_timestamp_s;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use lonja_primitives::spec::DigestRule;
 use lonja_primitives::{Block, CertifiedBlock, HeaderFormat, NodeId, extra};
 
@@ -17,12 +17,7 @@ use lonja_primitives::{Block, CertifiedBlock, HeaderFormat, NodeId, extra};
 const CHECK_AGAIN_MS: u64 = 100;
 
 impl Istanbul {
-    pub(super) fn proposal(
-        &mut self,
-        from: Option<NodeId>,
-        message: &VerifiedMessage,
-        proposal: &VerifiedProposal,
-    ) {
+    pub(super) fn proposal(&mut self, from: Option<NodeId>, proposal: &VerifiedProposal) {
         let (author, round) = (proposal.proposal.author(), proposal.proposal.round);
         if round == self.run.round && self.run.proposed.digest().is_some() {
             return self.second_proposal(proposal);
@@ -35,7 +30,6 @@ impl Istanbul {
         if self.voter.as_ref().is_none_or(|voter| !voter.may_prepare(round, candidate.digest)) {
             return;
         }
-        self.relay(from, message);
         if round > self.run.round {
             self.enter(round);
         }
@@ -246,39 +240,28 @@ impl Istanbul {
         self.outputs.push(Output::Decide(certified));
     }
 
-    pub(super) fn prepare(
-        &mut self,
-        from: Option<NodeId>,
-        message: &VerifiedMessage,
-        prepare: &Verified<Prepare>,
-    ) {
+    pub(super) fn prepare(&mut self, prepare: &Verified<Prepare>) {
         let stored = self.run.ballots.add_prepare(self.run.round, prepare.clone());
-        self.stored(stored, from, message, "PREPAREs");
+        self.stored(stored, prepare.author(), prepare.round, "PREPAREs");
     }
 
     /// A seal is looked at as soon as what it must sign is known, so that a bad one never reaches a header.
-    pub(super) fn commit(
-        &mut self,
-        from: Option<NodeId>,
-        message: &VerifiedMessage,
-        commit: &Verified<Commit>,
-    ) {
+    pub(super) fn commit(&mut self, commit: &Verified<Commit>) {
         if let Some(reason) = self.seal_fault(commit) {
             return self.blame(commit.author(), None, format!("COMMIT: {reason}"));
         }
         let stored = self.run.ballots.add_commit(self.run.round, commit.clone());
-        self.stored(stored, from, message, "COMMITs");
+        self.stored(stored, commit.author(), commit.round, "COMMITs");
     }
 
-    fn stored(&mut self, stored: Stored, from: Option<NodeId>, message: &VerifiedMessage, what: &str) {
+    fn stored(&mut self, stored: Stored, author: Address, round: u32, what: &str) {
         if stored == Stored::No {
             return;
         }
-        self.relay(from, message);
         if stored == Stored::Equivocation {
-            self.blame_equivocation(message.author(), what, message.view().round);
+            self.blame_equivocation(author, what, round);
         }
-        if message.view().round == self.run.round {
+        if round == self.run.round {
             self.advance();
         }
     }

@@ -104,12 +104,7 @@ impl Istanbul {
         self.run.clocks.repeat_later(self.now, params);
     }
 
-    pub(super) fn round_change(
-        &mut self,
-        from: Option<NodeId>,
-        message: &VerifiedMessage,
-        change: &VerifiedRoundChange,
-    ) {
+    pub(super) fn round_change(&mut self, from: Option<NodeId>, change: &VerifiedRoundChange) {
         let (author, round) = (change.round_change.author(), change.round_change.round);
         if !self.run.requests.is_wanted(self.run.round, &author, round) {
             return;
@@ -118,7 +113,6 @@ impl Istanbul {
             return self.blame(author, from, format!("ROUND-CHANGE: {reason}"));
         }
         self.run.requests.add(self.run.round, change.clone());
-        self.relay(from, message);
         self.follow_requests();
     }
 

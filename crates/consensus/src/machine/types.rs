@@ -96,15 +96,6 @@ pub enum Output {
     },
     /// A message of this node, encoded, to every other validator of the height.
     Send(Bytes),
-    /// A message of another validator, to the validators that may not have it: all but `author` and `from`.
-    Relay {
-        /// The message as received.
-        message: Bytes,
-        /// Who wrote it.
-        author: Address,
-        /// Who sent it to us.
-        from: Option<NodeId>,
-    },
     /// Build a block on the head; answered by [`Input::Built`] or [`Input::BuildFailed`].
     BuildBlock(BuildRequest),
     /// Execute a proposed block on the head and compare all roots; answered by [`Input::Checked`].
@@ -118,13 +109,13 @@ pub enum Output {
     },
     /// The block of this height, with its seals. Given at most once per height and process life.
     Decide(CertifiedBlock),
-    /// Somebody is at fault beyond doubt. When `from` is given, that peer passed on what an honest node would
-    /// have refused, and `validator` only names the author; without `from` the author itself signed what no
-    /// honest validator signs.
+    /// Somebody is at fault beyond doubt. When `from` is given, parts of the message are not covered by its
+    /// author's signature: the fault is that peer's, unless it only passed on what `validator` wrote. Without
+    /// `from` the author itself signed what no honest validator signs.
     Blame {
         /// Author of the message.
         validator: Address,
-        /// The peer at fault.
+        /// The peer that the message came from.
         from: Option<NodeId>,
         /// What was wrong.
         reason: String,

@@ -23,7 +23,6 @@ struct Scenario {
     proposers: Vec<String>,
     chain: u64,
     seen: usize,
-    relayed: usize,
     may: Vec<String>,
 }
 
@@ -45,7 +44,7 @@ impl Scenario {
             step.as_array().unwrap().iter().for_each(|part| note_origins(part, &mut origins));
         }
         let bench = Bench::new(spec, named["L"].clone(), genesis);
-        Self { bench, keys: named, origins, proposers, chain: 0, seen: 0, relayed: 0, may: Vec::new() }
+        Self { bench, keys: named, origins, proposers, chain: 0, seen: 0, may: Vec::new() }
     }
 
     fn block(&self, height: u64, letter: &str) -> Block {
@@ -149,13 +148,10 @@ impl Scenario {
                 self.bench.tick_at(due);
             }
             "timer" => self.bench.time_out(round(&step[3])),
-            "recv" | "recv_from" => {
-                let (author, message) = match step.get(3) {
-                    Some(message) => (text(&step[2]), message),
-                    None => (text(&step[1]), &step[2]),
-                };
-                let message = self.message(author, message);
-                let peer = self.keys[text(&step[1])].clone();
+            "recv" => {
+                let author = text(&step[1]);
+                let message = self.message(author, &step[2]);
+                let peer = self.keys[author].clone();
                 self.bench.receive(&peer, message);
             }
             "recv_raw" => {
@@ -180,8 +176,6 @@ impl Scenario {
                 assert_eq!(self.chain.max(decided.unwrap_or(0)), number(&step[1]), "{place}");
             }
             "round" => assert_eq!(self.bench.machine.status().round, round(&step[1]), "{place}"),
-            "relayed" => self.check_relayed(step, place),
-            "relayed_none" => assert_eq!(self.bench.relayed.len(), self.relayed, "{place}"),
             other => panic!("{place}: unknown step {other}"),
         }
     }
@@ -206,21 +200,6 @@ impl Scenario {
         assert_eq!(got, expected, "{place}");
         self.seen = self.bench.sent.len();
         self.may.clear();
-    }
-
-    fn check_relayed(&mut self, step: &Value, place: &str) {
-        let (message, author, from) = self.bench.relayed[self.relayed].clone();
-        assert_eq!(message, self.message(text(&step[1]), &step[2]), "{place}");
-        assert_eq!(author, self.keys[text(&step[1])].address(), "{place}");
-        let to = |name: &&String| {
-            let key = &self.keys[*name];
-            **name != "X" && **name != "L" && key.address() != author && Some(key.node_id()) != from
-        };
-        let receivers: Vec<&String> = self.keys.keys().filter(to).collect();
-        let expected: Vec<&str> = step[3].as_array().unwrap().iter().map(text).collect();
-        assert_eq!(receivers, expected, "{place}");
-        self.relayed += 1;
-        assert_eq!(self.bench.relayed.len(), self.relayed, "{place}");
     }
 }
 
@@ -268,16 +247,6 @@ fn qbft_scenarios() {
     let file = vectors!("scenarios");
     let all: Vec<&Value> = cases(&file).iter().filter(|case| text(&case["rules"]) == "qbft").collect();
     assert_eq!(all.len(), 31);
-    for case in all {
-        Scenario::new(case).run(case);
-    }
-}
-
-#[test]
-fn gossip_scenarios() {
-    let file = vectors!("scenarios");
-    let all = file["gossip"].as_array().unwrap();
-    assert_eq!(all.len(), 4);
     for case in all {
         Scenario::new(case).run(case);
     }

@@ -212,7 +212,6 @@ impl World {
                 self.nodes[node].log.retain(|record| record_height(record).unwrap() >= below_height);
             }
             Output::Send(bytes) => self.send(node, &bytes),
-            Output::Relay { .. } => {}
             Output::BuildBlock(request) => {
                 let block = harness::build(&request, self.random() >> 32);
                 let input = Input::Built { height: request.height, round: request.round, block };
