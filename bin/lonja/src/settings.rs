@@ -119,6 +119,9 @@ pub struct NodeArgs {
     /// Most blocks that one eth_getLogs may look at
     #[arg(long, env = "LONJA_RPC_LOG_RANGE", value_name = "BLOCKS", help_heading = "JSON-RPC")]
     pub rpc_log_range: Option<u64>,
+    /// Most accounts and slots that may have changed since the block of an eth_getProof
+    #[arg(long, env = "LONJA_RPC_PROOF_CHANGES", value_name = "COUNT", help_heading = "JSON-RPC")]
+    pub rpc_proof_changes: Option<usize>,
 
     /// Address that metrics and health listen on [default: 127.0.0.1]
     #[arg(long, env = "LONJA_METRICS_ADDR", value_name = "IP", help_heading = "Metrics and health")]
@@ -184,6 +187,7 @@ pub struct Settings {
     pub rpc_batch: u32,
     pub rpc_body_bytes: u32,
     pub rpc_log_range: u64,
+    pub rpc_proof_changes: usize,
     pub metrics_addr: IpAddr,
     pub metrics_port: u16,
     pub txpool_mib: usize,
@@ -206,7 +210,7 @@ impl NodeArgs {
             data_dir genesis node_key validator identity
             p2p_addr p2p_port p2p_quic peers allow_nodes max_peers
             http_addr http_port ws_port http http_api http_dangerous http_cors http_hosts
-            rpc_gas_cap rpc_timeout_ms rpc_batch rpc_body_bytes rpc_log_range
+            rpc_gas_cap rpc_timeout_ms rpc_batch rpc_body_bytes rpc_log_range rpc_proof_changes
             metrics_addr metrics_port txpool_mib cache_mib min_free_disk_mib log log_format)
     }
 
@@ -254,6 +258,7 @@ impl NodeArgs {
             rpc_batch: self.rpc_batch.unwrap_or(limits.batch_length),
             rpc_body_bytes: self.rpc_body_bytes.unwrap_or(limits.request_bytes),
             rpc_log_range: self.rpc_log_range.unwrap_or(limits.log_blocks),
+            rpc_proof_changes: self.rpc_proof_changes.unwrap_or(limits.proof_changes),
             metrics_addr: self.metrics_addr.unwrap_or(loopback),
             metrics_port: self.metrics_port.unwrap_or(9545),
             txpool_mib: self.txpool_mib.unwrap_or(256),

@@ -90,6 +90,9 @@ pub struct RpcLimits {
     pub log_blocks: u64,
     /// Most logs in one answer. 20,000, likewise.
     pub log_results: usize,
+    /// Accounts and slots that may have changed between the block of a proof and the newest one. 100,000: some
+    /// seconds of work, and some tens of megabytes meanwhile.
+    pub proof_changes: usize,
     /// Gas that a call or estimate may use at most; `None` takes the head's gas limit, at least 50,000,000.
     pub call_gas: Option<u64>,
     /// How long one heavy request may run. 5 s, as in geth.
@@ -192,6 +195,7 @@ impl Default for RpcLimits {
             subscriptions_per_connection: 128,
             log_blocks: 10_000,
             log_results: 20_000,
+            proof_changes: 100_000,
             call_gas: None,
             call_time: Duration::from_secs(5),
             heavy_running: processors.saturating_sub(1).max(1),

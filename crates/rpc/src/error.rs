@@ -123,7 +123,9 @@ impl From<RpcError> for ErrorObjectOwned {
 impl From<StoreError> for RpcError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotAvailable(_) => Self::Refused(error.to_string()),
+            StoreError::NotAvailable(_) | StoreError::TooMuchChanged { .. } => {
+                Self::Refused(error.to_string())
+            }
             other => Self::Internal(other.to_string()),
         }
     }

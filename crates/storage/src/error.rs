@@ -49,7 +49,18 @@ pub enum StoreError {
     /// A block, or a prepared state, does not follow the head. Halt: our own invariant is broken.
     #[error("refused to write: {0}")]
     OutOfOrder(String),
-    /// The state or proof of this block is not kept any more, or not yet there.
+    /// A proof at an old block takes more work than was allowed.
+    #[error(
+        "a proof at block {number} goes back over every change since, and these are {why}. Ask for a newer \
+         block, or let the node's operator allow more"
+    )]
+    TooMuchChanged {
+        /// The block asked for.
+        number: u64,
+        /// The limit that was met.
+        why: String,
+    },
+    /// The state of this block is not kept any more, or not yet there.
     #[error("the state of block {0} is not available on this node")]
     NotAvailable(u64),
 }
@@ -57,7 +68,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the node must stop: our disk or an invariant of our own is broken.
     pub fn is_halt(&self) -> bool {
-        !matches!(self, Self::NotAvailable(_))
+        !matches!(self, Self::NotAvailable(_) | Self::TooMuchChanged { .. })
     }
 
     pub(crate) fn damaged(what: impl Into<String>) -> Self {

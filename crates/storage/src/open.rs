@@ -5,7 +5,8 @@ use crate::prepare::Newest;
 use crate::reader::{Head, Reader};
 use crate::state::Progress;
 use crate::tables::{FORMAT_VERSION, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON, META_TRIE};
-use crate::trie::{Touched, TrieStore, catch_up};
+use crate::touched::Touched;
+use crate::trie::{TrieStore, catch_up};
 use crate::writer::{BlockCommit, ChainWriter, write_block, write_codes};
 use crate::{Batch, Kv, StoreError, Table};
 use alloy_primitives::B256;
@@ -45,12 +46,12 @@ pub(crate) fn open_chain(
         Some(bytes) => u64::from_be_bytes(exactly(&bytes, "horizon")?),
         None => 0,
     };
-    kv.forget_history(horizon);
+    kv.forget_history(horizon.min(stored_trie));
     let votes = kv.last_at(Table::Votes, &head.number.to_be_bytes())?.map(|(_, votes)| votes);
     tracing::info!(block = head.number, hash = %head.hash, oldest_state = horizon, "chain store open");
-    let progress = Arc::new(Progress::at(head, horizon));
-    let reader = Reader::new(kv.clone(), tries.for_readers(), progress.clone(), genesis.hash());
-    Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes, stored_trie), reader })
+    let progress = Arc::new(Progress::at(head, horizon, stored_trie));
+    let reader = Reader::new(kv.clone(), tries.reader(), progress.clone(), genesis.hash());
+    Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes), reader })
 }
 
 fn check_identity(kv: &dyn Kv, version: &[u8], expected: B256) -> Result<(), StoreError> {
@@ -144,8 +145,9 @@ fn read_trie(kv: &dyn Kv, tries: &TrieStore, newest: &SealedHeader) -> Result<u6
     let stored = u64::from_be_bytes(exactly(&bytes, "number of the trie's block")?);
     let mut touched = Touched::default();
     for number in stored.saturating_add(1)..=newest.number {
-        let list = kv.get(Table::Touched, &number.to_be_bytes())?;
-        touched.add(&list.ok_or_else(|| missing(&format!("the list of what block {number} touched")))?)?;
+        if let Some(list) = kv.get(Table::Touched, &number.to_be_bytes())? {
+            touched.add(&list, |_| true)?;
+        }
     }
     catch_up(kv, tries, &touched)?;
     let root = tries.accounts().root()?;

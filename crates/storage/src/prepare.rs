@@ -3,7 +3,8 @@
 use crate::codec::{FlatAccount, decode_slot, encode_slot};
 use crate::recent::RecentState;
 use crate::tables::{account_key, history_key, slot_hash, slot_key};
-use crate::trie::{NodeChange, Touched, TrieStore, Update, build, update};
+use crate::touched::Touched;
+use crate::trie::{NodeChange, TrieStore, Update, build, update};
 use crate::{Batch, Kv, StoreError, Table};
 use alloy_primitives::{B256, U256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
@@ -279,8 +280,11 @@ impl PreparedState {
 
     /// The keys that change.
     pub(crate) fn touched(&self) -> Touched {
-        let slots = |delta: &AccountDelta| delta.slots.iter().map(|slot| slot.key).collect();
-        Touched(self.accounts.iter().map(|delta| (delta.key, slots(delta))).collect())
+        let mut touched = Touched::default();
+        for delta in &self.accounts {
+            touched.note(&delta.key, delta.slots.iter().map(|slot| slot.key));
+        }
+        touched
     }
 
     /// Makes the new trie nodes those of the newest state.

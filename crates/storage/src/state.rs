@@ -11,7 +11,7 @@ use crate::codec::{FlatAccount, decode_header, decode_slot};
 use crate::reader::Head;
 use crate::recent::RecentState;
 use crate::tables::{account_key, history_key, slot_hash, slot_key};
-use crate::{Kv, StoreError, Table};
+use crate::{Kv, KvRead, StoreError, Table};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use arc_swap::ArcSwap;
 use lonja_primitives::{Account, StateError, StateView};
@@ -26,6 +26,8 @@ pub(crate) struct Progress {
     pub(crate) written: AtomicU64,
     /// Oldest block whose state can be read: raised before any of its history goes.
     pub(crate) horizon: AtomicU64,
+    /// The block whose state the stored trie nodes are of: raised after the batch.
+    pub(crate) stored_trie: AtomicU64,
     /// Newest durable block.
     pub(crate) head: ArcSwap<Head>,
     /// Set by a failed write or sync: what is on disk is then unknown.
@@ -33,11 +35,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn at(head: Head, horizon: u64) -> Self {
+    pub(crate) fn at(head: Head, horizon: u64, stored_trie: u64) -> Self {
         Self {
             begun: AtomicU64::new(head.number),
             written: AtomicU64::new(head.number),
             horizon: AtomicU64::new(horizon),
+            stored_trie: AtomicU64::new(stored_trie),
             head: ArcSwap::from_pointee(head),
             broken: AtomicBool::new(false),
         }
@@ -48,6 +51,20 @@ impl Progress {
             true => Err(StoreError::Unavailable("an earlier write failed; restart the node".to_owned())),
             false => Ok(()),
         }
+    }
+}
+
+/// What the flat table held under a key after a block, from a look at one instant after it.
+pub(crate) fn value_after(
+    kv: &dyn KvRead,
+    (flat, history): (Table, Table),
+    key: &[u8],
+    number: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let above = history_key(key, number.saturating_add(1));
+    match kv.first_from(history, &above, Some(&history_key(key, u64::MAX)))? {
+        Some((_, before)) => Ok(Some(before).filter(|before| !before.is_empty())),
+        None => kv.get(flat, key),
     }
 }
 

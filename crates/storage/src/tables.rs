@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 
 /// Version of everything described here and in [`crate::codec`]; stored under [`META_FORMAT`] and checked on
 /// open.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Key in [`Table::Meta`]: format version, 4 bytes big-endian.
 pub const META_FORMAT: &[u8] = b"format";
@@ -21,7 +21,7 @@ pub const META_HEAD: &[u8] = b"head";
 pub const META_HORIZON: &[u8] = b"horizon";
 
 /// Key in [`Table::Meta`]: the block whose state the stored trie nodes are of, 8 bytes big-endian. It stands
-/// at or below the newest block; [`Table::Touched`] has what the blocks between changed.
+/// at or below the newest block; [`Table::Touched`] names what the blocks between changed.
 pub const META_TRIE: &[u8] = b"trie";
 
 /// A table; in RocksDB a column family.
@@ -52,8 +52,8 @@ pub enum Table {
     AccountTrie,
     /// address# ++ nibble path → branch of that account's storage trie.
     StorageTrie,
-    /// number → the hashed accounts and slots that block changed; only for blocks the stored trie nodes do
-    /// not cover.
+    /// number → the beginnings of the hashes of the accounts and slots that block changed ([`crate::touched`]);
+    /// only where there are any, and as long as the history has their values before it.
     Touched,
     /// address# ++ number → the account before that block changed it; empty where there was none.
     AccountHistory,

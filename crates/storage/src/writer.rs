@@ -41,13 +41,11 @@ pub struct BlockCommit<'a> {
 /// Writes blocks, one after the other. There is one per store, and it cannot be cloned.
 pub struct ChainWriter {
     kv: Arc<dyn Kv>,
-    tries: TrieStore,
+    pub(crate) tries: TrieStore,
     progress: Arc<Progress>,
     /// Newest block written, durable or not.
     written: Head,
     votes: Option<Vec<u8>>,
-    /// The block whose state the stored trie nodes are of.
-    stored_trie: u64,
     recent: Option<Arc<RecentState>>,
 }
 
@@ -58,10 +56,9 @@ impl ChainWriter {
         progress: Arc<Progress>,
         written: Head,
         votes: Option<Vec<u8>>,
-        stored_trie: u64,
     ) -> Self {
         let recent = RecentState::new(kv.tuning().state_cache_bytes).map(Arc::new);
-        Self { kv, tries, progress, written, votes, stored_trie, recent }
+        Self { kv, tries, progress, written, votes, recent }
     }
 
     /// The newest block written, which may not be durable yet.
@@ -99,7 +96,7 @@ impl ChainWriter {
         self.kv.write(batch).inspect_err(|_| self.progress.broken.store(true, Ordering::SeqCst))?;
         if trie_is_due {
             self.tries.all_written();
-            self.stored_trie = number;
+            self.progress.stored_trie.store(number, Ordering::SeqCst);
         }
         if let Some(recent) = &self.recent {
             commit.prepared.apply_values(recent);
@@ -132,27 +129,21 @@ impl ChainWriter {
         if horizon > 0 {
             batch.put(Table::Meta, META_HORIZON, horizon.to_be_bytes());
         }
-        match trie_is_due {
-            true => self.write_trie(number, &mut batch),
-            false => batch.put(Table::Touched, number.to_be_bytes(), commit.prepared.touched().encode()),
+        let touched = commit.prepared.touched();
+        if !touched.0.is_empty() {
+            batch.put(Table::Touched, number.to_be_bytes(), touched.encode());
+        }
+        if trie_is_due {
+            self.tries.write_all(&mut batch);
+            batch.put(Table::Meta, META_TRIE, number.to_be_bytes());
         }
         batch
     }
 
     fn trie_is_due(&self, number: u64) -> bool {
         let tuning = self.kv.tuning();
-        number.saturating_sub(self.stored_trie) > tuning.trie_lag_blocks
+        number.saturating_sub(self.progress.stored_trie.load(Ordering::SeqCst)) > tuning.trie_lag_blocks
             || self.tries.unwritten_bytes() > tuning.trie_lag_bytes
-    }
-
-    /// Adds all trie nodes held in memory, now those of block `number`, and drops the lists they make
-    /// needless.
-    fn write_trie(&self, number: u64, batch: &mut Batch) {
-        self.tries.write_all(batch);
-        batch.put(Table::Meta, META_TRIE, number.to_be_bytes());
-        for covered in self.stored_trie.saturating_add(1)..number {
-            batch.delete(Table::Touched, covered.to_be_bytes());
-        }
     }
 }
 

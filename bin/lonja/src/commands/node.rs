@@ -151,6 +151,7 @@ fn rpc_config(settings: &Settings) -> Result<RpcConfig> {
             batch_length: settings.rpc_batch,
             request_bytes: settings.rpc_body_bytes,
             log_blocks: settings.rpc_log_range,
+            proof_changes: settings.rpc_proof_changes,
             ..RpcLimits::default()
         },
     })

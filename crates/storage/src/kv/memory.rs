@@ -1,6 +1,6 @@
 //! A store in memory, with a switch that cuts the power.
 
-use super::{Batch, Kv, Tuning};
+use super::{Batch, Kv, KvRead, Tuning};
 use crate::{StoreError, Table};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ fn apply(tables: &mut [Map], table: Table, key: Vec<u8>, value: Option<Vec<u8>>)
     }
 }
 
-impl Kv for MemoryKv {
+impl KvRead for MemoryKv {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.inner.read().tables[table as usize].get(key).cloned())
     }
@@ -127,6 +127,12 @@ impl Kv for MemoryKv {
         }
         Ok(())
     }
+}
+
+impl Kv for MemoryKv {
+    fn snapshot(&self) -> Box<dyn KvRead + '_> {
+        Box::new(self.fork())
+    }
 
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
         let mut inner = self.inner.write();
@@ -147,7 +153,7 @@ impl Kv for MemoryKv {
             return;
         }
         let mut inner = self.inner.write();
-        for table in [Table::AccountHistory, Table::SlotHistory] {
+        for table in [Table::AccountHistory, Table::SlotHistory, Table::Touched] {
             inner.tables[table as usize].retain(|key, _| !crate::kv::rocks::is_forgotten(key, up_to));
         }
     }

@@ -5,8 +5,8 @@ pub mod rocks;
 
 use crate::{StoreError, Table};
 
-/// A sorted map per [`Table`]. Two implementations: RocksDB, and memory for tests and the simulator.
-pub trait Kv: Send + Sync {
+/// Reading a sorted map per [`Table`].
+pub trait KvRead: Send + Sync {
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
@@ -33,6 +33,13 @@ pub trait Kv: Send + Sync {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError>;
+}
+
+/// A store. Two implementations: RocksDB, and memory for tests and the simulator.
+pub trait Kv: KvRead {
+    /// What it holds now, for as long as one looks, whatever is written meanwhile. Only
+    /// [`Kv::forget_history`] shows through.
+    fn snapshot(&self) -> Box<dyn KvRead + '_>;
 
     /// Writes a batch: all of it or nothing, visible at once to every reader, not yet durable.
     fn write(&self, batch: Batch) -> Result<(), StoreError>;
@@ -40,8 +47,8 @@ pub trait Kv: Send + Sync {
     /// Makes everything written before durable: it survives a power cut once this returns.
     fn sync(&self) -> Result<(), StoreError>;
 
-    /// From now on the history entries of blocks up to and including this one may be dropped, whenever
-    /// convenient.
+    /// From now on the history entries of blocks up to and including this one, and the lists of the keys they
+    /// changed, may be dropped, whenever convenient.
     fn forget_history(&self, up_to: u64);
 
     /// What the store was opened with.

@@ -5,11 +5,12 @@
 //! is, a write that was never promised, and refuses any other damage. Every block read from a file is checked
 //! against its checksum.
 
-use super::{Batch, History, Kv, Tuning};
+use super::{Batch, History, Kv, KvRead, Tuning};
 use crate::{StoreError, Table};
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch,
+    WriteOptions,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -150,7 +151,7 @@ fn table_options(table: Table, cache: &Cache, store: &StoreOptions, forgotten: &
         Table::Accounts | Table::Slots | Table::Codes | Table::AccountTrie | Table::StorageTrie => {
             blocks.set_bloom_filter(FILTER_BITS, false);
         }
-        Table::AccountHistory | Table::SlotHistory => {
+        Table::AccountHistory | Table::SlotHistory | Table::Touched => {
             let forgotten = forgotten.clone();
             options.set_compaction_filter("history", move |_, key, _| {
                 match is_forgotten(key, forgotten.load(Ordering::SeqCst)) {
@@ -159,13 +160,13 @@ fn table_options(table: Table, cache: &Cache, store: &StoreOptions, forgotten: &
                 }
             });
         }
-        Table::Meta | Table::Votes | Table::Touched => {}
+        Table::Meta | Table::Votes => {}
     }
     options.set_block_based_table_factory(&blocks);
     options
 }
 
-/// Whether a history key is of a block up to and including `up_to`. Block 0 has no history: 0 forgets
+/// Whether a key that ends with a block number is of a block up to and including `up_to`. Block 0 has no history: 0 forgets
 /// nothing.
 pub(crate) fn is_forgotten(key: &[u8], up_to: u64) -> bool {
     key.last_chunk::<8>().is_some_and(|number| u64::from_be_bytes(*number) <= up_to)
@@ -184,14 +185,25 @@ fn open_error(path: &Path, error: &rocksdb::Error) -> StoreError {
     }
 }
 
-impl Kv for RocksKv {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db.get_cf(&self.family(table)?, key).map_err(|error| self.error(&error))
+/// Reads with options made anew for each read: those of a snapshot name it.
+impl RocksKv {
+    fn get_with(
+        &self,
+        options: &ReadOptions,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.db.get_cf_opt(&self.family(table)?, key, options).map_err(|error| self.error(&error))
     }
 
-    fn get_many(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    fn get_many_with(
+        &self,
+        options: &ReadOptions,
+        table: Table,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let family = self.family(table)?;
-        let found = self.db.batched_multi_get_cf(&family, keys.iter().copied(), false);
+        let found = self.db.batched_multi_get_cf_opt(&family, keys.iter().copied(), false, options);
         found
             .into_iter()
             .map(|value| {
@@ -200,16 +212,16 @@ impl Kv for RocksKv {
             .collect()
     }
 
-    fn first_from(
+    fn first_with(
         &self,
+        mut options: ReadOptions,
         table: Table,
         from: &[u8],
         until: Option<&[u8]>,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Option<Pair>, StoreError> {
         if until.is_some_and(|until| until <= from) {
             return Ok(None);
         }
-        let mut options = ReadOptions::default();
         if let Some(until) = until {
             options.set_iterate_upper_bound(until);
         }
@@ -220,12 +232,56 @@ impl Kv for RocksKv {
         Ok(found)
     }
 
-    fn last_at(&self, table: Table, at: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let mut entries = self.db.raw_iterator_cf(&self.family(table)?);
+    fn last_with(&self, options: ReadOptions, table: Table, at: &[u8]) -> Result<Option<Pair>, StoreError> {
+        let mut entries = self.db.raw_iterator_cf_opt(&self.family(table)?, options);
         entries.seek_for_prev(at);
         let found = entries.item().map(|(key, value)| (key.to_vec(), value.to_vec()));
         entries.status().map_err(|error| self.error(&error))?;
         Ok(found)
+    }
+
+    fn scan_with(
+        &self,
+        options: ReadOptions,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let family = self.family(table)?;
+        let mode = IteratorMode::From(from, Direction::Forward);
+        for entry in self.db.iterator_cf_opt(&family, options, mode) {
+            let (key, value) = entry.map_err(|error| self.error(&error))?;
+            if !visit(&key, &value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key with its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
+impl KvRead for RocksKv {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get_with(&ReadOptions::default(), table, key)
+    }
+
+    fn get_many(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.get_many_with(&ReadOptions::default(), table, keys)
+    }
+
+    fn first_from(
+        &self,
+        table: Table,
+        from: &[u8],
+        until: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StoreError> {
+        self.first_with(ReadOptions::default(), table, from, until)
+    }
+
+    fn last_at(&self, table: Table, at: &[u8]) -> Result<Option<Pair>, StoreError> {
+        self.last_with(ReadOptions::default(), table, at)
     }
 
     fn scan(
@@ -234,14 +290,58 @@ impl Kv for RocksKv {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        let family = self.family(table)?;
-        for entry in self.db.iterator_cf(&family, IteratorMode::From(from, Direction::Forward)) {
-            let (key, value) = entry.map_err(|error| self.error(&error))?;
-            if !visit(&key, &value) {
-                break;
-            }
-        }
-        Ok(())
+        self.scan_with(ReadOptions::default(), table, from, visit)
+    }
+}
+
+struct RocksSnapshot<'a> {
+    kv: &'a RocksKv,
+    snapshot: Snapshot<'a>,
+}
+
+impl RocksSnapshot<'_> {
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        options
+    }
+}
+
+impl KvRead for RocksSnapshot<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.kv.get_with(&self.options(), table, key)
+    }
+
+    fn get_many(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.kv.get_many_with(&self.options(), table, keys)
+    }
+
+    fn first_from(
+        &self,
+        table: Table,
+        from: &[u8],
+        until: Option<&[u8]>,
+    ) -> Result<Option<Pair>, StoreError> {
+        self.kv.first_with(self.options(), table, from, until)
+    }
+
+    fn last_at(&self, table: Table, at: &[u8]) -> Result<Option<Pair>, StoreError> {
+        self.kv.last_with(self.options(), table, at)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.kv.scan_with(self.options(), table, from, visit)
+    }
+}
+
+impl Kv for RocksKv {
+    fn snapshot(&self) -> Box<dyn KvRead + '_> {
+        Box::new(RocksSnapshot { kv: self, snapshot: self.db.snapshot() })
     }
 
     fn write(&self, batch: Batch) -> Result<(), StoreError> {

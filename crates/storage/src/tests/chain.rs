@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::tables::{META_FORMAT, META_HEAD};
-use crate::{Batch, History, MemoryKv, RocksKv, StoreOptions, Table, Tuning, open_rocks};
+use crate::{Batch, History, KvRead, MemoryKv, RocksKv, StoreOptions, Table, Tuning, open_rocks};
 use lonja_primitives::StateError;
 
 fn memory() -> Arc<MemoryKv> {
@@ -226,7 +226,7 @@ impl Failing {
 
 type Entry = Option<(Vec<u8>, Vec<u8>)>;
 
-impl Kv for Failing {
+impl KvRead for Failing {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.kv.get(table, key)
     }
@@ -243,6 +243,12 @@ impl Kv for Failing {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
         self.kv.scan(table, from, visit)
+    }
+}
+
+impl Kv for Failing {
+    fn snapshot(&self) -> Box<dyn KvRead + '_> {
+        self.kv.snapshot()
     }
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
         self.answer().and_then(|()| self.kv.write(batch))

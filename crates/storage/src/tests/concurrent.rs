@@ -1,6 +1,6 @@
 //! Readers beside a writer that does not wait for them.
 
-use super::states::check_proof;
+use super::states::{check_proof, limits};
 use super::*;
 use crate::{MemoryKv, StateAt, StoreOptions, open_rocks};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,9 +66,12 @@ fn read_while_writing(kv: Arc<dyn Kv>) {
         };
         let proofs = || {
             while !done.load(Ordering::SeqCst) {
-                let index = reader.head().number % ADDRESSES;
-                let proof = reader.proof(&address(index), &[U256::from(1)]).unwrap();
-                check_proof(&proof, &model_at(proof.number));
+                let head = reader.head().number;
+                for number in [head, head.saturating_sub(1), head / 2] {
+                    let (address, slots) = (address(head % ADDRESSES), [U256::from(1)]);
+                    let proof = reader.proof(number, &address, &slots, &limits(usize::MAX)).unwrap();
+                    check_proof(&proof, &model_at(number));
+                }
             }
         };
         scope.spawn(states);

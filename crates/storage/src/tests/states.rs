@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::tables::{account_key, slot_hash};
-use crate::{AccountProof, Batch, MemoryKv, Table, Tuning};
+use crate::{AccountProof, Batch, History, MemoryKv, ProofLimits, Table, Tuning};
 use alloy_trie::proof::verify_proof;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 const ADDRESSES: u64 = 12;
 const SLOTS: u64 = 20;
@@ -41,7 +42,7 @@ fn tunings() -> impl Strategy<Value = Tuning> {
 /// The flat tables hold just the model, and the tries just their branches, in memory and once written.
 fn check_tables(kv: &MemoryKv, chain: &Chain) {
     let model = &chain.model;
-    let tries = &chain.reader.tries;
+    let tries = &chain.writer.tries;
     assert_eq!(kv.len(Table::Accounts), model.0.len());
     assert_eq!(kv.len(Table::Slots), model.0.values().map(|(_, slots)| slots.len()).sum::<usize>());
     let accounts: Vec<B256> = model.0.keys().map(account_key).collect();
@@ -68,6 +69,14 @@ fn count_branches(keys: impl Iterator<Item = B256>) -> usize {
     let keys: Vec<_> = keys.into_iter().collect();
     let parting = |pair: &[Nibbles]| pair[0].slice(..pair[0].common_prefix_length(&pair[1]));
     keys.windows(2).map(parting).collect::<BTreeSet<_>>().len()
+}
+
+pub(super) fn limits(changes: usize) -> ProofLimits {
+    ProofLimits { changes, until: Instant::now() + Duration::from_secs(600) }
+}
+
+fn proof(chain: &Chain, number: u64, address: &Address, slots: &[U256]) -> AccountProof {
+    chain.reader.proof(number, address, slots, &limits(usize::MAX)).unwrap()
 }
 
 pub(super) fn check_proof(proof: &AccountProof, model: &Model) {
@@ -106,11 +115,14 @@ proptest! {
             chain.model.check(&chain.writer.head_state(), &addresses, &slots);
             check_tables(&kv, &chain);
             for address in &addresses {
-                check_proof(&chain.reader.proof(address, &slots).unwrap(), &chain.model);
+                check_proof(&proof(&chain, chain.reader.head().number, address, &slots), &chain.model);
             }
         }
         for (number, model) in (0..).zip(&chain.past) {
             model.check(&chain.reader.state_at(number).unwrap(), &addresses, &slots);
+            for address in &addresses {
+                check_proof(&proof(&chain, number, address, &slots), model);
+            }
         }
     }
 }
@@ -161,8 +173,59 @@ fn large_blocks() {
             &addresses,
             &[U256::from(1)],
         );
+        let past = proof(&chain, number, &address(1_501), &[U256::from(1)]);
+        check_proof(&past, &chain.past[number as usize]);
     }
-    check_proof(&chain.reader.proof(&address(1_501), &[U256::from(1)]).unwrap(), &chain.model);
+}
+
+#[test]
+fn a_proof_that_is_too_much_work_says_so() {
+    let mut chain = Chain::new(Arc::new(MemoryKv::new()));
+    for number in 1..6 {
+        chain.commit_and_publish(&change(number, 1, &[(number, 1)]));
+    }
+    chain.commit_and_publish(&change(0, 2, &[(7, 1), (8, 1), (9, 1)]));
+    let ask = |number, changes| chain.reader.proof(number, &address(0), &[], &limits(changes));
+    // One account and three slots since block 5, one more account since block 4.
+    assert!(ask(5, 4).is_ok() && ask(4, 5).is_ok());
+    let error = ask(4, 4).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::TooMuchChanged { number: 4, why } if why == "more than 4"),
+        "{error}"
+    );
+    assert!(!error.is_halt());
+    assert_eq!(ask(7, 100), Err(StoreError::NotAvailable(7)));
+    let late = ProofLimits { changes: 100, until: Instant::now() - Duration::from_secs(1) };
+    for nonce in 0..300 {
+        chain.commit_and_publish(&change(1, nonce, &[]));
+    }
+    let error = chain.reader.proof(0, &address(0), &[], &late).unwrap_err();
+    assert!(error.to_string().contains("too many for the time"), "{error}");
+}
+
+/// With a short history, proofs reach as far back as states do, and the trie can still be worked out again.
+#[test]
+fn proofs_within_a_short_history() {
+    let tuning = Tuning {
+        history: History::Last(2),
+        trie_lag_blocks: 8,
+        trie_lag_bytes: 1 << 20,
+        ..Tuning::default()
+    };
+    let kv = Arc::new(MemoryKv::with_tuning(tuning));
+    let mut chain = Chain::new(kv.clone());
+    for number in 1..40 {
+        chain.commit_and_publish(&change(number % 7, number, &[(number % 3, number)]));
+        chain.reopen();
+        for past in number.saturating_sub(2)..=number {
+            check_proof(&proof(&chain, past, &address(1), &[U256::from(1)]), &chain.past[past as usize]);
+        }
+        if let Some(gone) = number.checked_sub(3) {
+            let answer = chain.reader.proof(gone, &address(1), &[], &limits(100));
+            assert_eq!(answer, Err(StoreError::NotAvailable(gone)));
+        }
+    }
+    assert!(kv.len(Table::Touched) < 12, "lists are forgotten with the history");
 }
 
 /// An account that changes nothing leaves no entry in the history.

@@ -14,9 +14,9 @@ mod store;
 mod update;
 
 pub use branch::Branch;
-pub use catch_up::{Touched, catch_up};
+pub use catch_up::catch_up;
 pub use proof::prove;
-pub use store::{NodeChange, Trie, TrieStore};
+pub use store::{NodeChange, Trie, TrieReader, TrieSnapshot, TrieStore};
 pub use update::{Update, build, update};
 
 #[cfg(test)]

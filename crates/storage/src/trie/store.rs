@@ -1,14 +1,14 @@
 //! Where tries are read from, and how their changes reach the disk.
 //!
 //! A branch near the root changes with every block. So changed branches are held in memory and written every
-//! few blocks, all of them in the batch of one block; until then each block leaves a list of what it touched,
-//! and opening the store works the missing branches out again ([`crate::trie::catch_up`]).
+//! few blocks, all of them in the batch of one block; opening the store works out again what was not written
+//! ([`crate::trie::catch_up`]), from the lists of what each block touched.
 
 use super::branch::{Branch, leaf_reference, root_of};
 use super::update::Update;
 use crate::codec::{FlatAccount, slot_leaf};
 use crate::tables::prefix_end;
-use crate::{Batch, Kv, StoreError, Table};
+use crate::{Batch, Kv, KvRead, StoreError, Table};
 use alloy_primitives::B256;
 use alloy_primitives::map::HashMap;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
@@ -24,16 +24,17 @@ pub type NodeChange = (Nibbles, Option<Arc<Branch>>);
 /// A branch anywhere: the account whose storage trie it is in (zero for the account trie), and its path.
 type Place = (B256, Nibbles);
 
-/// The tries of the newest state. The writer's has a cache; the readers' shares with it only what is not
-/// written yet.
+type BranchCache = Cache<Place, Arc<Branch>, ByMemory>;
+
+/// The tries of the newest state, as their writer has them.
 pub struct TrieStore {
     kv: Arc<dyn Kv>,
-    cache: Option<Cache<Place, Arc<Branch>, ByMemory>>,
+    cache: Option<BranchCache>,
     unwritten: Arc<RwLock<Unwritten>>,
 }
 
 /// Changes that stand before what is stored. Bounded by [`crate::Tuning::trie_lag_bytes`].
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Unwritten {
     branches: HashMap<Place, Option<Arc<Branch>>>,
     bytes: u64,
@@ -64,21 +65,24 @@ impl TrieStore {
         Self { kv, cache, unwritten: Arc::default() }
     }
 
-    /// The same tries for reading beside the writer, without its cache: a reader may look at a branch in the
-    /// moment it changes, and must not leave the old version there. What it reads holds only if no block was
-    /// begun meanwhile.
-    pub fn for_readers(&self) -> Self {
-        Self { kv: self.kv.clone(), cache: None, unwritten: self.unwritten.clone() }
+    /// For looking at the tries beside the writer.
+    pub fn reader(&self) -> TrieReader {
+        TrieReader { kv: self.kv.clone(), unwritten: self.unwritten.clone() }
     }
 
     /// The account trie.
     pub fn accounts(&self) -> Trie<'_> {
-        Trie { store: self, owner: None }
+        self.trie(None)
     }
 
     /// The storage trie of an account, by the hash of its address.
     pub fn storage(&self, owner: B256) -> Trie<'_> {
-        Trie { store: self, owner: Some(owner) }
+        self.trie(Some(owner))
+    }
+
+    fn trie(&self, owner: Option<B256>) -> Trie<'_> {
+        let (cache, unwritten) = (self.cache.as_ref(), &*self.unwritten);
+        Trie { kv: &*self.kv, cache, unwritten, owner, in_parallel: true }
     }
 
     /// Bytes of changes that are not written.
@@ -93,7 +97,7 @@ impl TrieStore {
         changes.sort_unstable_by_key(|(place, _)| **place);
         for ((owner, path), branch) in changes {
             let owner = Some(*owner).filter(|owner| !owner.is_zero());
-            Trie { store: self, owner }.write_one(path, branch.as_deref(), batch);
+            self.trie(owner).write_one(path, branch.as_deref(), batch);
         }
     }
 
@@ -111,18 +115,71 @@ impl TrieStore {
     }
 }
 
-/// One trie of the newest state.
+/// Where readers get a [`TrieSnapshot`]. Cheap to clone.
+#[derive(Clone)]
+pub struct TrieReader {
+    kv: Arc<dyn Kv>,
+    unwritten: Arc<RwLock<Unwritten>>,
+}
+
+impl TrieReader {
+    /// The tries as they are after one block, and that block. `settled` names the block that is completely
+    /// written while no other is begun; `None` when it cannot, or can no more after the look.
+    pub fn snapshot(&self, settled: impl Fn() -> Option<u64>) -> Option<(u64, TrieSnapshot<'_>)> {
+        let unwritten = self.unwritten.read();
+        let block = settled()?;
+        let kv = self.kv.snapshot();
+        // Some thousand pointers; a copy lets the writer go on at once.
+        let unwritten = RwLock::new(unwritten.clone());
+        (settled() == Some(block)).then_some((block, TrieSnapshot { kv, unwritten }))
+    }
+}
+
+/// The tries after one block, for as long as one looks. Changes that are applied to it are seen by nobody
+/// else.
+pub struct TrieSnapshot<'a> {
+    kv: Box<dyn KvRead + 'a>,
+    unwritten: RwLock<Unwritten>,
+}
+
+impl TrieSnapshot<'_> {
+    /// The flat state and the history after the same block.
+    pub fn kv(&self) -> &dyn KvRead {
+        &*self.kv
+    }
+
+    /// The account trie.
+    pub fn accounts(&self) -> Trie<'_> {
+        self.trie(None)
+    }
+
+    /// The storage trie of an account, by the hash of its address.
+    pub fn storage(&self, owner: B256) -> Trie<'_> {
+        self.trie(Some(owner))
+    }
+
+    /// One thread: the others are for the next block.
+    fn trie(&self, owner: Option<B256>) -> Trie<'_> {
+        Trie { kv: &*self.kv, cache: None, unwritten: &self.unwritten, owner, in_parallel: false }
+    }
+}
+
+/// One trie.
 #[derive(Clone, Copy)]
 pub struct Trie<'a> {
-    store: &'a TrieStore,
+    kv: &'a dyn KvRead,
+    cache: Option<&'a BranchCache>,
+    unwritten: &'a RwLock<Unwritten>,
     owner: Option<B256>,
+    /// Whether large updates are shared among all processors.
+    pub(super) in_parallel: bool,
 }
 
 impl Trie<'_> {
     /// Puts changes before what is stored: from here on they are what the trie holds.
     pub fn apply(&self, changes: &[NodeChange]) {
         let owner = self.owner.unwrap_or_default();
-        let mut unwritten = self.store.unwritten.write();
+        let mut unwritten = self.unwritten.write();
         for (path, branch) in changes {
             let weight = |branch: &Option<Arc<Branch>>| branch.as_deref().map_or(0, memory_bytes) + 64;
             unwritten.bytes += weight(branch);
@@ -146,15 +203,15 @@ impl Trie<'_> {
     /// The branch under a path.
     pub(super) fn branch(&self, path: &Nibbles) -> Result<Option<Arc<Branch>>, StoreError> {
         let place = (self.owner.unwrap_or_default(), *path);
-        if let Some(unwritten) = self.store.unwritten.read().branches.get(&place) {
+        if let Some(unwritten) = self.unwritten.read().branches.get(&place) {
             return Ok(unwritten.clone());
         }
-        if let Some(branch) = self.store.cache.as_ref().and_then(|cache| cache.get(&place)) {
+        if let Some(branch) = self.cache.and_then(|cache| cache.get(&place)) {
             return Ok(Some(branch));
         }
-        let Some(bytes) = self.store.kv.get(self.table(), &self.key(path))? else { return Ok(None) };
+        let Some(bytes) = self.kv.get(self.table(), &self.key(path))? else { return Ok(None) };
         let branch = Arc::new(Branch::decode(&bytes)?);
-        if let Some(cache) = &self.store.cache {
+        if let Some(cache) = self.cache {
             cache.insert(place, branch.clone());
         }
         Ok(Some(branch))
@@ -177,7 +234,7 @@ impl Trie<'_> {
         let mut from = [owner, &path.pack()].concat();
         let until = end_of(&from, path);
         loop {
-            let Some((stored, value)) = self.store.kv.first_from(table, &from, until.as_deref())? else {
+            let Some((stored, value)) = self.kv.first_from(table, &from, until.as_deref())? else {
                 return Ok(None);
             };
             let key = stored.strip_prefix(owner).and_then(|key| B256::try_from(key).ok());
@@ -204,7 +261,7 @@ impl Trie<'_> {
         let prefix = self.key(&Nibbles::new());
         let mut paths = BTreeSet::new();
         let mut sound = true;
-        self.store.kv.scan(self.table(), &prefix, &mut |key, _| {
+        self.kv.scan(self.table(), &prefix, &mut |key, _| {
             let Some(path) = key.strip_prefix(prefix.as_slice()) else { return false };
             sound = path.len() < 64 && path.iter().all(|nibble| *nibble < 16);
             sound && paths.insert(Nibbles::from_nibbles_unchecked(path))
@@ -213,7 +270,7 @@ impl Trie<'_> {
             return Err(StoreError::damaged(format!("a key of table {} is no path", self.table().name())));
         }
         let owner = self.owner.unwrap_or_default();
-        for ((other, path), branch) in &self.store.unwritten.read().branches {
+        for ((other, path), branch) in &self.unwritten.read().branches {
             match branch {
                 _ if *other != owner => {}
                 Some(_) => drop(paths.insert(*path)),
@@ -240,7 +297,7 @@ impl Trie<'_> {
         }
     }
 
-    fn missing(&self, what: &str, path: &Nibbles) -> StoreError {
+    pub(super) fn missing(&self, what: &str, path: &Nibbles) -> StoreError {
         let whose =
             self.owner.map_or("the account trie".to_owned(), |owner| format!("the storage trie of {owner}"));
         StoreError::damaged(format!("{what} at path {path:?} of {whose} is missing"))

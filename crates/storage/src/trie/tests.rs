@@ -71,7 +71,8 @@ impl World {
         let (built_root, built) = build(&leaves);
         assert_eq!(built_root, root, "root built from scratch");
         assert_eq!(built.len(), paths.len());
-        let uncached = self.tries.for_readers();
+        let reader = self.tries.reader();
+        let (_, uncached) = reader.snapshot(|| Some(0)).unwrap();
         for (path, branch) in built {
             assert_eq!(uncached.storage(OWNER).branch(&path).unwrap(), branch, "stored branch at {path:?}");
             assert_eq!(self.tries.storage(OWNER).branch(&path).unwrap(), branch, "cached branch at {path:?}");
@@ -79,7 +80,7 @@ impl World {
     }
 
     fn check_proof(&self, key: B256) {
-        let (root, nodes) = prove(&self.tries.storage(OWNER), &key).unwrap();
+        let (root, nodes) = prove(&self.tries.storage(OWNER), &[], &key).unwrap();
         assert_eq!(root, alloy_trie::root::storage_root(self.model.clone()));
         let value = self.model.get(&key).map(alloy_rlp::encode);
         let path = Nibbles::unpack(key);
@@ -178,7 +179,7 @@ fn an_empty_trie() {
     let mut world = World::new(0);
     world.apply(&BTreeMap::new());
     world.check_proof(key(&[]));
-    assert_eq!(prove(&world.tries.storage(OWNER), &key(&[])).unwrap(), (EMPTY_ROOT_HASH, vec![]));
+    assert_eq!(prove(&world.tries.storage(OWNER), &[], &key(&[])).unwrap(), (EMPTY_ROOT_HASH, vec![]));
     world.apply(&BTreeMap::from([(key(&[(5, 1)]), U256::ZERO)]));
 }
 
@@ -196,7 +197,7 @@ fn missing_nodes_and_leaves_are_damage() {
     world.kv.write(batch).unwrap();
     let trie = world.tries.storage(OWNER);
     for (key, what) in [(keys[1], "branch"), (keys[0], "leaf")] {
-        let error = prove(&trie, &key).unwrap_err();
+        let error = prove(&trie, &[], &key).unwrap_err();
         assert!(matches!(&error, StoreError::Damaged(text) if text.contains(what)), "{error}");
     }
     let change = Update { key: keys[2], value: Some(&[2]), existed: true };

@@ -111,7 +111,7 @@ fn update_children<'a>(
         let slot = update_child(trie, &child_path(&here, *nibble), branch, *nibble, group, &mut below)?;
         Ok((*nibble, slot, below))
     };
-    let worked: Result<Vec<_>, StoreError> = if updates.len() >= PARALLEL_CHANGES {
+    let worked: Result<Vec<_>, StoreError> = if trie.in_parallel && updates.len() >= PARALLEL_CHANGES {
         groups.par_iter().map(work).collect()
     } else {
         groups.iter().map(work).collect()

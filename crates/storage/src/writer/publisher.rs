@@ -27,6 +27,7 @@ impl Publisher {
     /// error nothing is known about what is durable: neither this nor the writer does anything more.
     pub fn sync_and_publish(&self, written: Head) -> Result<Head, StoreError> {
         self.progress.refuse_if_broken()?;
+        let stored_trie = self.progress.stored_trie.load(Ordering::SeqCst);
         self.kv.sync().inspect_err(|_| self.progress.broken.store(true, Ordering::SeqCst))?;
         let horizon = horizon_after(written.number, &*self.kv, &self.progress);
         self.progress.horizon.fetch_max(horizon, Ordering::SeqCst);
@@ -35,8 +36,9 @@ impl Publisher {
             false => head.clone(),
         };
         self.progress.head.rcu(newer);
-        // Only now: the horizon that readers and the next start go by is durable.
-        self.kv.forget_history(horizon);
+        // Only now: the horizon that readers and the next start go by is durable, and so are the trie nodes
+        // that would be worked out again from the history.
+        self.kv.forget_history(horizon.min(stored_trie));
         Ok(**self.progress.head.load())
     }
 }

@@ -7,8 +7,9 @@ use crate::register::Table;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use jsonrpsee::types::Params;
 use lonja_primitives::{Account, StateView};
-use lonja_storage::StateAt;
+use lonja_storage::{ProofLimits, StateAt};
 use serde::Serialize;
+use std::time::Instant;
 
 pub(super) fn register(table: &mut Table) {
     table.read("eth_getBalance", balance);
@@ -85,26 +86,22 @@ struct SlotProofView {
     proof: Vec<Bytes>,
 }
 
-/// Only at the head: the trie is kept for the newest state.
 fn proof(context: &Context, params: &Params<'_>) -> Result<ProofView, RpcError> {
     let args = Args::new(params, 3)?;
     let address: Address = args.required(0, "address")?;
     let keys: Vec<String> = args.required(1, "storageKeys")?;
     let slots: Vec<Quantity<U256>> = args.required(1, "storageKeys")?;
     let selector = args.optional(2, "block")?.unwrap_or(BlockSelector::Latest);
+    let limits = ProofLimits {
+        changes: context.limits.proof_changes,
+        until: Instant::now() + context.limits.call_time,
+    };
     if keys.len() > PROOF_SLOTS_MAX {
         return Err(RpcError::InvalidParams(format!("too many slots (max {PROOF_SLOTS_MAX})")));
     }
-    let wanted = context.known_height(selector)?;
+    let number = context.known_height(selector)?;
     let slots: Vec<U256> = slots.into_iter().map(|slot| slot.0).collect();
-    let proof = context.node.reader.proof(&address, &slots)?;
-    let newest = matches!(selector, BlockSelector::Latest | BlockSelector::Pending);
-    if proof.number != wanted && !newest {
-        return Err(RpcError::Refused(format!(
-            "proofs are available for the latest block only: {wanted} was asked for, the latest is {}",
-            proof.number
-        )));
-    }
+    let proof = context.node.reader.proof(number, &address, &slots, &limits)?;
     let account = proof.account.unwrap_or_default();
     let slot = |(key, slot): (String, lonja_storage::SlotProof)| SlotProofView {
         key,
