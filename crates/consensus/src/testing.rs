@@ -110,7 +110,7 @@ pub(crate) fn state_at(number: u64, validators: &[Address]) -> VoteState {
     let mut bytes = vec![1];
     alloy_rlp::Header { list: true, payload_length: payload.len() }.encode(&mut bytes);
     bytes.extend(payload);
-    VoteState::decode(&bytes).unwrap()
+    VoteState::decode(&bytes, &spec(params())).unwrap()
 }
 
 /// The same signature with the other value of `s`: recovers to the same signer, but is high.

@@ -1,8 +1,8 @@
 //! Votes in headers, and the validator set that follows from them.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use crate::ValidatorSet;
 use crate::header::{ADD_NONCE, HeaderError};
+use crate::{ValidatorSet, ValidatorSetError};
 use alloy_primitives::{Address, B64};
 use lonja_primitives::spec::{ClientRules, ConsensusParams};
 use lonja_primitives::{ChainSpec, ExtraData, Header, HeaderFormat, Vote, VoteKind};
@@ -44,6 +44,9 @@ pub struct VoteState {
     number: u64,
     validators: ValidatorSet,
     votes: Vec<CastVote>,
+    /// What the chain spec put aside for the next height. The stored form keeps this, and not what replaced it:
+    /// a rule for a block to come may still change while the node is down.
+    replaced: Option<Box<(ValidatorSet, Vec<CastVote>)>>,
 }
 
 impl VoteState {
@@ -54,7 +57,8 @@ impl VoteState {
             Some(list) => list.clone(),
             None => ExtraData::decode(&header.extra_data, spec.format_at(0))?.validators,
         };
-        let mut state = Self { number: 0, validators: ValidatorSet::new(listed)?, votes: Vec::new() };
+        let validators = ValidatorSet::new(listed)?;
+        let mut state = Self { number: 0, validators, votes: Vec::new(), replaced: None };
         state.begin_next_height(spec)?;
         Ok(state)
     }
@@ -194,16 +198,19 @@ impl VoteState {
 
     /// A list in the chain spec replaces the set from its height on, with a new tally. Besu also begins a new
     /// tally where the header format changes.
-    fn begin_next_height(&mut self, spec: &ChainSpec) -> Result<(), HeaderError> {
+    fn begin_next_height(&mut self, spec: &ChainSpec) -> Result<(), ValidatorSetError> {
         let next = self.number.saturating_add(1);
         let params = spec.consensus_at(next);
         let entry = spec.consensus.iter().rev().find(|(from, _)| *from == next);
-        if let Some(list) = entry.and_then(|(_, params)| params.validators.clone()) {
-            self.validators = ValidatorSet::new(list)?;
-            self.votes.clear();
+        let listed = entry.and_then(|(_, params)| params.validators.clone());
+        let new_format = params.rules == ClientRules::Besu && spec.format_at(self.number) != params.format;
+        self.replaced = None;
+        if listed.is_some() || new_format {
+            let votes = std::mem::take(&mut self.votes);
+            self.replaced = Some(Box::new((self.validators.clone(), votes)));
         }
-        if params.rules == ClientRules::Besu && spec.format_at(self.number) != params.format {
-            self.votes.clear();
+        if let Some(listed) = listed {
+            self.validators = ValidatorSet::new(listed)?;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ fn restore_votes(
     spec: &ChainSpec,
     head: u64,
 ) -> Result<(VoteState, Option<(u64, Bytes)>), ChainError> {
-    let (mut votes, stored) = match snapshot(reader, head)? {
+    let (mut votes, stored) = match snapshot(reader, spec, head)? {
         Some((votes, bytes)) => (votes.clone(), Some((votes.number(), bytes))),
         None => (VoteState::genesis(spec, stored_header(reader, 0)?.header()).map_err(broken(0))?, None),
     };
@@ -73,9 +73,9 @@ fn restore_votes(
 }
 
 /// The newest stored snapshot. One that another version wrote is not an error, since headers say the same.
-fn snapshot(reader: &Reader, head: u64) -> Result<Option<(VoteState, Bytes)>, ChainError> {
+fn snapshot(reader: &Reader, spec: &ChainSpec, head: u64) -> Result<Option<(VoteState, Bytes)>, ChainError> {
     let Some(bytes) = reader.votes(head)? else { return Ok(None) };
-    match VoteState::decode(&bytes) {
+    match VoteState::decode(&bytes, spec) {
         Ok(votes) if votes.number() <= head => Ok(Some((votes, bytes.into()))),
         Ok(_) => Ok(None),
         Err(error) => {

@@ -186,7 +186,7 @@ fn votes_are_counted_again_where_the_snapshot_cannot_be_read() {
     assert_eq!(again.core.position().votes, votes);
     again.next_block();
     let stored = again.core.reader().votes(3).unwrap().unwrap();
-    assert_eq!(VoteState::decode(&stored).unwrap().number(), 3);
+    assert_eq!(VoteState::decode(&stored, &again.spec).unwrap().number(), 3);
 }
 
 #[test]

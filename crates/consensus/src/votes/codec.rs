@@ -5,7 +5,7 @@ use super::{CastVote, VoteState};
 use crate::{ValidatorSet, ValidatorSetError};
 use alloy_primitives::{Address, Bytes};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
-use lonja_primitives::VoteKind;
+use lonja_primitives::{ChainSpec, VoteKind};
 use thiserror::Error;
 
 /// First byte of the stored form; raised when the rest changes.
@@ -46,7 +46,11 @@ struct StoredVote {
 impl VoteState {
     /// The stored form.
     pub fn encode(&self) -> Bytes {
-        let votes = self.votes.iter().map(|vote| StoredVote {
+        let (validators, votes) = match &self.replaced {
+            Some(replaced) => (&replaced.0, &replaced.1),
+            None => (&self.validators, &self.votes),
+        };
+        let votes = votes.iter().map(|vote| StoredVote {
             validator: vote.validator,
             block: vote.block,
             candidate: vote.candidate,
@@ -54,7 +58,7 @@ impl VoteState {
         });
         let stored = Stored {
             number: self.number,
-            validators: self.validators.as_slice().to_vec(),
+            validators: validators.as_slice().to_vec(),
             votes: votes.collect(),
         };
         let mut out = vec![VERSION];
@@ -62,8 +66,8 @@ impl VoteState {
         out.into()
     }
 
-    /// Reads the stored form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, VoteStateError> {
+    /// Reads the stored form, and puts in force what `spec` says of the next height.
+    pub fn decode(bytes: &[u8], spec: &ChainSpec) -> Result<Self, VoteStateError> {
         let (version, mut rest) = match bytes.split_first() {
             Some((version, rest)) => (Some(*version), rest),
             None => (None, bytes),
@@ -85,6 +89,9 @@ impl VoteState {
             candidate: vote.candidate,
             kind: if vote.add { VoteKind::Add } else { VoteKind::Drop },
         });
-        Ok(Self { number: stored.number, validators, votes: votes.collect() })
+        let votes = votes.collect();
+        let mut state = Self { number: stored.number, validators, votes, replaced: None };
+        state.begin_next_height(spec)?;
+        Ok(state)
     }
 }

@@ -174,6 +174,25 @@ fn a_list_in_the_spec_replaces_the_set_for_its_height() {
     assert!(matches!(VoteState::genesis(&spec, &genesis), Err(HeaderError::ValidatorSet(_))));
 }
 
+/// The node was down while the rules of the next block changed.
+#[test]
+fn a_list_for_the_next_height_may_come_and_go_until_it_is_made() {
+    let plain = network(ClientRules::GoQuorum, 100);
+    let mut listed = plain.clone();
+    let list = vec![named("X"), named("Y")];
+    listed.consensus.push((2, ConsensusParams { validators: Some(list), ..params() }));
+    let add = Some(Vote { recipient: named("D"), kind: VoteKind::Add });
+    let mut without = start(&plain, &["A", "B", "C"].map(named));
+    step(&mut without, &plain, named("A"), add).unwrap();
+    let mut with = start(&listed, &["A", "B", "C"].map(named));
+    step(&mut with, &listed, named("A"), add).unwrap();
+    assert_eq!((names(&with).as_str(), with.votes().len()), ("XY", 0));
+    for stored in [without.encode(), with.encode()] {
+        assert_eq!(VoteState::decode(&stored, &plain).unwrap(), without);
+        assert_eq!(VoteState::decode(&stored, &listed).unwrap(), with);
+    }
+}
+
 #[test]
 fn the_genesis_list_may_stand_in_any_order_and_in_either_place() {
     let spec = network(ClientRules::GoQuorum, 100);
@@ -209,7 +228,7 @@ fn ibft1_votes_by_coinbase_and_nonce_survive_the_change_under_goquorum_only() {
     for (rules, waiting) in [(ClientRules::GoQuorum, 1), (ClientRules::Besu, 0)] {
         let spec = migrated(rules);
         let validators = ValidatorSet::new(["A", "B", "C"].map(named).to_vec()).unwrap();
-        let mut state = VoteState { number: 3, validators, votes: vec![] };
+        let mut state = VoteState { number: 3, validators, votes: vec![], replaced: None };
         let header = Header {
             number: 4,
             beneficiary: named("D"),
@@ -250,21 +269,22 @@ fn the_zero_address_never_becomes_a_validator() {
 
 #[test]
 fn a_damaged_snapshot_is_refused() {
-    let state = start(&network(ClientRules::GoQuorum, 100), &["A", "B"].map(named));
+    let spec = network(ClientRules::GoQuorum, 100);
+    let state = start(&spec, &["A", "B"].map(named));
     let bytes = state.encode();
-    assert_eq!(VoteState::decode(&bytes).unwrap(), state);
-    assert!(matches!(VoteState::decode(&[]), Err(VoteStateError::Version(None))));
+    assert_eq!(VoteState::decode(&bytes, &spec).unwrap(), state);
+    assert!(matches!(VoteState::decode(&[], &spec), Err(VoteStateError::Version(None))));
     let newer = [&[2], &bytes[1..]].concat();
-    assert!(matches!(VoteState::decode(&newer), Err(VoteStateError::Version(Some(2)))));
+    assert!(matches!(VoteState::decode(&newer, &spec), Err(VoteStateError::Version(Some(2)))));
     let longer = [&bytes[..], &[0x80]].concat();
-    assert!(matches!(VoteState::decode(&longer), Err(VoteStateError::Malformed(_))));
-    assert!(matches!(VoteState::decode(&bytes[..bytes.len() - 1]), Err(VoteStateError::Malformed(_))));
+    assert!(matches!(VoteState::decode(&longer, &spec), Err(VoteStateError::Malformed(_))));
+    assert!(matches!(VoteState::decode(&bytes[..bytes.len() - 1], &spec), Err(VoteStateError::Malformed(_))));
     let mut swapped = bytes.to_vec();
     let a = swapped.iter().position(|byte| *byte == b'A').unwrap();
     swapped[a] = b'C';
-    assert_eq!(VoteState::decode(&swapped), Err(VoteStateError::Order));
+    assert_eq!(VoteState::decode(&swapped, &spec), Err(VoteStateError::Order));
     swapped[a] = b'B';
-    assert!(matches!(VoteState::decode(&swapped), Err(VoteStateError::Validators(_))));
+    assert!(matches!(VoteState::decode(&swapped, &spec), Err(VoteStateError::Validators(_))));
 }
 
 /// Any author and any vote, with the author taken from the validators of the moment.
@@ -300,14 +320,15 @@ proptest! {
                 state.votes().iter().map(|vote| (vote.validator, vote.candidate)).collect();
             prop_assert_eq!(pairs.len(), state.votes().len());
             prop_assert!(state.votes().iter().all(|vote| after.contains(&vote.validator)));
-            prop_assert_eq!(&VoteState::decode(&state.encode()).unwrap(), &state);
+            prop_assert_eq!(&VoteState::decode(&state.encode(), &spec).unwrap(), &state);
         }
     }
 
     #[test]
     fn decoding_any_bytes_is_safe_and_exact(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Some(first) = bytes.first_mut() { *first = 1; }
-        if let Ok(state) = VoteState::decode(&bytes) {
+        let spec = network(ClientRules::GoQuorum, 16);
+        if let Ok(state) = VoteState::decode(&bytes, &spec) {
             prop_assert_eq!(&state.encode()[..], &bytes[..]);
         }
     }

@@ -112,7 +112,8 @@ impl HeaderChain for Context {
 
     fn votes_near(&self, number: u64) -> Result<VoteState, RpcError> {
         if let Some(bytes) = self.node.reader.votes(number)? {
-            return VoteState::decode(&bytes).map_err(|error| RpcError::Internal(error.to_string()));
+            let votes = VoteState::decode(&bytes, &self.node.spec);
+            return votes.map_err(|error| RpcError::Internal(error.to_string()));
         }
         let genesis = Context::header(self, 0)?;
         VoteState::genesis(&self.node.spec, &genesis).map_err(|error| internal(0, &error))

@@ -99,7 +99,8 @@ fn qbft_chain() -> VectorChain {
     let mut stored = vec![1];
     alloy_rlp::Header { list: true, payload_length: payload.len() }.encode(&mut stored);
     stored.extend(payload);
-    VectorChain { spec, headers, votes: VoteState::decode(&stored).unwrap() }
+    let votes = VoteState::decode(&stored, &spec).unwrap();
+    VectorChain { spec, headers, votes }
 }
 
 /// Runs a reading method on a chain of headers.
