@@ -218,7 +218,7 @@ fn p2p_config(
     reader: &lonja_storage::Reader,
 ) -> P2pConfig {
     let genesis_hash = reader.genesis_hash();
-    let network = NetworkId { genesis_hash, chain_id: spec.chain_id, fork_id: spec.fork_id(genesis_hash) };
+    let network = NetworkId { genesis_hash, chain_id: spec.chain_id, rules: spec.rule_ids(genesis_hash) };
     let head = reader.head();
     P2pConfig {
         listen: vec![config.p2p_listen],

@@ -2,18 +2,18 @@
 
 use crate::{address::PeerAddress, budget::Budgets, gate::PeerGate};
 use alloy_primitives::B256;
-use lonja_primitives::NodeKey;
+use lonja_primitives::{NodeKey, spec::RuleIds};
 use std::net::SocketAddr;
 
-/// The chain, as far as two nodes must agree on it to talk. Compared as a whole at every handshake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The chain, as far as two nodes must agree on it to talk. Compared at every handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkId {
     /// Hash of block 0.
     pub genesis_hash: B256,
     /// Chain id (EIP-155).
     pub chain_id: u64,
-    /// A hash over the rules of the chain, so that nodes with different rules for the same genesis do not meet.
-    pub fork_id: B256,
+    /// The rules of the chain, so that nodes with different rules for the same blocks do not meet.
+    pub rules: RuleIds,
 }
 
 /// How to start. [`P2pConfig::new`] fills in what most nodes want.

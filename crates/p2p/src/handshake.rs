@@ -42,7 +42,9 @@ pub(crate) async fn run<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         outlet.flush().await.map_err(unwritten)?;
     }
     let status = hear(inlet).await?;
-    check(&hub.network, &status)?;
+    if let Some(block) = check(&hub.network, hub.head_number(), &status)? {
+        tracing::warn!(%peer, block, "the peer plans other rules than this node from that block on");
+    }
     let session = Arc::new(Session::new(hub, peer, link, status, stop.clone()));
     let predecessor = hub.admit(&session, Instant::now())?;
     Ok(Admitted { session, predecessor, opening: (!speaks_first).then_some(opening) })
@@ -61,14 +63,14 @@ async fn hear<R: AsyncRead + Unpin>(inlet: &mut Inlet<R>) -> Result<Status, Endi
     wire::decode_status(&bytes).map_err(|e| unread(e.into()))
 }
 
-/// Both must speak the same protocol about the same chain under the same rules.
-fn check(ours: &NetworkId, status: &Status) -> Result<(), Ending> {
-    let theirs = &status.network;
+/// Both must speak the same protocol about the same chain under the same rules, as far as the chain has come. Answers
+/// with the block from which they plan different ones, if they do.
+fn check(ours: &NetworkId, head: u64, theirs: &Status) -> Result<Option<u64>, Ending> {
     let other = |what: &str, here: String, there: String| {
         Err(Ending::ours(GoodbyeReason::Network, format!("{what} {here} here, {there} there")))
     };
-    if status.version != PROTOCOL_VERSION {
-        let text = format!("protocol version {PROTOCOL_VERSION} here, {} there", status.version);
+    if theirs.version != PROTOCOL_VERSION {
+        let text = format!("protocol version {PROTOCOL_VERSION} here, {} there", theirs.version);
         return Err(Ending::ours(GoodbyeReason::Version, text));
     }
     if theirs.genesis_hash != ours.genesis_hash {
@@ -77,10 +79,8 @@ fn check(ours: &NetworkId, status: &Status) -> Result<(), Ending> {
     if theirs.chain_id != ours.chain_id {
         return other("chain id", ours.chain_id.to_string(), theirs.chain_id.to_string());
     }
-    if theirs.fork_id != ours.fork_id {
-        return other("chain rules", ours.fork_id.to_string(), theirs.fork_id.to_string());
-    }
-    Ok(())
+    let compared = ours.rules.compare(head, theirs.rules, theirs.head_number);
+    compared.map_err(|difference| Ending::ours(GoodbyeReason::Network, difference.to_string()))
 }
 
 fn unread(error: ReadError) -> Ending {
@@ -103,12 +103,15 @@ fn unwritten(error: WriteError) -> Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::B256;
+    use alloy_primitives::{Address, B256};
+    use lonja_primitives::{ChainSpec, Genesis, genesis::NewNetwork};
 
     fn status() -> Status {
         Status {
             version: PROTOCOL_VERSION,
-            network: network(),
+            genesis_hash: network().genesis_hash,
+            chain_id: 1,
+            rules: network().rules.at(0),
             head_number: 0,
             head_hash: B256::ZERO,
             client: "x".into(),
@@ -118,23 +121,40 @@ mod tests {
     }
 
     fn network() -> NetworkId {
-        NetworkId { genesis_hash: B256::repeat_byte(1), chain_id: 1, fork_id: B256::repeat_byte(2) }
+        let genesis_hash = B256::repeat_byte(1);
+        NetworkId { genesis_hash, chain_id: 1, rules: spec().rule_ids(genesis_hash) }
+    }
+
+    fn spec() -> ChainSpec {
+        let network = NewNetwork { validators: vec![Address::repeat_byte(1)], ..NewNetwork::default() };
+        Genesis::from_json(&network.to_json()).unwrap().spec
     }
 
     #[test]
     fn every_difference_is_refused_and_named() {
-        assert_eq!(check(&network(), &status()), Ok(()));
+        assert_eq!(check(&network(), 0, &status()), Ok(None));
         let differs = |change: fn(&mut Status), word: &str, reason| {
             let mut other = status();
             change(&mut other);
-            let ending = check(&network(), &other).unwrap_err();
+            let ending = check(&network(), 0, &other).unwrap_err();
             assert!(ending.text.contains(word), "{}", ending.text);
             assert_eq!(ending.goodbye, Some(reason));
         };
         differs(|s| s.version = 2, "version", GoodbyeReason::Version);
-        differs(|s| s.network.genesis_hash = B256::ZERO, "genesis", GoodbyeReason::Network);
-        differs(|s| s.network.chain_id = 2, "chain id", GoodbyeReason::Network);
-        differs(|s| s.network.fork_id = B256::ZERO, "rules", GoodbyeReason::Network);
+        differs(|s| s.genesis_hash = B256::ZERO, "genesis", GoodbyeReason::Network);
+        differs(|s| s.chain_id = 2, "chain id", GoodbyeReason::Network);
+        differs(|s| s.rules.id = B256::ZERO, "rules", GoodbyeReason::Network);
+        let made_without = |s: &mut Status| (s.rules.next_change, s.head_number) = (Some(7), 7);
+        differs(made_without, "from block 7 on", GoodbyeReason::Network);
+    }
+
+    #[test]
+    fn other_plans_for_blocks_to_come_are_only_told() {
+        let mut planning = status();
+        (planning.rules.next_change, planning.head_number) = (Some(7), 6);
+        assert_eq!(check(&network(), 6, &planning), Ok(Some(7)));
+        let ending = check(&network(), 7, &planning).unwrap_err();
+        assert!(ending.text.contains("from block 7 on"), "{}", ending.text);
     }
 
     #[tokio::test]

@@ -99,7 +99,7 @@ impl Hub {
         let gate = config.gate.clone();
         Self {
             local,
-            network: config.network,
+            network: config.network.clone(),
             client: config.client.clone(),
             instance: rand::random(),
             budgets: config.budgets,
@@ -126,13 +126,19 @@ impl Hub {
         let (head_number, head_hash) = *self.head.lock();
         Status {
             version: PROTOCOL_VERSION,
-            network: self.network,
+            genesis_hash: self.network.genesis_hash,
+            chain_id: self.network.chain_id,
+            rules: self.network.rules.at(head_number),
             head_number,
             head_hash,
             client: self.client.clone(),
             listen_port: self.listening.get().and_then(|l| l.first()).map_or(0, SocketAddr::port),
             instance: self.instance,
         }
+    }
+
+    pub(crate) fn head_number(&self) -> u64 {
+        self.head.lock().0
     }
 
     pub(crate) fn set_head(&self, head: (u64, B256)) {

@@ -118,11 +118,6 @@ impl Genesis {
         self.header.hash()
     }
 
-    /// The identity of the network's rules for the handshake between nodes: see [`ChainSpec::fork_id`].
-    pub fn fork_id(&self) -> B256 {
-        self.spec.fork_id(self.hash())
-    }
-
     /// Every rule that holds and from which block, as text for a person.
     pub fn explain(&self) -> String {
         explain::explain(self)

@@ -4,9 +4,14 @@
 use crate::HeaderFormat;
 use alloy_primitives::{Address, U256};
 
-mod fork_id;
+mod changes;
+mod rule_ids;
 #[cfg(test)]
 mod tests;
+pub(crate) mod words;
+
+pub use changes::RuleChange;
+pub use rule_ids::{RuleIds, RulesDiffer, RulesNow};
 
 /// Hard forks of the EVM that change rules, oldest first. Forks that only moved the difficulty bomb are left
 /// out, and the merge too: an Istanbul chain has no proof of work to leave.

@@ -1,18 +1,22 @@
 //! The first and the last message of a session.
 
 use super::{Kind, MAX_CLIENT_BYTES, MAX_GOODBYE_BYTES, WireError, exact, frame, malformed, split};
-use crate::config::NetworkId;
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::{Encodable, RlpDecodable, RlpEncodable};
 use bytes::BufMut;
+use lonja_primitives::spec::RulesNow;
 
 /// First message on the consensus stream, by each side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// [`PROTOCOL_VERSION`] of the sender.
     pub version: u64,
-    /// The chain the sender is on.
-    pub network: NetworkId,
+    /// Hash of the sender's block 0.
+    pub genesis_hash: B256,
+    /// Chain id of the sender's chain (EIP-155).
+    pub chain_id: u64,
+    /// The rules of the sender's chain, as of its head.
+    pub rules: RulesNow,
     /// Number of the sender's head.
     pub head_number: u64,
     /// Hash of the sender's head.
@@ -63,7 +67,9 @@ struct StatusBody {
     version: u64,
     genesis_hash: B256,
     chain_id: u64,
-    fork_id: B256,
+    rules: B256,
+    /// 0 for none: nothing changes with block 0.
+    next_change: u64,
     head_number: u64,
     head_hash: B256,
     client: String,
@@ -81,9 +87,10 @@ struct GoodbyeBody {
 pub fn encode_status_frame(status: &Status) -> Bytes {
     let body = StatusBody {
         version: status.version,
-        genesis_hash: status.network.genesis_hash,
-        chain_id: status.network.chain_id,
-        fork_id: status.network.fork_id,
+        genesis_hash: status.genesis_hash,
+        chain_id: status.chain_id,
+        rules: status.rules.id,
+        next_change: status.rules.next_change.unwrap_or(0),
         head_number: status.head_number,
         head_hash: status.head_hash,
         client: printable(&status.client, MAX_CLIENT_BYTES),
@@ -111,7 +118,9 @@ pub fn decode_status(bytes: &Bytes) -> Result<Status, WireError> {
     }
     Ok(Status {
         version: b.version,
-        network: NetworkId { genesis_hash: b.genesis_hash, chain_id: b.chain_id, fork_id: b.fork_id },
+        genesis_hash: b.genesis_hash,
+        chain_id: b.chain_id,
+        rules: RulesNow { id: b.rules, next_change: Some(b.next_change).filter(|next| *next != 0) },
         head_number: b.head_number,
         head_hash: b.head_hash,
         client: b.client,

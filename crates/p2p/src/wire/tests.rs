@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::NetworkId;
+use lonja_primitives::spec::RulesNow;
 use proptest::prelude::*;
 
 fn bytes(text: &'static [u8]) -> Bytes {
@@ -9,11 +9,9 @@ fn bytes(text: &'static [u8]) -> Bytes {
 fn status() -> Status {
     Status {
         version: PROTOCOL_VERSION,
-        network: NetworkId {
-            genesis_hash: B256::repeat_byte(1),
-            chain_id: 1337,
-            fork_id: B256::repeat_byte(2),
-        },
+        genesis_hash: B256::repeat_byte(1),
+        chain_id: 1337,
+        rules: RulesNow { id: B256::repeat_byte(2), next_change: Some(1_000) },
         head_number: 77,
         head_hash: B256::repeat_byte(3),
         client: "lonja/0.1.0".into(),
@@ -42,6 +40,8 @@ fn known_bytes() {
 fn session_messages_round_trip() {
     let frame = without_length(encode_status_frame(&status()));
     assert_eq!(decode_status(&frame), Ok(status()));
+    let settled = Status { rules: RulesNow { next_change: None, ..status().rules }, ..status() };
+    assert_eq!(decode_status(&without_length(encode_status_frame(&settled))), Ok(settled));
     assert_eq!(decode(&frame), Err(WireError::Misplaced(Kind::Status)));
     for reason in GoodbyeReason::ALL {
         let goodbye = Goodbye { reason, text: "because".into() };

@@ -87,7 +87,7 @@ async fn another_chain_is_told_so() {
     for (node_key, raw_key) in [(&low, &high), (&high, &low)] {
         let mut node = Node::start(config(node_key)).await;
         let mut other = status(1);
-        other.network.genesis_hash = B256::ZERO;
+        other.genesis_hash = B256::ZERO;
         let mut raw = Raw::greet(raw_key, &node, &other).await;
         let goodbye = raw.goodbye().await;
         assert_eq!(goodbye.reason, GoodbyeReason::Network);

@@ -2,13 +2,9 @@
 
 use super::Genesis;
 use crate::ExtraData;
-use crate::spec::{
-    ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, ProposerPolicy, QuorumRule,
-};
+use crate::spec::words::{self, Line};
+use crate::spec::{Fork, ForkStart};
 use std::fmt::Write;
-
-/// One rule and its value.
-type Line = (&'static str, String);
 
 pub(super) fn explain(genesis: &Genesis) -> String {
     let mut out = String::new();
@@ -19,13 +15,13 @@ pub(super) fn explain(genesis: &Genesis) -> String {
         "Network",
         &[
             ("genesis hash", genesis.hash().to_string()),
-            ("rules", genesis.fork_id().to_string()),
+            ("rules", spec.rule_ids(genesis.hash()).last().to_string()),
             ("chain id", spec.chain_id.to_string()),
             ("state root", header.state_root.to_string()),
             ("accounts", genesis.alloc.len().to_string()),
             ("time of block 0", format!("{} (seconds since 1970)", header.timestamp)),
             ("gas limit of block 0", header.gas_limit.to_string()),
-            ("gas", gas(spec.free_gas).to_owned()),
+            ("gas", words::gas(spec.free_gas).to_owned()),
         ],
     );
     section(&mut out, "Forks of the EVM", &forks(&spec.forks));
@@ -36,27 +32,19 @@ pub(super) fn explain(genesis: &Genesis) -> String {
     section(&mut out, "First validators", &validators);
     let mut before: Vec<Line> = Vec::new();
     for (from, params) in &spec.consensus {
-        let lines = consensus(params);
+        let lines = words::consensus(params);
         changed(&mut out, &format!("Consensus from block {from}"), &before, &lines);
         before = lines;
     }
     before.clear();
     for (from, limits_here) in &spec.limits {
-        let lines = limits(limits_here);
+        let lines = words::limits(limits_here);
         changed(&mut out, &format!("Limits from block {from}"), &before, &lines);
         before = lines;
     }
     let warnings: Vec<Line> = genesis.warnings.iter().map(|warning| ("", warning.clone())).collect();
     section(&mut out, "Warnings", &warnings);
     out
-}
-
-fn gas(free: bool) -> &'static str {
-    if free {
-        "free: nothing is charged whatever price a transaction offers"
-    } else {
-        "paid at the price that a transaction offers"
-    }
 }
 
 /// Forks by their beginning, so that those that begin together stand in one line.
@@ -73,71 +61,6 @@ fn forks(forks: &[(Fork, ForkStart)]) -> Vec<Line> {
         ForkStart::Time(time) => format!("from time {time}: {}", names.join(", ")),
     };
     lines.iter().map(|line| ("", text(line))).collect()
-}
-
-fn consensus(params: &ConsensusParams) -> Vec<Line> {
-    let mut lines = vec![
-        ("format", format!("{:?}", params.format)),
-        ("block period", milliseconds(params.block_period_ms)),
-        ("empty block period", milliseconds(params.empty_block_period_ms)),
-        ("timeout of round 0", milliseconds(params.request_timeout_ms)),
-        ("longest timeout", milliseconds(params.max_request_timeout_ms)),
-        ("epoch length", format!("{} blocks", params.epoch_length)),
-        (
-            "proposers",
-            match params.proposer_policy {
-                ProposerPolicy::RoundRobin => "take turns",
-                ProposerPolicy::Sticky => "stay while they succeed",
-            }
-            .into(),
-        ),
-        (
-            "quorum",
-            match params.quorum {
-                QuorumRule::CeilTwoThirds => "two thirds of the validators, rounded up",
-                QuorumRule::TwoFPlusOne => "2F+1 (safe only for 3F+1 validators)",
-            }
-            .into(),
-        ),
-        (
-            "digest",
-            match params.digest {
-                DigestRule::Eea => "EEA: the header with the round of the proposal",
-                DigestRule::GoQuorum => "GoQuorum: the block hash",
-            }
-            .into(),
-        ),
-        (
-            "voting rules",
-            match params.rules {
-                ClientRules::GoQuorum => "GoQuorum's",
-                ClientRules::Besu => "Besu's",
-            }
-            .into(),
-        ),
-        ("block reward", format!("{} wei", params.block_reward)),
-        ("rewards and fees to", params.beneficiary.map_or("the proposer".into(), |to| to.to_string())),
-    ];
-    if let Some(validators) = &params.validators {
-        let list: Vec<_> = validators.iter().map(|address| address.to_string()).collect();
-        lines.push(("validators become", list.join(", ")));
-    }
-    lines
-}
-
-fn limits(limits: &Limits) -> Vec<Line> {
-    let bytes = |size: usize| if size == usize::MAX { "no limit".into() } else { format!("{size} bytes") };
-    vec![
-        ("contract code", bytes(limits.code_size)),
-        ("init code", bytes(limits.init_code_size)),
-        ("transaction", bytes(limits.transaction_size)),
-        ("block", bytes(limits.block_size)),
-        ("gas limit", limits.gas_limit.map_or("any".into(), |gas| gas.to_string())),
-    ]
-}
-
-fn milliseconds(ms: u64) -> String {
-    if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
 }
 
 /// The lines that were not there before.

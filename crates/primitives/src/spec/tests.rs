@@ -2,6 +2,7 @@ use super::*;
 use crate::Genesis;
 use crate::genesis::NewNetwork;
 use alloy_primitives::B256;
+use std::collections::BTreeSet;
 
 fn spec() -> ChainSpec {
     let network =
@@ -44,14 +45,13 @@ fn rules_hold_from_their_height_and_time() {
 
 /// Changes of a spec, each of which makes another network of it.
 #[test]
-fn every_rule_moves_the_fork_id() {
+fn every_rule_moves_the_identity() {
     type Change = fn(&mut ChainSpec);
-    let changes: [Change; 24] = [
+    let changes: [Change; 25] = [
         |spec| spec.chain_id += 1,
         |spec| spec.free_gas = !spec.free_gas,
         |spec| spec.forks.truncate(3),
-        |spec| spec.forks[3].1 = ForkStart::Block(1),
-        |spec| spec.forks[3].1 = ForkStart::Time(0),
+        |spec| spec.forks.last_mut().unwrap().1 = ForkStart::Block(1),
         |spec| spec.consensus[0].1.format = HeaderFormat::Ibft2,
         |spec| spec.consensus[0].1.block_period_ms += 1,
         |spec| spec.consensus[0].1.empty_block_period_ms += 1,
@@ -66,22 +66,122 @@ fn every_rule_moves_the_fork_id() {
         |spec| spec.consensus[0].1.validators = Some(vec![Address::ZERO]),
         |spec| spec.consensus[0].1.beneficiary = Some(Address::ZERO),
         |spec| spec.consensus[0].1.block_reward = U256::from(1),
-        |spec| spec.consensus.push((9, spec.consensus[0].1.clone())),
+        |spec| spec.consensus.push((9, later_params(spec))),
+        |spec| spec.forks.push((Fork::Osaka, ForkStart::Time(7))),
         |spec| spec.limits[0].1.code_size += 1,
         |spec| spec.limits[0].1.init_code_size += 1,
+        |spec| spec.limits[0].1.transaction_size += 1,
         |spec| spec.limits[0].1.block_size += 1,
         |spec| spec.limits[0].1.gas_limit = None,
     ];
     let hash = B256::repeat_byte(1);
-    let mut seen = std::collections::BTreeSet::from([spec().fork_id(hash), spec().fork_id(B256::ZERO)]);
+    let mut seen = BTreeSet::from([last_id(&spec(), hash), last_id(&spec(), B256::ZERO)]);
     assert_eq!(seen.len(), 2);
     for (index, change) in changes.iter().enumerate() {
         let mut other = spec();
         change(&mut other);
-        assert!(seen.insert(other.fork_id(hash)), "change {index} does not move the fork id");
+        assert!(seen.insert(last_id(&other, hash)), "change {index} does not move the identity");
+        assert!(!spec().changes(&other).is_empty(), "change {index} is not named");
     }
-    let mut other = spec();
-    other.limits[0].1.transaction_size += 1;
-    assert!(seen.insert(other.fork_id(hash)));
-    assert_eq!(spec().fork_id(hash), spec().fork_id(hash));
+}
+
+fn last_id(spec: &ChainSpec, hash: B256) -> B256 {
+    spec.rule_ids(hash).last()
+}
+
+fn later_params(spec: &ChainSpec) -> ConsensusParams {
+    let params = spec.consensus[0].1.clone();
+    ConsensusParams { block_period_ms: params.block_period_ms + 500, ..params }
+}
+
+/// With another block period from this block on.
+fn with_change(from: u64) -> ChainSpec {
+    let mut spec = spec();
+    spec.consensus.push((from, later_params(&spec)));
+    spec
+}
+
+#[test]
+fn an_entry_that_changes_nothing_is_no_difference() {
+    let hash = B256::repeat_byte(1);
+    let mut same = spec();
+    same.consensus.push((9, spec().consensus[0].1.clone()));
+    same.forks.retain(|(fork, _)| *fork == Fork::LATEST);
+    assert_eq!(same.rule_ids(hash), spec().rule_ids(hash));
+    assert_eq!(spec().changes(&same), []);
+    // A list of validators is an event, also where it is the same as an earlier one.
+    let listed = ConsensusParams { validators: Some(vec![Address::ZERO]), ..same.consensus[0].1.clone() };
+    let mut once = same.clone();
+    once.consensus.push((12, listed.clone()));
+    let mut twice = once.clone();
+    twice.consensus.push((15, listed));
+    assert_ne!(once.rule_ids(hash), twice.rule_ids(hash));
+    assert_eq!(once.changes(&twice)[0].from, ForkStart::Block(15));
+}
+
+#[test]
+fn the_identity_follows_the_head() {
+    let hash = B256::repeat_byte(1);
+    let (plain, changed) = (spec().rule_ids(hash), with_change(10).rule_ids(hash));
+    assert_eq!(plain.at(u64::MAX), RulesNow { id: plain.last(), next_change: None });
+    assert_eq!(changed.at(9), RulesNow { id: plain.last(), next_change: Some(10) });
+    assert_eq!(changed.at(10), RulesNow { id: changed.last(), next_change: None });
+    assert_ne!(plain.last(), changed.last());
+}
+
+#[test]
+fn nodes_meet_while_their_rules_agree_on_the_blocks_that_exist() {
+    let hash = B256::repeat_byte(1);
+    let ids = |from: u64| with_change(from).rule_ids(hash);
+    let (plain, ten, twelve) = (spec().rule_ids(hash), ids(10), ids(12));
+    // Ours, our head, theirs, their head, and what comes of it.
+    let table = [
+        (&ten, 5, &ten, 5, Ok(None)),
+        (&ten, 5, &ten, 50, Ok(None)),
+        (&ten, 50, &ten, 5, Ok(None)),
+        (&ten, 5, &plain, 5, Ok(Some(10))),
+        (&plain, 5, &ten, 9, Ok(Some(10))),
+        (&ten, 9, &twelve, 9, Ok(Some(10))),
+        (&ten, 10, &plain, 9, Err(RulesDiffer::From(10))),
+        (&ten, 9, &plain, 10, Err(RulesDiffer::From(10))),
+        (&plain, 10, &ten, 9, Err(RulesDiffer::From(10))),
+        (&plain, 9, &ten, 10, Err(RulesDiffer::Unknown { ours: plain.last(), theirs: ten.last() })),
+        (&twelve, 11, &ten, 9, Err(RulesDiffer::From(10))),
+    ];
+    for (index, (ours, head, theirs, their_head, outcome)) in table.into_iter().enumerate() {
+        assert_eq!(ours.compare(head, theirs.at(their_head), their_head), outcome, "row {index}");
+        let seen_by_them = theirs.compare(their_head, ours.at(head), head);
+        assert_eq!(seen_by_them.is_ok(), outcome.is_ok(), "row {index}, the other way round");
+    }
+    let elsewhere = spec().rule_ids(B256::ZERO).at(0);
+    assert!(matches!(plain.compare(0, elsewhere, 0), Err(RulesDiffer::Unknown { .. })));
+}
+
+#[test]
+fn changes_are_named_once_and_where_they_begin() {
+    let mut after = with_change(10);
+    after.limits.push((20, Limits { code_size: 5, ..after.limits[0].1 }));
+    after.forks.retain(|(fork, _)| *fork != Fork::Osaka);
+    after.forks.push((Fork::Osaka, ForkStart::Time(700)));
+    let named: Vec<String> = spec().changes(&after).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        named,
+        [
+            "from block 0 on, fork: prague instead of osaka",
+            "from block 10 on, block period: 1500 ms instead of 1 s",
+            "from block 20 on, contract code: 5 bytes instead of 24576 bytes",
+            "from time 700 on, fork by time: osaka instead of none",
+        ]
+    );
+}
+
+#[test]
+fn a_change_is_past_when_the_chain_has_blocks_for_it() {
+    let change = |from| RuleChange { from, rule: "x", before: String::new(), after: String::new() };
+    let by_block = change(ForkStart::Block(10));
+    assert!(by_block.is_past(10, 0) && by_block.is_past(11, 0) && !by_block.is_past(9, u64::MAX));
+    let by_time = change(ForkStart::Time(700));
+    assert!(by_time.is_past(1, 700) && !by_time.is_past(u64::MAX, 699));
+    let first = change(ForkStart::Block(0));
+    assert!(first.is_past(1, 0) && !first.is_past(0, 0), "block 0 is in its own hash");
 }

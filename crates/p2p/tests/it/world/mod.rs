@@ -1,6 +1,6 @@
 //! Nodes on loopback, and a peer that speaks libp2p by hand and can misbehave.
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder,
@@ -13,7 +13,7 @@ use lonja_p2p::{
     NetworkId, P2p, P2pConfig, PeerAddress, PeerEvent, PeerEvents,
     wire::{self, Goodbye, Kind, Message, Status},
 };
-use lonja_primitives::{NodeId, NodeKey};
+use lonja_primitives::{Genesis, NodeId, NodeKey, genesis::NewNetwork};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
@@ -24,7 +24,10 @@ pub const CONSENSUS: StreamProtocol = StreamProtocol::new("/lonja/consensus/1");
 pub const DATA: StreamProtocol = StreamProtocol::new("/lonja/data/1");
 
 pub fn network() -> NetworkId {
-    NetworkId { genesis_hash: B256::repeat_byte(1), chain_id: 1337, fork_id: B256::repeat_byte(2) }
+    let validators = vec![Address::repeat_byte(1)];
+    let genesis = Genesis::from_json(&NewNetwork { validators, ..NewNetwork::default() }.to_json()).unwrap();
+    let genesis_hash = B256::repeat_byte(1);
+    NetworkId { genesis_hash, chain_id: 1337, rules: genesis.spec.rule_ids(genesis_hash) }
 }
 
 pub fn config(key: &NodeKey) -> P2pConfig {
@@ -263,7 +266,9 @@ impl Raw {
 pub fn status(instance: u64) -> Status {
     Status {
         version: wire::PROTOCOL_VERSION,
-        network: network(),
+        genesis_hash: network().genesis_hash,
+        chain_id: 1337,
+        rules: network().rules.at(0),
         head_number: 0,
         head_hash: B256::ZERO,
         client: "raw".into(),
