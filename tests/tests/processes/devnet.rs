@@ -57,7 +57,7 @@ impl Devnet {
     }
 
     fn rpc(&self) -> Rpc {
-        Rpc { port: RPC + self.offset }
+        Rpc::at(RPC + self.offset)
     }
 }
 

@@ -10,11 +10,6 @@ fn validators(network: &Network, n: usize) -> Vec<Address> {
     serde_json::from_str(&text).expect("a list of addresses")
 }
 
-/// Author, and committers, of a block.
-fn signers(network: &Network, n: usize, number: u64) -> Value {
-    network.member(n).rpc.get("istanbul_getSignersFromBlock", json!([format!("{number:#x}")]))
-}
-
 fn vote(network: &Network, voters: &[usize], candidate: Address, words: &[&str]) {
     for n in voters {
         let address = candidate.to_string();
@@ -62,7 +57,7 @@ fn it_proposes_and_seals(network: &Network, n: usize, address: Address) {
     let from = network.head(0).expect("it answers");
     // With five validators each proposes every fifth block.
     network.wait_for_block(0, from + 15);
-    let blocks: Vec<Value> = (from + 1..=from + 15).map(|number| signers(network, 0, number)).collect();
+    let blocks: Vec<Value> = (from + 1..=from + 15).map(|number| network.signers(0, number)).collect();
     let text = json!(address);
     assert!(blocks.iter().any(|block| block["Author"] == text), "it never proposed: {blocks:?}");
     let sealed = |block: &&Value| block["Committers"].as_array().is_some_and(|all| all.contains(&text));
@@ -78,7 +73,7 @@ fn it_is_only_a_spectator(network: &Network, n: usize, address: Address) {
     network.wait_for_block(0, from + 8);
     let text = json!(address);
     for number in from + 1..=from + 8 {
-        let block = signers(network, 0, number);
+        let block = network.signers(0, number);
         assert_ne!(block["Author"], text);
         assert!(!block["Committers"].as_array().expect("a list").contains(&text), "{block}");
     }

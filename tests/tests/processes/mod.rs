@@ -9,6 +9,7 @@ mod crash;
 mod devnet;
 mod faults;
 mod harness;
+mod lines;
 mod membership;
 mod misuse;
 mod outages;

@@ -2,6 +2,7 @@
 
 mod cable;
 mod load;
+mod namespace;
 mod network;
 mod ports;
 mod process;

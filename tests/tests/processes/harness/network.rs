@@ -1,13 +1,17 @@
 //! A network of processes on this machine.
 
 use super::cable::Cable;
+use super::namespace::Switch;
 use super::process::tail;
 use super::{Process, Rpc, Wallet, free_port, lonja, run, turn, wait_for, wait_until};
 use alloy_primitives::{Address, U256};
 use lonja_primitives::genesis::NewNetwork;
 use lonja_primitives::{NodeKey, Signer};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 use std::thread;
@@ -46,6 +50,8 @@ pub struct Member {
     pub key: NodeKey,
     pub folder: PathBuf,
     pub genesis: PathBuf,
+    /// Where the others reach it.
+    pub host: Ipv4Addr,
     pub p2p_port: u16,
     pub rpc: Rpc,
     /// Metrics and health.
@@ -60,6 +66,7 @@ pub struct Network {
     members: Vec<Member>,
     /// From whom, to whom. Without any, nodes dial each other directly.
     cables: BTreeMap<(usize, usize), Cable>,
+    switch: Option<Switch>,
     folder: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -77,9 +84,10 @@ impl Member {
             key,
             folder: own,
             genesis: genesis.into(),
+            host: Ipv4Addr::LOCALHOST,
             p2p_port: free_port(),
-            rpc: Rpc { port: free_port() },
-            health: Rpc { port: free_port() },
+            rpc: Rpc::at(free_port()),
+            health: Rpc::at(free_port()),
             flags: Vec::new(),
             process: None,
         }
@@ -91,7 +99,7 @@ impl Member {
 
     /// How it is reached at a port: its own, or that of a cable that leads there.
     fn enode(&self, port: u16) -> String {
-        format!("enode://{}@127.0.0.1:{port}", self.key.node_id())
+        format!("enode://{}@{}:{port}", self.key.node_id(), self.host)
     }
 
     pub fn log_path(&self) -> PathBuf {
@@ -118,7 +126,7 @@ impl Member {
             ("--data-dir", self.folder.display().to_string()),
             ("--genesis", self.genesis.display().to_string()),
             ("--identity", self.name.clone()),
-            ("--p2p-addr", "127.0.0.1".into()),
+            ("--p2p-addr", self.host.to_string()),
             ("--p2p-port", self.p2p_port.to_string()),
             ("--http-port", self.rpc.port.to_string()),
             ("--ws-port", "0".into()),
@@ -153,7 +161,7 @@ impl Network {
         let members: Vec<Member> = (0..plan.validators + plan.regular).map(member).collect();
         let validators = members.iter().take(plan.validators).map(Member::address).collect();
         fs::write(&genesis, genesis_text(plan, validators)).expect("the genesis can be written");
-        Self { members, cables: BTreeMap::new(), folder, _turn: turn }
+        Self { members, cables: BTreeMap::new(), switch: None, folder, _turn: turn }
     }
 
     /// Makes a network, starts all of it, and waits for its first block.
@@ -172,6 +180,31 @@ impl Network {
         all.iter().for_each(|n| self.wait_for_block(*n, 1));
     }
 
+    /// Lays lines that can be cut between all members: a network namespace for each where this machine can do that,
+    /// else cables. To be called before the first start.
+    pub fn lay_lines(&mut self) {
+        match Switch::install(self.members.len()) {
+            Ok(switch) => self.move_into(switch),
+            Err(reason) => {
+                // Not by a macro: the test runner would keep it to itself when the scenario goes well.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "no network namespaces, TCP cables are cut instead: {reason}"
+                );
+                self.lay_cables();
+            }
+        }
+    }
+
+    fn move_into(&mut self, switch: Switch) {
+        for (n, member) in self.members.iter_mut().enumerate() {
+            member.host = switch.address(n);
+            member.rpc.namespace = Some(switch.namespace(n));
+            member.health.namespace = Some(switch.namespace(n));
+        }
+        self.switch = Some(switch);
+    }
+
     /// Lays cables between all members. To be called before the first start.
     pub fn lay_cables(&mut self) {
         let pairs = self.all().into_iter().flat_map(|from| self.all().into_iter().map(move |to| (from, to)));
@@ -181,16 +214,35 @@ impl Network {
         self.members.iter_mut().for_each(|member| member.flags = vec!["--p2p-quic".into(), "false".into()]);
     }
 
-    /// Cuts every cable between some members and the others.
+    /// Cuts every line between some members and the others.
     pub fn cut(&self, some: &[usize]) {
+        if let Some(switch) = &self.switch {
+            self.all().into_iter().for_each(|n| switch.set_apart(n, some.contains(&n)));
+        }
         for ((from, to), cable) in &self.cables {
             cable.set_cut(some.contains(from) != some.contains(to));
         }
     }
 
-    /// Mends every cable.
+    /// Mends every line.
     pub fn mend(&self) {
         self.cut(&[]);
+    }
+
+    /// Pulls the plug of one member.
+    pub fn unplug(&self, n: usize) {
+        match &self.switch {
+            Some(switch) => switch.set_plugged(n, false),
+            None => self.cut(&[n]),
+        }
+    }
+
+    /// Puts it in again.
+    pub fn plug_in(&self, n: usize) {
+        match &self.switch {
+            Some(switch) => switch.set_plugged(n, true),
+            None => self.mend(),
+        }
     }
 
     /// The numbers of all members.
@@ -226,7 +278,12 @@ impl Network {
         let peers: Vec<String> = self.members.iter().enumerate().filter_map(enode).collect();
         let member = &mut self.members[n];
         assert!(member.process.is_none(), "{} runs already", member.name);
-        member.process = Some(Process::start(lonja(member.arguments(&peers)), &member.log_path()));
+        let (log, arguments) = (member.log_path(), member.arguments(&peers));
+        let start = || Process::start(lonja(arguments), &log);
+        member.process = Some(match member.rpc.namespace {
+            Some(namespace) => namespace.within(start).expect("the namespace is there"),
+            None => start(),
+        });
     }
 
     /// Starts some nodes at once; how long the slowest took until it answered.
@@ -290,6 +347,12 @@ impl Network {
     /// Height of a node's newest block; `None` while it does not answer.
     pub fn head(&self, n: usize) -> Option<u64> {
         self.members[n].rpc.head()
+    }
+
+    /// Author, and committers, of a block, as a node knows them.
+    #[track_caller]
+    pub fn signers(&self, n: usize, number: u64) -> Value {
+        self.members[n].rpc.get("istanbul_getSignersFromBlock", json!([format!("{number:#x}")]))
     }
 
     /// Waits until a node has a block.

@@ -1,5 +1,6 @@
 //! A JSON-RPC client: one connection a call, nothing shared, so that a test sees what any client would see.
 
+use super::namespace::Namespace;
 use alloy_primitives::{B256, hex};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -15,9 +16,16 @@ const BATCH: usize = 100;
 #[derive(Clone, Copy, Debug)]
 pub struct Rpc {
     pub port: u16,
+    /// Where the node is, if not where the test is.
+    pub namespace: Option<Namespace>,
 }
 
 impl Rpc {
+    /// At a port of this machine.
+    pub fn at(port: u16) -> Self {
+        Self { port, namespace: None }
+    }
+
     /// Calls a method; `Err` for a refusal by the node as for a node that does not answer.
     pub fn call(&self, method: &str, params: Value) -> Result<Value, String> {
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params });
@@ -89,10 +97,15 @@ impl Rpc {
         serde_json::from_str(&answer).map_err(|error| format!("{error} in {answer:?}"))
     }
 
+    fn connect(&self) -> std::io::Result<TcpStream> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let connect = || TcpStream::connect_timeout(&address, TIMEOUT);
+        self.namespace.map_or_else(connect, |namespace| namespace.within(connect)?)
+    }
+
     fn exchange(&self, request: &str) -> Result<(u16, String), String> {
         let talk = || -> std::io::Result<String> {
-            let address = SocketAddr::from(([127, 0, 0, 1], self.port));
-            let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+            let mut stream = self.connect()?;
             stream.set_read_timeout(Some(TIMEOUT))?;
             stream.write_all(request.as_bytes())?;
             let mut answer = Vec::new();
