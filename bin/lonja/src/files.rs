@@ -1,6 +1,7 @@
 //! Files of a data directory: where they stand and how they are written.
 
 use eyre::{Context, Result, bail, eyre};
+use lonja_primitives::spec::RuleChange;
 use lonja_primitives::{Genesis, NodeKey};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Name of the node key in a data directory.
 pub const NODE_KEY: &str = "node.key";
 /// Name of the genesis file in a data directory.
-pub const GENESIS: &str = "genesis.json";
+pub const GENESIS: &str = lonja_node::rules::GENESIS_FILE;
 /// Name of the configuration file looked for in a data directory.
 pub const CONFIG: &str = "lonja.toml";
 
@@ -59,35 +60,45 @@ fn warn_if_readable_by_others(path: &Path) {
     }
 }
 
-/// Reads and checks a genesis file; its warnings go to stderr.
+/// Reads and checks a genesis file.
 pub fn read_genesis(path: &Path) -> Result<(String, Genesis)> {
     let text = fs::read_to_string(path)
         .wrap_err_with(|| format!("cannot read the genesis file {}", path.display()))?;
     let genesis = Genesis::from_json(&text).map_err(|error| eyre!("{}: {error}", path.display()))?;
-    for warning in &genesis.warnings {
-        eprintln!("warning: {}: {warning}", path.display());
-    }
     Ok((text, genesis))
 }
 
-/// Puts the genesis file into the data directory, or makes sure that the one there names the same network.
-pub fn install_genesis(data_dir: &Path, text: &str, genesis: &Genesis) -> Result<()> {
+/// Tells what is odd about a genesis file. Said by the commands that look at the file, and by a node that sees it for
+/// the first time; not at every start.
+pub fn print_warnings(genesis: &Genesis) {
+    genesis.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+}
+
+/// The genesis file of the data directory, if there is one. It must name the same network as the given one.
+pub fn installed_genesis(data_dir: &Path, given: &Genesis) -> Result<Option<(String, Genesis)>> {
     let target = data_dir.join(GENESIS);
-    if target.exists() {
-        let (_, present) = read_genesis(&target)?;
-        if present.header.hash() != genesis.header.hash() || present.spec != genesis.spec {
-            bail!(
-                "{} belongs to another network (genesis {}, the given file {}) or has other rules: use another \
-                 --data-dir, or remove this one if its chain is not needed any more",
-                data_dir.display(),
-                present.header.hash(),
-                genesis.header.hash()
-            );
-        }
-        return Ok(());
+    if !target.exists() {
+        return Ok(None);
     }
+    let present = read_genesis(&target)?;
+    let (here, there) = (present.1.header.hash(), given.header.hash());
+    if here != there {
+        bail!(
+            "{} belongs to another network (genesis {here}, the given file {there}): use another --data-dir, or \
+             remove this one if its chain is not needed any more",
+            data_dir.display()
+        );
+    }
+    Ok(Some(present))
+}
+
+/// Puts the genesis file into the data directory. Answers with what it changes in the rules of one that is there
+/// already; whether the chain allows that, the node finds out when it starts.
+pub fn install_genesis(data_dir: &Path, text: &str, genesis: &Genesis) -> Result<Vec<RuleChange>> {
+    let present = installed_genesis(data_dir, genesis)?;
     fs::create_dir_all(data_dir).wrap_err_with(|| format!("cannot make {}", data_dir.display()))?;
-    fs::write(&target, text).wrap_err_with(|| format!("cannot write {}", target.display()))
+    lonja_node::rules::write_file(&data_dir.join(GENESIS), text).map_err(|error| eyre!("{error}"))?;
+    Ok(present.map_or_else(Vec::new, |(_, present)| present.spec.changes(&genesis.spec)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The network.
     pub genesis: Genesis,
+    /// The genesis file as it was read. Its rules are compared with those that the chain was made with.
+    pub genesis_text: String,
     /// Identity, and the key a validator votes with.
     pub key: NodeKey,
     /// Vote while our address is among the validators.

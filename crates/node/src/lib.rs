@@ -27,6 +27,7 @@ mod journal;
 mod mailbox;
 mod node;
 mod outbox;
+pub mod rules;
 mod services;
 mod telemetry;
 

@@ -12,6 +12,7 @@ use crate::halt::Halt;
 use crate::ingest::Ingest;
 use crate::journal::Journal;
 use crate::mailbox::{self, Sender};
+use crate::rules::{self, RulesError};
 use crate::services::Work;
 use crate::{outbox, services, telemetry};
 use arc_swap::ArcSwap;
@@ -48,6 +49,9 @@ pub enum NodeError {
     /// The chain in the store is not what it should be.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The genesis file has other rules than the chain.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The consensus log does not fit.
     #[error(
         "{0}. Without its log a validator could sign twice; restore the file, or start as a regular node with --validator false"
@@ -90,6 +94,10 @@ impl Node {
         check_listeners(&config.rpc)?;
         let opened = lonja_storage::open(kv, &config.genesis)?;
         let reader = opened.reader.clone();
+        let head = reader.header(reader.head().number)?;
+        let head =
+            head.ok_or_else(|| ChainError::Halt("the newest block has no header in the store".into()))?;
+        rules::accept(&config.data_dir, &config.genesis_text, &config.genesis, &head)?;
         let pool_config = PoolConfig { max_bytes: config.pool_bytes, ..PoolConfig::default() };
         let pool = Arc::new(Mutex::new(TxPool::new(pool_config)));
         let core = ChainCore::open(opened, spec.clone(), pool.clone())?;

@@ -206,7 +206,8 @@ pub fn print_banner(config: &Config, info: &NodeInfo, position: &ChainPosition, 
     let free_mib = lonja_storage::free_bytes(&config.data_dir).unwrap_or(0) >> 20;
     tracing::info!(client = %info.client, "lonja starts");
     tracing::info!(role, address = %info.address, validators = validators.len(), "role");
-    tracing::info!(enode = %info.enode, "peer-to-peer");
+    let peer_id = lonja_p2p::peer_id_text(&info.node_id).unwrap_or_default();
+    tracing::info!(enode = %info.enode, peer_id, "peer-to-peer");
     tracing::info!(
         chain_id = spec.chain_id,
         genesis = %config.genesis.header.hash(),

@@ -34,9 +34,6 @@ mod tests;
 
 pub use builder::NewNetwork;
 
-/// Fewest validators that bear one faulty one. A smaller set is allowed, with a warning.
-pub const FAULT_TOLERANT_VALIDATORS: usize = 4;
-
 /// A genesis file, read and checked.
 #[derive(Clone, Debug)]
 pub struct Genesis {

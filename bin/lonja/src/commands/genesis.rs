@@ -76,6 +76,7 @@ impl GenesisCommand {
             }
             Self::Check { file, hash } => {
                 let (_, genesis) = files::read_genesis(&file)?;
+                files::print_warnings(&genesis);
                 let found = genesis.header.hash();
                 if let Some(wanted) = hash.filter(|wanted| *wanted != found) {
                     bail!("{}: the genesis hash is {found}, not {wanted}", file.display());
@@ -106,7 +107,7 @@ impl NewArgs {
         };
         let text = network.to_json();
         let genesis = Genesis::from_json(&text).map_err(|error| eyre!("{error}"))?;
-        genesis.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        files::print_warnings(&genesis);
         if self.out.as_os_str() == "-" {
             print!("{text}");
             return Ok(());

@@ -24,13 +24,20 @@ impl InitCommand {
         let (text, genesis) = files::read_genesis(&self.genesis)?;
         fs::create_dir_all(&self.data_dir)
             .wrap_err_with(|| format!("cannot make {}", self.data_dir.display()))?;
-        files::install_genesis(&self.data_dir, &text, &genesis)?;
+        files::print_warnings(&genesis);
+        let changes = files::install_genesis(&self.data_dir, &text, &genesis)?;
         let key = files::read_or_make_key(&self.data_dir.join(files::NODE_KEY))?;
         println!("data directory  {}", self.data_dir.display());
         println!("chain id        {}", genesis.spec.chain_id);
         println!("genesis         {}", genesis.header.hash());
         println!("node address    {}", key.address());
         println!("node id         {}", key.node_id());
+        if !changes.is_empty() {
+            println!(
+                "\nnew rules, which the node takes over at its next start unless its chain has blocks for them:"
+            );
+            changes.iter().for_each(|change| println!("  {change}"));
+        }
         println!("\nstart it:  lonja node --data-dir {}", self.data_dir.display());
         Ok(())
     }

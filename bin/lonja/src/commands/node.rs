@@ -6,12 +6,12 @@ use clap::Args;
 use eyre::{Result, bail, eyre};
 use lonja_node::{Config, DiskLimits, Node};
 use lonja_p2p::PeerAddress;
-use lonja_primitives::NodeId;
+use lonja_primitives::{Genesis, NodeId};
 use lonja_rpc::{Access, HttpConfig, IpcConfig, Namespace, RpcConfig, RpcLimits};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -75,7 +75,7 @@ async fn standard_input_closed() {
 
 /// From settings to what the node takes: reads the files and parses the texts.
 fn node_config(settings: &Settings) -> Result<Config> {
-    let genesis = read_network(settings)?;
+    let (genesis_text, genesis) = read_network(settings)?;
     let key = files::read_or_make_key(&settings.node_key)?;
     let peers: Result<Vec<PeerAddress>, _> =
         settings.peers.iter().map(|peer| peer.parse().map_err(|e| eyre!("--peer {peer}: {e}"))).collect();
@@ -87,6 +87,7 @@ fn node_config(settings: &Settings) -> Result<Config> {
     Ok(Config {
         data_dir: settings.data_dir.clone(),
         genesis,
+        genesis_text,
         key,
         validate: settings.validator,
         identity: settings.identity.clone(),
@@ -105,8 +106,8 @@ fn node_config(settings: &Settings) -> Result<Config> {
     })
 }
 
-fn read_network(settings: &Settings) -> Result<lonja_primitives::Genesis> {
-    let installed = settings.data_dir.join(files::GENESIS);
+/// The genesis file. The node itself puts it into the data directory, once it has found that its chain allows the rules.
+fn read_network(settings: &Settings) -> Result<(String, Genesis)> {
     if !settings.genesis.exists() {
         let place = settings.genesis.display();
         bail!(
@@ -114,17 +115,11 @@ fn read_network(settings: &Settings) -> Result<lonja_primitives::Genesis> {
         );
     }
     let (text, genesis) = files::read_genesis(&settings.genesis)?;
-    if !same_file(&settings.genesis, &installed) {
-        files::install_genesis(&settings.data_dir, &text, &genesis)?;
+    let installed = files::installed_genesis(&settings.data_dir, &genesis)?;
+    if installed.is_none_or(|(present, _)| present != text) {
+        files::print_warnings(&genesis);
     }
-    Ok(genesis)
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    }
+    Ok((text, genesis))
 }
 
 fn rpc_config(settings: &Settings) -> Result<RpcConfig> {

@@ -1,6 +1,6 @@
 //! The header of block 0.
 
-use super::{FAULT_TOLERANT_VALIDATORS, GenesisError};
+use super::GenesisError;
 use crate::spec::ConsensusParams;
 use crate::{ChainSpec, ExtraData, Header, SealedHeader};
 use alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH;
@@ -108,11 +108,22 @@ pub(super) fn check_validators(
             return Err(GenesisError::new(field, format!("the validator {validator} is listed twice")));
         }
     }
-    if validators.len() < FAULT_TOLERANT_VALIDATORS {
-        warnings.push(format!(
-            "{field}: {} validators: no fault is borne, at least {FAULT_TOLERANT_VALIDATORS} are needed for one",
-            validators.len()
-        ));
-    }
+    warnings.extend(few_validators(validators.len()).map(str::to_owned));
     Ok(())
+}
+
+/// What a small set cannot do.
+fn few_validators(count: usize) -> Option<&'static str> {
+    match count {
+        1 => Some(
+            "1 validator: the network stands still while it is down; 4 validators bear the failure of one",
+        ),
+        2 => Some(
+            "2 validators: the network stands still while one is down; 4 validators bear the failure of one",
+        ),
+        3 => Some(
+            "3 validators bear one that is down, but none that breaks the rules; 4 bear one of either kind",
+        ),
+        _ => None,
+    }
 }
