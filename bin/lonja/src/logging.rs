@@ -5,9 +5,12 @@ use eyre::{Result, eyre};
 use std::io::{IsTerminal, stdout};
 use tracing_subscriber::EnvFilter;
 
+/// Stands before what the operator asks for, who may say otherwise: this crate's only line at `info` has no message.
+const QUIET: &str = "libp2p_swarm=warn";
+
 /// Installs the logger for the process.
 pub fn start(filter: &str, format: LogFormat) -> Result<()> {
-    let filter = EnvFilter::try_new(filter)
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|error| eyre!("log filter {filter:?}: {error}; try `info` or `info,lonja_p2p=debug`"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     let installed = match format {
