@@ -8,7 +8,7 @@ mod settings;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
-    config::ConfigCommand, devnet::DevnetCommand, genesis::GenesisCommand, init::InitCommand,
+    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, genesis::GenesisCommand, init::InitCommand,
     key::KeyCommand, node::NodeCommand, status::StatusCommand, validator::ValidatorCommand,
 };
 use eyre::Result;
@@ -46,6 +46,9 @@ enum Command {
     Validator(ValidatorCommand),
     /// One screen about a running node
     Status(StatusCommand),
+    /// Look after the database of a data directory
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Show the merged configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<()> {
         Command::Key(key) => key.run(),
         Command::Validator(validator) => block_on(validator.run()),
         Command::Status(status) => block_on(status.run()),
+        Command::Db(db) => db.run(),
         Command::Config(config) => config.run(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lonja", &mut std::io::stdout());

@@ -1,5 +1,6 @@
 //! A real chain over a store in memory, sealed by validators whose keys the tests hold.
 
+mod audit;
 mod blocks;
 mod building;
 mod checks;

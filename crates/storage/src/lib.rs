@@ -14,9 +14,11 @@
 //! Never here: EVM, consensus, network, policy. Nothing is executed or judged: what is handed in was already
 //! found right, and is only checked to follow the head.
 
+pub mod audit;
 pub mod codec;
 pub mod disk;
 pub mod error;
+pub mod figures;
 pub mod kv;
 pub mod log;
 pub mod open;
@@ -31,10 +33,12 @@ pub mod touched;
 pub mod trie;
 pub mod writer;
 
+pub use audit::{Audit, AuditProgress, Stage};
 pub use disk::free_bytes;
 pub use error::StoreError;
+pub use figures::{ChainFigures, chain_figures};
 pub use kv::memory::MemoryKv;
-pub use kv::rocks::{RocksKv, StoreOptions, open_rocks};
+pub use kv::rocks::{RocksKv, StoreOptions, TableFigures, open_rocks};
 pub use kv::{Batch, History, Kv, KvRead, Tuning};
 pub use log::{Durability, RecordLog};
 pub use open::{Opened, open};

@@ -8,7 +8,7 @@ use crate::tables::{FORMAT_VERSION, META_FORMAT, META_GENESIS, META_HEAD, META_H
 use crate::touched::Touched;
 use crate::trie::{TrieStore, catch_up};
 use crate::writer::{BlockCommit, ChainWriter, write_block, write_codes};
-use crate::{Batch, Kv, StoreError, Table};
+use crate::{Batch, Kv, KvRead, StoreError, Table};
 use alloy_primitives::B256;
 use lonja_primitives::{Block, Genesis, SealedHeader, StateChanges};
 use std::sync::Arc;
@@ -112,7 +112,7 @@ fn write_genesis(
 }
 
 /// The newest block, once it is sure that what belongs to it is there.
-fn read_head(kv: &dyn Kv) -> Result<SealedHeader, StoreError> {
+pub(crate) fn read_head(kv: &dyn KvRead) -> Result<SealedHeader, StoreError> {
     let bytes = kv.get(Table::Meta, META_HEAD)?.ok_or_else(|| missing("the pointer to the newest block"))?;
     let pointer: [u8; 40] = exactly(&bytes, "pointer to the newest block")?;
     let (number, hash) =
@@ -140,7 +140,7 @@ fn read_head(kv: &dyn Kv) -> Result<SealedHeader, StoreError> {
 
 /// Brings the tries to the newest block's state and compares the root; answers which block's the stored nodes
 /// are.
-fn read_trie(kv: &dyn Kv, tries: &TrieStore, newest: &SealedHeader) -> Result<u64, StoreError> {
+pub(crate) fn read_trie(kv: &dyn Kv, tries: &TrieStore, newest: &SealedHeader) -> Result<u64, StoreError> {
     let bytes = kv.get(Table::Meta, META_TRIE)?.ok_or_else(|| missing("the number of the trie's block"))?;
     let stored = u64::from_be_bytes(exactly(&bytes, "number of the trie's block")?);
     let mut touched = Touched::default();
@@ -160,7 +160,7 @@ fn read_trie(kv: &dyn Kv, tries: &TrieStore, newest: &SealedHeader) -> Result<u6
     Ok(stored)
 }
 
-fn header_at(kv: &dyn Kv, number: u64) -> Result<SealedHeader, StoreError> {
+pub(crate) fn header_at(kv: &dyn KvRead, number: u64) -> Result<SealedHeader, StoreError> {
     let bytes = kv.get(Table::Headers, &number.to_be_bytes())?;
     decode_header(&bytes.ok_or_else(|| missing(&format!("the header of block {number}")))?)
 }

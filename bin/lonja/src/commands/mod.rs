@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod config;
+pub mod db;
 pub mod devnet;
 pub mod genesis;
 pub mod init;

@@ -137,7 +137,9 @@ impl CatchUp {
     /// next inputs should tell of the connected peers. What was asked stays known, for answers still come.
     pub fn begin_again(&mut self, position: &ChainPosition) {
         let open: Vec<u64> = self.requests.keys().copied().collect();
-        open.into_iter().for_each(|request| drop(self.give_up(request)));
+        open.into_iter().for_each(|request| {
+            self.give_up(request);
+        });
         self.peers = Peers::default();
         self.head = position.head.number;
         (self.tip, self.votes) = (position.head.clone(), position.votes.clone());
@@ -192,7 +194,9 @@ impl CatchUp {
         self.peers.remove(peer);
         let asked = self.requests.iter().filter(|(_, flight)| flight.peer == *peer);
         let open: Vec<u64> = asked.map(|(request, _)| *request).collect();
-        open.into_iter().for_each(|request| drop(self.give_up(request)));
+        open.into_iter().for_each(|request| {
+            self.give_up(request);
+        });
     }
 
     fn request_failed(&mut self, now: Now, peer: &NodeId, request: u64) {

@@ -12,12 +12,14 @@ mod catch_up;
 mod proof;
 mod store;
 mod update;
+mod walk;
 
 pub use branch::Branch;
 pub use catch_up::catch_up;
 pub use proof::prove;
 pub use store::{NodeChange, Trie, TrieReader, TrieSnapshot, TrieStore};
 pub use update::{Update, build, update};
+pub use walk::TrieWalk;
 
 #[cfg(test)]
 mod tests;

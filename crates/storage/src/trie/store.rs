@@ -297,10 +297,16 @@ impl Trie<'_> {
         }
     }
 
+    pub(super) fn differs(&self, path: &Nibbles) -> StoreError {
+        StoreError::damaged(format!("{} and what lies below it differ at path {path:?}", self.name()))
+    }
+
     pub(super) fn missing(&self, what: &str, path: &Nibbles) -> StoreError {
-        let whose =
-            self.owner.map_or("the account trie".to_owned(), |owner| format!("the storage trie of {owner}"));
-        StoreError::damaged(format!("{what} at path {path:?} of {whose} is missing"))
+        StoreError::damaged(format!("{what} at path {path:?} of {} is missing", self.name()))
+    }
+
+    fn name(&self) -> String {
+        self.owner.map_or("the account trie".to_owned(), |owner| format!("the storage trie of {owner}"))
     }
 }
 

@@ -1,0 +1,152 @@
+//! `lonja db stats`.
+
+use super::{Place, bytes, count, options};
+use clap::Args;
+use eyre::Result;
+use lonja_storage::{ChainFigures, RocksKv, Table, TableFigures, chain_figures, free_bytes};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+const DAY_SECONDS: u64 = 86_400;
+
+/// Options of `lonja db stats`.
+#[derive(Args, Debug)]
+pub struct StatsCommand {
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything that is shown.
+struct Stats {
+    chain: ChainFigures,
+    tables: Vec<TableFigures>,
+    /// Bytes of all files in the data directory.
+    directory_bytes: u64,
+    /// Of these, RocksDB's write-ahead logs: they do not grow with the chain.
+    log_bytes: u64,
+    free_bytes: u64,
+}
+
+impl StatsCommand {
+    /// Reads the figures and prints them.
+    pub fn run(self) -> Result<()> {
+        let kv = RocksKv::open_read_only(&self.place.database(), &options())?;
+        let stats = Stats {
+            chain: chain_figures(&kv)?,
+            tables: kv.figures()?,
+            directory_bytes: file_bytes(&self.place.data_dir, ""),
+            log_bytes: file_bytes(&self.place.database(), ".log"),
+            free_bytes: free_bytes(&self.place.data_dir)?,
+        };
+        match self.json {
+            true => println!("{:#}", stats.json()),
+            false => stats.print(&self.place.data_dir),
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the files below a directory whose name ends so. What goes away meanwhile counts nothing.
+fn file_bytes(path: &Path, ending: &str) -> u64 {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => file_bytes(&entry.path(), ending),
+        Ok(metadata) if entry.file_name().to_string_lossy().ends_with(ending) => metadata.len(),
+        _ => 0,
+    };
+    entries.map(size).sum()
+}
+
+impl Stats {
+    fn table_bytes(&self) -> u64 {
+        self.tables.iter().map(|table| table.file_bytes + table.unflushed_bytes).sum()
+    }
+
+    fn transactions(&self) -> u64 {
+        self.tables.iter().find(|figures| figures.table == Table::Transactions).map_or(0, |found| found.rows)
+    }
+
+    /// What a day of blocks like those of the last 24 hours takes, by the average block.
+    fn growth_per_day(&self) -> Option<u64> {
+        let chain = &self.chain;
+        let per_block = self.table_bytes() as f64 / chain.head.number.max(1) as f64;
+        let seconds = (chain.last_day_seconds > 0).then_some(chain.last_day_seconds as f64)?;
+        Some((per_block * chain.blocks_last_day as f64 * DAY_SECONDS as f64 / seconds) as u64)
+    }
+
+    fn days_left(&self) -> Option<u64> {
+        self.growth_per_day().filter(|growth| *growth > 0).map(|growth| self.free_bytes / growth)
+    }
+
+    fn json(&self) -> Value {
+        let tables: serde_json::Map<String, Value> = self
+            .tables
+            .iter()
+            .map(|figures| {
+                let value = json!({
+                    "rows": figures.rows, "fileBytes": figures.file_bytes, "unflushedBytes": figures.unflushed_bytes,
+                });
+                (figures.table.name().to_owned(), value)
+            })
+            .collect();
+        json!({
+            "head": self.chain.head.number,
+            "headHash": self.chain.head.hash,
+            "oldestState": self.chain.oldest_state,
+            "transactions": self.transactions(),
+            "tables": tables,
+            "tableBytes": self.table_bytes(),
+            "directoryBytes": self.directory_bytes,
+            "logBytes": self.log_bytes,
+            "bytesPerBlock": ratio(self.table_bytes(), self.chain.head.number),
+            "bytesPerTransaction": ratio(self.table_bytes(), self.transactions()),
+            "growthPerDayBytes": self.growth_per_day(),
+            "freeBytes": self.free_bytes,
+            "daysLeft": self.days_left(),
+        })
+    }
+
+    fn print(&self, data_dir: &Path) {
+        let (blocks, transactions) = (self.chain.head.number, self.transactions());
+        println!("{:<22} {:>14} {:>12} {:>11} {:>11}", "table", "rows", "bytes", "per block", "per tx");
+        let line = |name: &str, rows: String, size: u64| {
+            let per = |number| ratio(size, number).map_or("-".to_owned(), |ratio| format!("{ratio:.1}"));
+            println!(
+                "{name:<22} {rows:>14} {:>12} {:>11} {:>11}",
+                bytes(size),
+                per(blocks),
+                per(transactions)
+            );
+        };
+        for figures in &self.tables {
+            line(figures.table.name(), count(figures.rows), figures.file_bytes + figures.unflushed_bytes);
+        }
+        line("all tables", String::new(), self.table_bytes());
+        println!();
+        let field = |name: &str, value: String| println!("{name:<22} {value}");
+        field("data directory", data_dir.display().to_string());
+        field("newest block", format!("{} {}", count(blocks), self.chain.head.hash));
+        field("oldest state", count(self.chain.oldest_state));
+        field("transactions", format!("{} (about)", count(transactions)));
+        field(
+            "all files",
+            format!("{}, of these {} write-ahead log", bytes(self.directory_bytes), bytes(self.log_bytes)),
+        );
+        field("free on the disk", bytes(self.free_bytes));
+        match (self.growth_per_day(), self.days_left()) {
+            (Some(growth), Some(days)) => {
+                field("growth", format!("{} a day, by the blocks of the last 24 hours", bytes(growth)));
+                field("the disk lasts", format!("{} days at that rate", count(days)));
+            }
+            _ => field("growth", "not known yet: no blocks".to_owned()),
+        }
+    }
+}
+
+fn ratio(size: u64, number: u64) -> Option<f64> {
+    (number > 0).then(|| (size as f64 / number as f64 * 10.0).round() / 10.0)
+}

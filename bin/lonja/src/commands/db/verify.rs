@@ -1,0 +1,159 @@
+//! `lonja db verify`.
+
+use super::{Place, count, options};
+use clap::Args;
+use eyre::{Context, Result};
+use lonja_storage::{Audit, AuditProgress, RocksKv, Stage, Table};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the progress is shown and written down.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Where an interrupted run is gone on with.
+const PROGRESS_FILE: &str = "verify-progress.json";
+
+/// Options of `lonja db verify`.
+#[derive(Args, Debug)]
+pub struct VerifyCommand {
+    #[command(flatten)]
+    place: Place,
+    /// Begin anew instead of going on where the last run was stopped
+    #[arg(long)]
+    restart: bool,
+}
+
+/// What is written down between two runs.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// The newest block when the state was looked at: another state has to be looked at from the beginning.
+    head: String,
+    tables: usize,
+    key: String,
+    rows: u64,
+    block: u64,
+    transactions: u64,
+    parts: u16,
+    accounts: u64,
+    slots: u64,
+}
+
+impl VerifyCommand {
+    /// Looks at everything and says what was found; an error is the first thing that is wrong.
+    pub fn run(self) -> Result<()> {
+        let genesis = self.place.genesis()?;
+        let kv = Arc::new(RocksKv::open_read_only(&self.place.database(), &options())?);
+        let audit = Audit::open(kv, genesis.spec)?;
+        let file = self.place.data_dir.join(PROGRESS_FILE);
+        let mut progress = match self.restart {
+            true => AuditProgress::default(),
+            false => load(&file, &audit).unwrap_or_default(),
+        };
+        if progress != AuditProgress::default() {
+            println!("going on with the run that was stopped (--restart begins anew)");
+        }
+        let mut reporter = Reporter::new(file);
+        while audit.stage(&progress) != Stage::Done {
+            audit.step(&mut progress)?;
+            reporter.report(&audit, &progress)?;
+        }
+        reporter.finish();
+        println!(
+            "all is well: {} rows, {} blocks with {} transactions, {} accounts with {} slots; block {} {}",
+            count(progress.rows),
+            count(progress.block),
+            count(progress.transactions),
+            count(progress.accounts),
+            count(progress.slots),
+            count(audit.head().number),
+            audit.head().hash,
+        );
+        Ok(())
+    }
+}
+
+/// Shows how far it is, on one line of a terminal or now and then a line in a log, and writes it down.
+struct Reporter {
+    file: PathBuf,
+    last: Option<Instant>,
+    on_terminal: bool,
+}
+
+impl Reporter {
+    fn new(file: PathBuf) -> Self {
+        Self { file, last: None, on_terminal: std::io::stdout().is_terminal() }
+    }
+
+    fn report(&mut self, audit: &Audit, progress: &AuditProgress) -> Result<()> {
+        if self.last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
+            return Ok(());
+        }
+        self.last = Some(Instant::now());
+        save(&self.file, audit, progress)?;
+        let line = match audit.stage(progress) {
+            Stage::Rows => {
+                format!(
+                    "rows: table {} of {}, {} rows",
+                    progress.tables + 1,
+                    Table::ALL.len(),
+                    count(progress.rows)
+                )
+            }
+            Stage::Blocks => format!("blocks: {} of {}", count(progress.block), count(audit.head().number)),
+            Stage::State => {
+                format!("state: {} %, {} accounts", progress.parts * 100 / 256, count(progress.accounts))
+            }
+            Stage::Done => return Ok(()),
+        };
+        match self.on_terminal {
+            true => print!("\r\x1b[K{line}"),
+            false => println!("{line}"),
+        }
+        std::io::stdout().flush()?;
+        Ok(())
+    }
+
+    fn finish(&self) {
+        if self.on_terminal {
+            print!("\r\x1b[K");
+        }
+        // Nothing to go on with; where it was never written there is nothing to remove.
+        drop(fs::remove_file(&self.file));
+    }
+}
+
+fn save(file: &Path, audit: &Audit, progress: &AuditProgress) -> Result<()> {
+    let saved = Saved {
+        head: audit.head().hash.to_string(),
+        tables: progress.tables,
+        key: alloy_primitives::hex::encode(&progress.key),
+        rows: progress.rows,
+        block: progress.block,
+        transactions: progress.transactions,
+        parts: progress.parts,
+        accounts: progress.accounts,
+        slots: progress.slots,
+    };
+    fs::write(file, serde_json::to_string(&saved)?)
+        .wrap_err_with(|| format!("cannot write {}", file.display()))
+}
+
+/// `None` for no file, or one that says nothing sensible: then all is looked at.
+fn load(file: &Path, audit: &Audit) -> Option<AuditProgress> {
+    let saved: Saved = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    let same_state = saved.head == audit.head().hash.to_string();
+    let state = |figure: u64| if same_state { figure } else { 0 };
+    Some(AuditProgress {
+        tables: saved.tables,
+        key: alloy_primitives::hex::decode(&saved.key).ok()?,
+        rows: saved.rows,
+        block: saved.block,
+        transactions: saved.transactions,
+        parts: if same_state { saved.parts } else { 0 },
+        accounts: state(saved.accounts),
+        slots: state(saved.slots),
+    })
+}

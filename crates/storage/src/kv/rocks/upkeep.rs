@@ -1,0 +1,124 @@
+//! What an operator does with a database beside running a node on it.
+
+use super::{RocksKv, StoreOptions, database_options, open_error, table_options};
+use crate::{StoreError, Table, Tuning};
+use rocksdb::{BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions, DB, properties};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// How large a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFigures {
+    /// The table.
+    pub table: Table,
+    /// Its rows, about.
+    pub rows: u64,
+    /// Bytes in table files.
+    pub file_bytes: u64,
+    /// Bytes of what was written and stands in memory and in the log only.
+    pub unflushed_bytes: u64,
+}
+
+impl RocksKv {
+    /// Opens what is there as it is now, for reading, whether or not a node runs on it; nothing the node writes from
+    /// then on is seen. Every write is refused. Errors as those of [`super::open_rocks`], except `Locked`.
+    pub fn open_read_only(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        if !path.join("CURRENT").exists() {
+            return Err(StoreError::Unavailable(format!("there is no database in {}", path.display())));
+        }
+        let forgotten = Arc::new(AtomicU64::new(0));
+        let cache = Cache::new_lru_cache(options.block_cache_bytes);
+        let families = Table::ALL.into_iter().map(|table| {
+            ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, options, &forgotten))
+        });
+        let mut database = database_options(options);
+        // A running node may delete a file it does not need any more; it stays readable if it is open.
+        database.set_max_open_files(-1);
+        let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
+            .map_err(|error| open_error(path, &error))?;
+        Ok(Self { db, path: path.to_owned(), tuning: Tuning::default(), forgotten })
+    }
+
+    /// How large each table is.
+    pub fn figures(&self) -> Result<Vec<TableFigures>, StoreError> {
+        Table::ALL.into_iter().map(|table| self.table_figures(table)).collect()
+    }
+
+    /// How large a table is.
+    pub fn table_figures(&self, table: Table) -> Result<TableFigures, StoreError> {
+        let family = self.family(table)?;
+        let figure = |name: &properties::PropName| {
+            let value = self.db.property_int_value_cf(&family, name).map_err(|error| self.error(&error))?;
+            Ok::<_, StoreError>(value.unwrap_or_default())
+        };
+        Ok(TableFigures {
+            table,
+            rows: figure(properties::ESTIMATE_NUM_KEYS)?,
+            file_bytes: figure(properties::LIVE_SST_FILES_SIZE)?,
+            unflushed_bytes: figure(properties::CUR_SIZE_ALL_MEM_TABLES)?,
+        })
+    }
+
+    /// Rewrites a table without what was replaced, deleted or forgotten. Takes as long as copying it, and as much
+    /// room again meanwhile.
+    pub fn compact(&self, table: Table) -> Result<(), StoreError> {
+        let family = self.family(table)?;
+        self.db.flush_cf(&family).map_err(|error| self.error(&error))?;
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        self.db.compact_range_cf_opt::<&[u8], &[u8]>(&family, None, None, &options);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, Kv, KvRead};
+
+    fn filled(path: &Path) -> RocksKv {
+        let kv = RocksKv::open(path, &StoreOptions::default()).unwrap();
+        for round in 0..3u8 {
+            let mut batch = Batch::default();
+            for number in 0..1_000u64 {
+                batch.put(Table::Slots, number.to_be_bytes(), [round; 100]);
+            }
+            kv.write(batch).unwrap();
+        }
+        kv
+    }
+
+    #[test]
+    fn a_database_in_use_can_be_read_and_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let used = filled(directory.path());
+        let seen = RocksKv::open_read_only(directory.path(), &StoreOptions::default()).unwrap();
+        let mut later = Batch::default();
+        later.put(Table::Slots, *b"later", *b"1");
+        used.write(later.clone()).unwrap();
+        assert_eq!(seen.get(Table::Slots, &7u64.to_be_bytes()).unwrap(), Some(vec![2; 100]));
+        assert_eq!(seen.get(Table::Slots, b"later").unwrap(), None);
+        assert!(matches!(seen.write(later), Err(StoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn where_nothing_is_nothing_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = RocksKv::open_read_only(&directory.path().join("db"), &StoreOptions::default()).err();
+        assert!(error.unwrap().to_string().contains("no database in"));
+        assert!(!directory.path().join("db").exists());
+    }
+
+    #[test]
+    fn compaction_drops_what_was_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let kv = filled(directory.path());
+        let figures = || kv.figures().unwrap()[Table::Slots as usize];
+        assert_eq!(figures().table, Table::Slots);
+        assert!(figures().unflushed_bytes > 300_000 && figures().file_bytes == 0);
+        kv.compact(Table::Slots).unwrap();
+        assert_eq!(figures().rows, 1_000);
+        assert!((1..300_000).contains(&figures().file_bytes));
+    }
+}
