@@ -25,10 +25,7 @@ impl CompactCommand {
         let opened = lonja_storage::open(kv.clone(), &genesis)?;
         let (mut before, mut after) = (0, 0);
         for table in Table::ALL {
-            let size = || {
-                Ok::<_, eyre::Error>(kv.table_figures(table)?)
-                    .map(|found| found.file_bytes + found.unflushed_bytes)
-            };
+            let size = || kv.table_figures(table).map(|found| found.file_bytes);
             let was = size()?;
             kv.compact(table)?;
             let is = size()?;

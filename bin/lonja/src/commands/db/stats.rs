@@ -26,7 +26,7 @@ struct Stats {
     tables: Vec<TableFigures>,
     /// Bytes of all files in the data directory.
     directory_bytes: u64,
-    /// Of these, RocksDB's write-ahead logs: they do not grow with the chain.
+    /// Of these, RocksDB's write-ahead logs: what was written last, to some hundred megabytes.
     log_bytes: u64,
     free_bytes: u64,
 }
@@ -62,8 +62,9 @@ fn file_bytes(path: &Path, ending: &str) -> u64 {
 }
 
 impl Stats {
-    fn table_bytes(&self) -> u64 {
-        self.tables.iter().map(|table| table.file_bytes + table.unflushed_bytes).sum()
+    /// All tables, and what stands in the log only.
+    fn chain_bytes(&self) -> u64 {
+        self.tables.iter().map(|table| table.file_bytes).sum::<u64>() + self.log_bytes
     }
 
     fn transactions(&self) -> u64 {
@@ -73,13 +74,14 @@ impl Stats {
     /// What a day of blocks like those of the last 24 hours takes, by the average block.
     fn growth_per_day(&self) -> Option<u64> {
         let chain = &self.chain;
-        let per_block = self.table_bytes() as f64 / chain.head.number.max(1) as f64;
+        let per_block = self.chain_bytes() as f64 / chain.head.number.max(1) as f64;
         let seconds = (chain.last_day_seconds > 0).then_some(chain.last_day_seconds as f64)?;
         Some((per_block * chain.blocks_last_day as f64 * DAY_SECONDS as f64 / seconds) as u64)
     }
 
-    fn days_left(&self) -> Option<u64> {
-        self.growth_per_day().filter(|growth| *growth > 0).map(|growth| self.free_bytes / growth)
+    fn days_left(&self) -> Option<f64> {
+        let growth = self.growth_per_day().filter(|growth| *growth > 0)?;
+        Some((self.free_bytes as f64 / growth as f64 * 10.0).round() / 10.0)
     }
 
     fn json(&self) -> Value {
@@ -87,9 +89,7 @@ impl Stats {
             .tables
             .iter()
             .map(|figures| {
-                let value = json!({
-                    "rows": figures.rows, "fileBytes": figures.file_bytes, "unflushedBytes": figures.unflushed_bytes,
-                });
+                let value = json!({ "rows": figures.rows, "fileBytes": figures.file_bytes });
                 (figures.table.name().to_owned(), value)
             })
             .collect();
@@ -99,11 +99,11 @@ impl Stats {
             "oldestState": self.chain.oldest_state,
             "transactions": self.transactions(),
             "tables": tables,
-            "tableBytes": self.table_bytes(),
+            "chainBytes": self.chain_bytes(),
             "directoryBytes": self.directory_bytes,
             "logBytes": self.log_bytes,
-            "bytesPerBlock": ratio(self.table_bytes(), self.chain.head.number),
-            "bytesPerTransaction": ratio(self.table_bytes(), self.transactions()),
+            "bytesPerBlock": ratio(self.chain_bytes(), self.chain.head.number),
+            "bytesPerTransaction": ratio(self.chain_bytes(), self.transactions()),
             "growthPerDayBytes": self.growth_per_day(),
             "freeBytes": self.free_bytes,
             "daysLeft": self.days_left(),
@@ -123,24 +123,22 @@ impl Stats {
             );
         };
         for figures in &self.tables {
-            line(figures.table.name(), count(figures.rows), figures.file_bytes + figures.unflushed_bytes);
+            line(figures.table.name(), count(figures.rows), figures.file_bytes);
         }
-        line("all tables", String::new(), self.table_bytes());
+        line("write-ahead log", String::new(), self.log_bytes);
+        line("all", String::new(), self.chain_bytes());
         println!();
         let field = |name: &str, value: String| println!("{name:<22} {value}");
         field("data directory", data_dir.display().to_string());
         field("newest block", format!("{} {}", count(blocks), self.chain.head.hash));
         field("oldest state", count(self.chain.oldest_state));
         field("transactions", format!("{} (about)", count(transactions)));
-        field(
-            "all files",
-            format!("{}, of these {} write-ahead log", bytes(self.directory_bytes), bytes(self.log_bytes)),
-        );
+        field("all files", bytes(self.directory_bytes));
         field("free on the disk", bytes(self.free_bytes));
         match (self.growth_per_day(), self.days_left()) {
             (Some(growth), Some(days)) => {
                 field("growth", format!("{} a day, by the blocks of the last 24 hours", bytes(growth)));
-                field("the disk lasts", format!("{} days at that rate", count(days)));
+                field("the disk lasts", format!("{days} days at that rate"));
             }
             _ => field("growth", "not known yet: no blocks".to_owned()),
         }
