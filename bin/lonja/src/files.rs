@@ -74,14 +74,28 @@ pub fn print_warnings(genesis: &Genesis) {
     genesis.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
 }
 
-/// The genesis file of the data directory, if there is one. It must name the same network as the given one.
-pub fn installed_genesis(data_dir: &Path, given: &Genesis) -> Result<Option<(String, Genesis)>> {
+/// What stands in a data directory where a genesis file is to go.
+pub enum Installed {
+    /// None.
+    Nothing,
+    /// The very same file.
+    Same,
+    /// Another file of the same network.
+    Other(Box<Genesis>),
+}
+
+/// Compares the genesis file of the data directory with the given one (its text, and what it says). Both must name the
+/// same network.
+pub fn installed_genesis(data_dir: &Path, text: &str, given: &Genesis) -> Result<Installed> {
     let target = data_dir.join(GENESIS);
     if !target.exists() {
-        return Ok(None);
+        return Ok(Installed::Nothing);
     }
-    let present = read_genesis(&target)?;
-    let (here, there) = (present.1.header.hash(), given.header.hash());
+    if fs::read(&target).is_ok_and(|present| present == text.as_bytes()) {
+        return Ok(Installed::Same);
+    }
+    let (_, present) = read_genesis(&target)?;
+    let (here, there) = (present.header.hash(), given.header.hash());
     if here != there {
         bail!(
             "{} belongs to another network (genesis {here}, the given file {there}): use another --data-dir, or \
@@ -89,16 +103,19 @@ pub fn installed_genesis(data_dir: &Path, given: &Genesis) -> Result<Option<(Str
             data_dir.display()
         );
     }
-    Ok(Some(present))
+    Ok(Installed::Other(Box::new(present)))
 }
 
 /// Puts the genesis file into the data directory. Answers with what it changes in the rules of one that is there
 /// already; whether the chain allows that, the node finds out when it starts.
 pub fn install_genesis(data_dir: &Path, text: &str, genesis: &Genesis) -> Result<Vec<RuleChange>> {
-    let present = installed_genesis(data_dir, genesis)?;
+    let present = installed_genesis(data_dir, text, genesis)?;
     fs::create_dir_all(data_dir).wrap_err_with(|| format!("cannot make {}", data_dir.display()))?;
     lonja_node::rules::write_file(&data_dir.join(GENESIS), text).map_err(|error| eyre!("{error}"))?;
-    Ok(present.map_or_else(Vec::new, |(_, present)| present.spec.changes(&genesis.spec)))
+    match present {
+        Installed::Other(present) => Ok(present.spec.changes(&genesis.spec)),
+        Installed::Nothing | Installed::Same => Ok(Vec::new()),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `lonja node`: run a node until it is told to stop.
 
+use crate::files::{self, Installed};
+use crate::logging;
 use crate::settings::{NodeArgs, Settings};
-use crate::{files, logging};
 use clap::Args;
 use eyre::{Result, bail, eyre};
 use lonja_node::{Config, DiskLimits, Node};
@@ -115,8 +116,7 @@ fn read_network(settings: &Settings) -> Result<(String, Genesis)> {
         );
     }
     let (text, genesis) = files::read_genesis(&settings.genesis)?;
-    let installed = files::installed_genesis(&settings.data_dir, &genesis)?;
-    if installed.is_none_or(|(present, _)| present != text) {
+    if !matches!(files::installed_genesis(&settings.data_dir, &text, &genesis)?, Installed::Same) {
         files::print_warnings(&genesis);
     }
     Ok((text, genesis))
