@@ -148,7 +148,7 @@ impl Node {
             info,
             p2p: p2p.clone(),
             mailbox: mailbox.clone(),
-            published,
+            published: published.clone(),
             halt: halt.clone(),
         });
         let context = RpcContext {
@@ -168,6 +168,7 @@ impl Node {
             tokio::spawn(services::deliver(
                 events,
                 ingest,
+                published,
                 mailbox.clone(),
                 gossip,
                 reader.clone(),

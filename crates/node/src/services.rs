@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::Published;
 use crate::core::limit_blocks;
 use crate::disk::DiskLimits;
 use crate::event::{Event, Room};
@@ -9,6 +10,7 @@ use crate::gossip::{self, Gossip};
 use crate::ingest::{Ingest, Ingested};
 use crate::journal::Journal;
 use crate::mailbox::{Lane, Sender};
+use arc_swap::ArcSwap;
 use lonja_consensus::machine::ChainPosition;
 use lonja_p2p::wire::{MAX_BLOCKS_BYTES, Message};
 use lonja_p2p::{Abuse, P2p, PeerEvent, PeerEvents};
@@ -38,6 +40,7 @@ const ANSWER_SPARE_BYTES: usize = 4 << 10;
 pub async fn deliver(
     mut events: PeerEvents,
     mut ingest: Ingest,
+    published: Arc<ArcSwap<Published>>,
     mailbox: Sender,
     gossip: Gossip,
     reader: Reader,
@@ -57,7 +60,10 @@ pub async fn deliver(
             }
             PeerEvent::Message { peer, message } => {
                 // Recovering signatures and decoding blocks takes its time; other tasks go on meanwhile.
-                let ingested = tokio::task::block_in_place(|| ingest.take(clock.mono_ms(), peer, message));
+                let published = published.load();
+                let validators = &published.consensus.validators;
+                let ingested =
+                    tokio::task::block_in_place(|| ingest.take(clock.mono_ms(), peer, message, validators));
                 hand_on(peer, ingested, &mailbox, &gossip, &reader, &p2p, &serving);
             }
         }
@@ -92,6 +98,7 @@ fn hand_on(
             });
         }
         Ingested::Duplicate => counter!("lonja_consensus_duplicates_total").increment(1),
+        Ingested::Stranger => counter!("lonja_consensus_strangers_total").increment(1),
         Ingested::Abuse(reason) => {
             tracing::warn!(peer = %peer.address(), %reason, "a peer broke the rules");
             p2p.penalise(&peer, Abuse::InvalidMessage(reason));

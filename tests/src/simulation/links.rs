@@ -250,7 +250,8 @@ impl World {
         let now = self.now_of(to);
         let Some(process) = &mut self.nodes[to].process else { return Ok(()) };
         process.set_clock(now.unix_ms);
-        match process.ingest.take(now.mono_ms, id, message) {
+        let validators = process.core.position().votes.validators().as_slice();
+        match process.ingest.take(now.mono_ms, id, message, validators) {
             Ingested::Event(event @ Event::Consensus { .. }) => {
                 if process.consensus.len() < CONSENSUS_LANE {
                     process.consensus.push_back(event);
@@ -265,7 +266,8 @@ impl World {
                 return self.serve(to, id, request, first, count);
             }
             Ingested::Transactions(raws) => return self.take_transactions(to, Some(from), raws),
-            Ingested::Announced(_) | Ingested::Wanted(_) | Ingested::Duplicate => return Ok(()),
+            Ingested::Announced(_) | Ingested::Wanted(_) => return Ok(()),
+            Ingested::Duplicate | Ingested::Stranger => return Ok(()),
             Ingested::Abuse(reason) => return self.penalise(to, &id, &reason),
         }
         self.rouse(to);
