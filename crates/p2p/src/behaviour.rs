@@ -6,15 +6,13 @@ use crate::{
     hub::{Hub, Refusal},
     identity,
     limits::{
-        MAX_CONNECTIONS_PER_PEER, MAX_PENDING_INBOUND, MAX_PENDING_INBOUND_PER_ADDRESS, PING_INTERVAL,
-        PING_TIMEOUT, SPARE_CONNECTIONS,
+        MAX_CONNECTIONS_PER_PEER, MAX_PENDING_INBOUND, MAX_PENDING_INBOUND_PER_ADDRESS, SPARE_CONNECTIONS,
     },
 };
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     multiaddr::Protocol,
-    ping,
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, THandlerOutEvent,
         ToSwarm,
@@ -29,13 +27,6 @@ use std::{
     task::{Context, Poll},
     time::Instant,
 };
-
-/// Everything the swarm runs: pings, so that a dead connection is noticed, and sessions.
-#[derive(NetworkBehaviour)]
-pub(crate) struct Behaviour {
-    ping: ping::Behaviour,
-    sessions: Sessions,
-}
 
 /// Lets connections in or not, and hands out the streams of those that are.
 pub(crate) struct Sessions {
@@ -54,15 +45,8 @@ pub(crate) struct SessionEvent {
     pub(crate) streams: Result<Streams, String>,
 }
 
-impl Behaviour {
-    pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        let config = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
-        Self { ping: ping::Behaviour::new(config), sessions: Sessions::new(hub) }
-    }
-}
-
 impl Sessions {
-    fn new(hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
         Self { hub, pending_inbound: HashMap::new(), established: HashMap::new(), events: VecDeque::new() }
     }
 

@@ -43,7 +43,8 @@ struct Entry {
     address: PeerAddress,
     failures: u32,
     next: Instant,
-    dialing: bool,
+    /// When the dial began that is under way.
+    dialing: Option<Instant>,
 }
 
 impl Dialer {
@@ -59,7 +60,7 @@ impl Dialer {
                     entry.next = now;
                 }
                 None => {
-                    let entry = Entry { address: address.clone(), failures: 0, next: now, dialing: false };
+                    let entry = Entry { address: address.clone(), failures: 0, next: now, dialing: None };
                     self.0.insert(*node, entry);
                 }
             }
@@ -75,8 +76,8 @@ impl Dialer {
                 entry.failures = 0;
                 entry.next = now;
             }
-            if !entry.dialing && entry.next <= now && need == Need::Dial {
-                entry.dialing = true;
+            if entry.dialing.is_none() && entry.next <= now && need == Need::Dial {
+                entry.dialing = Some(now);
                 due.push(entry.address.clone());
             }
         }
@@ -87,7 +88,7 @@ impl Dialer {
     pub(crate) fn next(&self, need: impl Fn(&NodeId) -> Need) -> Option<Instant> {
         self.0
             .iter()
-            .filter(|(node, entry)| !entry.dialing && need(node) == Need::Dial)
+            .filter(|(node, entry)| entry.dialing.is_none() && need(node) == Need::Dial)
             .map(|(_, entry)| entry.next)
             .min()
     }
@@ -95,7 +96,7 @@ impl Dialer {
     /// The dial led to a connection.
     pub(crate) fn connected(&mut self, node: &NodeId) {
         if let Some(entry) = self.0.get_mut(node) {
-            entry.dialing = false;
+            entry.dialing = None;
         }
     }
 
@@ -103,9 +104,9 @@ impl Dialer {
     /// that happened.
     pub(crate) fn failed(&mut self, node: &NodeId, now: Instant, jitter: f64) -> u32 {
         let Some(entry) = self.0.get_mut(node) else { return 0 };
-        entry.dialing = false;
+        let begun = entry.dialing.take().unwrap_or(now);
         entry.failures = entry.failures.saturating_add(1);
-        entry.next = now + spread(pause(entry.failures), jitter);
+        entry.next = (begun + spread(pause(entry.failures), jitter)).max(now + spread(RETRY_FIRST, jitter));
         entry.failures
     }
 
@@ -188,6 +189,24 @@ mod tests {
         assert_eq!(pauses[5..], [4_000; 6]);
         dialer.ended(&node(1), Outcome::Lived(STEADY), now, 0.5);
         assert_eq!(dialer.next(all), Some(now + RETRY_FIRST));
+    }
+
+    #[test]
+    fn a_try_that_took_long_is_repeated_sooner() {
+        let (mut dialer, mut now) = (Dialer::default(), Instant::now());
+        dialer.sync(&wanted(&[(1, 10)]), now);
+        let mut wait_after = |took: Duration| {
+            assert_eq!(dialer.due(now, all).len(), 1);
+            dialer.failed(&node(1), now + took, 0.5);
+            let next = dialer.next(all).unwrap();
+            let wait = next - now - took;
+            now = next;
+            wait
+        };
+        let longest = (0..8).map(|_| wait_after(Duration::ZERO)).max();
+        assert_eq!(longest, Some(RETRY_MOST));
+        assert_eq!(wait_after(RETRY_MOST / 4), RETRY_MOST * 3 / 4);
+        assert_eq!(wait_after(RETRY_MOST * 4), RETRY_FIRST);
     }
 
     #[test]

@@ -161,7 +161,8 @@ mod tests {
     async fn only_a_status_or_a_goodbye_may_come_first() {
         use futures::io::Cursor;
         let hear_bytes = |bytes: Bytes| async move {
-            hear(&mut Inlet::new(Cursor::new(bytes.to_vec()), wire::Lane::Consensus)).await
+            let inlet = Cursor::new(bytes.to_vec());
+            hear(&mut Inlet::new(inlet, wire::Lane::Consensus, Arc::default())).await
         };
         assert_eq!(hear_bytes(wire::encode_status_frame(&status())).await, Ok(status()));
         let early = wire::encode_frame(&wire::Message::Consensus(Bytes::from_static(b"vote"))).unwrap();

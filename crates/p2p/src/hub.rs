@@ -12,7 +12,7 @@ use crate::{
     identity::short,
     limits::{
         ABUSE_LIMIT, CONSENSUS_QUEUE_BYTES, CONSENSUS_QUEUE_MESSAGES, DATA_QUEUE_BYTES,
-        DATA_QUEUE_BYTES_TOTAL, DATA_QUEUE_MESSAGES, MAX_STATIC_PEERS, SIMULTANEOUS,
+        DATA_QUEUE_BYTES_TOTAL, DATA_QUEUE_MESSAGES, MAX_STATIC_PEERS, SILENT_LOOKS, SIMULTANEOUS, TICK,
     },
     outbox::{Outbox, Overflow, QueueLimits, SharedBytes},
     session::Session,
@@ -318,9 +318,17 @@ impl Hub {
         self.state.read().stopping
     }
 
-    /// Forgets what is over.
+    /// Forgets what is over, and ends the sessions with peers that nothing is heard of any more. To be called each
+    /// [`TICK`].
     pub(crate) fn tick(&self, now: Instant) {
-        self.state.write().bans.expire(now);
+        let mut state = self.state.write();
+        state.bans.expire(now);
+        for session in state.sessions.values() {
+            if session.link.hearing.look() >= SILENT_LOOKS {
+                let seconds = (TICK * SILENT_LOOKS).as_secs();
+                session.stop.stop(Ending::lost(format!("nothing was heard of it for {seconds} seconds")));
+            }
+        }
     }
 }
 

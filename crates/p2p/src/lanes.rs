@@ -1,7 +1,12 @@
 //! Reading frames from one stream and writing frames to another. Knows nothing of peers.
 
 use crate::{
-    limits::{READ_BUFFER_BYTES, STALL_TIMEOUT, WRITE_ALONE_BYTES, WRITE_TOGETHER_BYTES},
+    budget::Bucket,
+    hearing::{Hearing, Listening},
+    limits::{
+        EMPTY_FRAMES_PER_SECOND, HEARTBEAT, READ_BUFFER_BYTES, STALL_TIMEOUT, WRITE_ALONE_BYTES,
+        WRITE_TOGETHER_BYTES,
+    },
     outbox::Outbox,
     stop::Stop,
     wire::{FRAME_LENGTH_BYTES, Kind, Lane, WireError},
@@ -10,10 +15,17 @@ use alloy_primitives::Bytes;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, io::BufReader};
 use std::{
     io,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+
+/// A frame without a message: the sender is there.
+const EMPTY_FRAME: Bytes = Bytes::from_static(&[0; FRAME_LENGTH_BYTES]);
 
 /// Why reading ended.
 #[derive(Debug, Error)]
@@ -46,8 +58,9 @@ pub(crate) struct Traffic {
 
 /// Reads frames of one lane.
 pub(crate) struct Inlet<S> {
-    stream: BufReader<S>,
+    stream: BufReader<Listening<S>>,
     lane: Lane,
+    empty_frames: Bucket,
 }
 
 /// Writes frames of one lane.
@@ -69,19 +82,19 @@ impl Traffic {
 }
 
 impl<S: AsyncRead + Unpin> Inlet<S> {
-    pub(crate) fn new(stream: S, lane: Lane) -> Self {
-        Self { stream: BufReader::with_capacity(READ_BUFFER_BYTES, stream), lane }
+    pub(crate) fn new(stream: S, lane: Lane, hearing: Arc<Hearing>) -> Self {
+        let stream = Listening::new(stream, lane, hearing);
+        Self {
+            stream: BufReader::with_capacity(READ_BUFFER_BYTES, stream),
+            lane,
+            empty_frames: Bucket::new(EMPTY_FRAMES_PER_SECOND, Instant::now()),
+        }
     }
 
     /// Reads the length and the kind of the next message, and refuses what may not come here: nothing of the body is
     /// read, nor memory taken for it, before that. The length includes the kind byte.
     pub(crate) async fn header(&mut self) -> Result<(Kind, usize), ReadError> {
-        let mut length = [0u8; FRAME_LENGTH_BYTES];
-        self.read(&mut length).await?;
-        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        if length == 0 {
-            return Err(WireError::Empty.into());
-        }
+        let length = self.length().await?;
         let mut kind = [0u8; 1];
         self.read(&mut kind).await?;
         let kind = Kind::from_byte(kind[0])?;
@@ -90,6 +103,18 @@ impl<S: AsyncRead + Unpin> Inlet<S> {
         }
         kind.check_length(length)?;
         Ok((kind, length))
+    }
+
+    /// The length of the next frame with a message.
+    async fn length(&mut self) -> Result<usize, ReadError> {
+        loop {
+            let mut length = [0u8; FRAME_LENGTH_BYTES];
+            self.read(&mut length).await?;
+            match u32::from_be_bytes(length) {
+                0 => sleep(self.empty_frames.take(1.0, Instant::now())).await,
+                length => return Ok(usize::try_from(length).unwrap_or(usize::MAX)),
+            }
+        }
     }
 
     /// Reads the rest of the message that [`Inlet::header`] announced. Gives kind byte and body. Memory is taken as
@@ -122,11 +147,13 @@ impl<S: AsyncWrite + Unpin> Outlet<S> {
         Self { stream, together: Vec::new(), unflushed: false }
     }
 
-    /// Writes what comes into the queue until told to stop, flushing whenever the queue is empty. When told to stop, no
-    /// frame is left half written, unless the peer takes it too slowly for `stop` to wait: the caller bounds the time.
+    /// Writes what comes into the queue until told to stop, flushing whenever the queue is empty, and an empty frame now
+    /// and then where `beats`. When told to stop, no frame is left half written, unless the peer takes it too slowly for
+    /// `stop` to wait: the caller bounds the time.
     pub(crate) async fn run(
         &mut self,
         outbox: &Outbox,
+        beats: bool,
         stop: &Stop,
         traffic: &Traffic,
     ) -> Result<(), WriteError> {
@@ -138,6 +165,7 @@ impl<S: AsyncWrite + Unpin> Outlet<S> {
                 tokio::select! {
                     _ = stop.stopped() => {}
                     () = outbox.filled() => {}
+                    () = sleep(HEARTBEAT), if beats => self.write(&[EMPTY_FRAME]).await?,
                 }
                 continue;
             }
@@ -206,7 +234,7 @@ mod tests {
     use futures::io::Cursor;
 
     async fn read_all(bytes: Vec<u8>, lane: Lane) -> (Vec<Bytes>, ReadError) {
-        let mut inlet = Inlet::new(Cursor::new(bytes), lane);
+        let mut inlet = Inlet::new(Cursor::new(bytes), lane, Arc::default());
         let mut read = Vec::new();
         loop {
             let next = match inlet.header().await {
@@ -237,13 +265,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn empty_frames_are_skipped() {
+        let vote = Message::Consensus(vec![1].into());
+        let frame = wire::encode_frame(&vote).unwrap();
+        let bytes = [&EMPTY_FRAME[..], &frame, &EMPTY_FRAME, &EMPTY_FRAME, &frame, &EMPTY_FRAME].concat();
+        let (read, end) = read_all(bytes, Lane::Consensus).await;
+        let read: Vec<_> = read.iter().map(|bytes| wire::decode(bytes).unwrap()).collect();
+        assert_eq!(read, [vote.clone(), vote]);
+        assert!(matches!(end, ReadError::Lost(_)));
+    }
+
+    #[tokio::test]
     async fn what_may_not_come_is_refused_by_its_header() {
         let end = |bytes: &'static [u8], lane| async move { read_all(bytes.to_vec(), lane).await.1 };
         let huge = end(&[0xff, 0xff, 0xff, 0xff, 2], Lane::Consensus).await;
         assert!(matches!(huge, ReadError::Broken(WireError::TooLarge { .. })));
         let misplaced = end(&[0, 0, 0, 2, 4, 0xc0], Lane::Consensus).await;
         assert!(matches!(misplaced, ReadError::Broken(WireError::Misplaced(Kind::NewHead))));
-        assert!(matches!(end(&[0; 5], Lane::Data).await, ReadError::Broken(WireError::Empty)));
         let unknown = end(&[0, 0, 0, 1, 77], Lane::Data).await;
         assert!(matches!(unknown, ReadError::Broken(WireError::UnknownKind(77))));
         let cut = end(&[0, 0, 0, 9, 2, 1, 1], Lane::Consensus).await;

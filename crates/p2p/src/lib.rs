@@ -16,7 +16,7 @@
 //!   |      queue data      ---> writer ==> /lonja/data/1      ==> reader: limit, budget, decode
 //!   |      (new refused)                                                                      |
 //!   +-----------------------------------------------------------------------------------------+
-//!       service: swarm, dial schedule   |   TCP + noise + yamux, or QUIC   |   ping
+//!       service: swarm, dial schedule   |   TCP + noise + yamux, or QUIC
 //! ```
 //!
 //! A session goes through these steps, each of which can end it:
@@ -31,13 +31,15 @@
 //! Between two nodes there is one session; of two connections made at the same time, the node with the larger id
 //! decides which stays. Nobody waits for a slow peer: its queues are bounded and lose their own messages only. Nobody
 //! suffers from a fast one: beyond its [`Budgets`], or with too much waiting for the node, it is not read from. A
-//! message that is too long, malformed or out of place ends the session and bans the peer for minutes.
+//! message that is too long, malformed or out of place ends the session and bans the peer for minutes. Who has nothing to
+//! say sends an empty frame every two seconds; a peer that nothing is heard of for eight is taken for lost and dialed anew.
 //!
 //! The limit of each message is in [`wire`]; every other bound is in `limits.rs`, with its reason.
 
 mod address;
 mod behaviour;
 mod budget;
+mod closing;
 mod config;
 mod dialer;
 mod error;
@@ -46,6 +48,7 @@ mod gate;
 mod handle;
 mod handler;
 mod handshake;
+mod hearing;
 mod hub;
 mod identity;
 mod lanes;

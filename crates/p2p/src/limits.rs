@@ -17,7 +17,7 @@ pub(crate) const MAX_PENDING_INBOUND: usize = 64;
 pub(crate) const MAX_PENDING_INBOUND_PER_ADDRESS: usize = 16;
 /// Connections with one peer: one that lives and a few that are being sorted out after both sides dialed.
 pub(crate) const MAX_CONNECTIONS_PER_PEER: usize = 4;
-/// Substreams of a connection: two in each direction and one or two pings are used.
+/// Substreams of a connection: two in each direction are used.
 pub(crate) const MAX_SUBSTREAMS: usize = 16;
 
 /// Time to connect and to agree on keys. A satellite link needs two seconds for all round trips.
@@ -30,11 +30,17 @@ pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const MAX_RESOLVED: usize = 8;
 /// A connection without any lonja stream is closed after this time.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two pings, and how long an answer may take: a vanished peer is noticed in half a minute, a link filled
-/// with one large answer is not mistaken for a dead one.
-pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// See [`PING_INTERVAL`].
-pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// After this time without anything to say on the consensus stream, an empty frame says that this node is there. It wants
+/// no answer: a line that is filled in one direction is not mistaken for a dead one.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Looks, one each [`TICK`], that find nothing heard of a peer before it is taken for lost: four heartbeats. On a line that
+/// was broken for as long as `t`, TCP may wait as long as `t` again before it sends what was lost. With this bound a line
+/// that works again carries votes at most half of it later, or with the next dial: within two round timeouts.
+pub(crate) const SILENT_LOOKS: u32 = 8;
+/// Empty frames that are read in a second: many times what a peer sends, next to no work.
+pub(crate) const EMPTY_FRAMES_PER_SECOND: u32 = 10;
+/// How long closing a connection may take: the last frames of a living peer are on their way within it.
+pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// How long the last words of a session may take, on each side of sending them.
 pub(crate) const GOODBYE_TIME: Duration = Duration::from_secs(1);
 /// A peer that has not taken one write in this time is dropped: ten megabytes pass in it over one Mbit/s.
@@ -50,6 +56,7 @@ pub(crate) const SIMULTANEOUS: Duration = Duration::from_secs(5);
 pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause between two tries. A broken line that works again must carry votes within two round timeouts (six
 /// seconds by default), however long it was broken; a try every few seconds for each missing peer costs next to nothing.
+/// Pauses are counted from the beginning of the last try: one that nobody answered took longer, and is repeated at once.
 pub(crate) const RETRY_MOST: Duration = Duration::from_secs(4);
 /// Pause after a peer of another chain answered, or one that does not want us: only an operator changes that.
 pub(crate) const RETRY_REFUSED: Duration = Duration::from_secs(60);

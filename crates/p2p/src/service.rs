@@ -3,7 +3,7 @@
 
 use crate::{
     address::PeerAddress,
-    behaviour::{Behaviour, BehaviourEvent, SessionEvent},
+    behaviour::{SessionEvent, Sessions},
     budget::Bucket,
     dialer::{Dialer, Need, Outcome},
     events::EventSender,
@@ -20,7 +20,6 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, Swarm,
     core::ConnectedPoint,
-    ping,
     swarm::{
         ConnectionDenied, ConnectionId, DialError, ListenError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
@@ -43,7 +42,7 @@ pub(crate) struct Service {
     hub: Arc<Hub>,
     /// What sessions get.
     ground: Ground,
-    swarm: Swarm<Behaviour>,
+    swarm: Swarm<Sessions>,
     dialer: Dialer,
     connections: HashMap<ConnectionId, Connection>,
     inbox: mpsc::Receiver<Report>,
@@ -66,7 +65,7 @@ struct Connection {
 }
 
 impl Service {
-    pub(crate) fn new(hub: Arc<Hub>, swarm: Swarm<Behaviour>, events: EventSender) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, swarm: Swarm<Sessions>, events: EventSender) -> Self {
         let (reports, inbox) = mpsc::channel(REPORTS);
         let now = Instant::now();
         Self {
@@ -204,13 +203,12 @@ impl Service {
         }
     }
 
-    fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+    fn on_swarm(&mut self, event: SwarmEvent<SessionEvent>) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(identity::node_id(&peer_id), connection_id, endpoint);
             }
-            SwarmEvent::Behaviour(BehaviourEvent::Sessions(event)) => self.on_streams(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::Behaviour(event) => self.on_streams(event),
             SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
                 let why = cause.map_or("closed".to_owned(), |e| transport::words(&e));
                 self.on_closed(connection_id, &why);
@@ -279,19 +277,9 @@ impl Service {
             ConnectedPoint::Dialer { .. } => None,
         };
         let inbound = connection.endpoint.is_listener();
-        let link = Link { connection: id, inbound, remote, local, transport };
+        let link = Link { connection: id, inbound, remote, local, transport, hearing: Arc::default() };
         let (ground, stop) = (self.ground.clone(), connection.stop.clone());
         self.tasks.spawn(Box::pin(session::run(ground, peer, link, streams, stop)));
-    }
-
-    fn on_ping(&mut self, event: ping::Event) {
-        let why = match event.result {
-            Ok(_) | Err(ping::Failure::Unsupported) => return,
-            Err(failure) => failure,
-        };
-        if let Some(connection) = self.connections.get(&event.connection) {
-            connection.stop.stop(Ending::lost(format!("it does not answer: {why}")));
-        }
     }
 
     fn on_closed(&mut self, id: ConnectionId, why: &str) {

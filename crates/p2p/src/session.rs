@@ -11,6 +11,7 @@ use crate::{
     gate::Points,
     handler::Streams,
     handshake::{self, Admitted},
+    hearing::Hearing,
     hub::Hub,
     identity::short,
     lanes::{Inlet, Outlet, ReadError, Traffic, WriteError},
@@ -46,6 +47,7 @@ pub(crate) struct Link {
     pub(crate) local: Option<String>,
     /// `tcp` or `quic`.
     pub(crate) transport: &'static str,
+    pub(crate) hearing: Arc<Hearing>,
 }
 
 /// A session: what others may know of it and do to it.
@@ -135,8 +137,8 @@ pub(crate) struct Ground {
 /// Runs a connection to its end: handshake, session, goodbye. Reports when the connection may be closed.
 pub(crate) async fn run(ground: Ground, peer: NodeId, link: Link, streams: Streams, stop: Arc<Stop>) {
     let Ground { hub, reports, .. } = &ground;
-    let connection = link.connection;
-    let mut inlet = Inlet::new(streams.consensus_in, Lane::Consensus);
+    let (connection, hearing) = (link.connection, link.hearing.clone());
+    let mut inlet = Inlet::new(streams.consensus_in, Lane::Consensus, hearing.clone());
     let mut outlet = Outlet::new(streams.consensus_out);
     let shaken = tokio::select! {
         done = timeout(HANDSHAKE_TIMEOUT, handshake::run(hub, peer, link.clone(), &mut inlet, &mut outlet, &stop)) => {
@@ -149,7 +151,7 @@ pub(crate) async fn run(ground: Ground, peer: NodeId, link: Link, streams: Strea
             let lanes = Lanes {
                 consensus_in: inlet,
                 consensus_out: outlet,
-                data_in: Inlet::new(streams.data_in, Lane::Data),
+                data_in: Inlet::new(streams.data_in, Lane::Data, hearing),
                 data_out: Outlet::new(streams.data_out),
             };
             live(&ground, admitted, lanes).await;
@@ -368,7 +370,7 @@ async fn write(
     let _guard = LastOne(&session);
     let written = async {
         outlet.write(opening.as_slice()).await?;
-        outlet.run(session.outbox(lane), &session.stop, &session.sent).await
+        outlet.run(session.outbox(lane), lane == Lane::Consensus, &session.stop, &session.sent).await
     };
     match written.await {
         Ok(()) => {}

@@ -2,7 +2,8 @@
 
 use crate::{
     address::{Host, PeerAddress, Transport},
-    behaviour::Behaviour,
+    behaviour::Sessions,
+    closing::Closing,
     config::P2pConfig,
     error::P2pError,
     hub::Hub,
@@ -11,8 +12,17 @@ use crate::{
 };
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, core::transport::ListenerId, multiaddr::Protocol, noise,
-    swarm::SwarmEvent, tcp, yamux,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, ListenerId},
+        upgrade::Version,
+    },
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise,
+    swarm::SwarmEvent,
+    tcp, yamux,
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,23 +34,20 @@ use tokio::time::timeout;
 /// How long the system may take to open a listening socket.
 const LISTEN_TIME: Duration = Duration::from_secs(5);
 
-/// Builds the swarm: TCP with noise and yamux, and QUIC, which is only used where the configuration says so.
-pub(crate) fn swarm(config: &P2pConfig, hub: Arc<Hub>) -> Result<Swarm<Behaviour>, P2pError> {
-    let yamux = || {
-        let mut yamux = yamux::Config::default();
-        yamux.set_max_num_streams(MAX_SUBSTREAMS);
-        yamux
-    };
+/// Builds the swarm: TCP, and QUIC, which is only used where the configuration says so.
+pub(crate) fn swarm(config: &P2pConfig, hub: Arc<Hub>) -> Result<Swarm<Sessions>, P2pError> {
     let failed = |e: &dyn std::fmt::Display| P2pError::Transport(e.to_string());
-    let swarm = SwarmBuilder::with_existing_identity(identity::keypair(&config.node_key)?)
+    let keypair = identity::keypair(&config.node_key)?;
+    let tcp = over_tcp(&keypair).map_err(|e| failed(&e))?;
+    let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, yamux)
-        .map_err(|e| failed(&e))?
         .with_quic_config(|mut quic| {
             quic.max_concurrent_stream_limit = MAX_SUBSTREAMS as u32;
             quic
         })
-        .with_behaviour(|_| Behaviour::new(hub))
+        .with_other_transport(|_| tcp)
+        .map_err(|e| failed(&e))?
+        .with_behaviour(|_| Sessions::new(hub))
         .map_err(|e| failed(&e))?
         .with_swarm_config(|swarm| {
             swarm
@@ -52,10 +59,23 @@ pub(crate) fn swarm(config: &P2pConfig, hub: Arc<Hub>) -> Result<Swarm<Behaviour
     Ok(swarm)
 }
 
+/// TCP with noise and yamux.
+fn over_tcp(keypair: &Keypair) -> Result<Boxed<(PeerId, Closing)>, noise::Error> {
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(MAX_SUBSTREAMS);
+    let transport = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(keypair)?)
+        .multiplex(yamux)
+        .map(|(peer, connection), _| (peer, Closing::new(StreamMuxerBox::new(connection))))
+        .boxed();
+    Ok(transport)
+}
+
 /// Listens as configured and gives the TCP addresses listened on. Where the system chooses the TCP port, QUIC takes the
 /// UDP port of that number.
 pub(crate) async fn listen(
-    swarm: &mut Swarm<Behaviour>,
+    swarm: &mut Swarm<Sessions>,
     config: &P2pConfig,
 ) -> Result<Vec<SocketAddr>, P2pError> {
     let mut bound = Vec::new();
@@ -82,7 +102,7 @@ fn check_free(address: SocketAddr) -> Result<(), P2pError> {
 
 /// Opens one listening socket and gives its port.
 async fn open(
-    swarm: &mut Swarm<Behaviour>,
+    swarm: &mut Swarm<Sessions>,
     address: SocketAddr,
     transport: &'static str,
 ) -> Result<u16, P2pError> {
@@ -96,7 +116,7 @@ async fn open(
 }
 
 /// Waits for a listener. Whoever else connects meanwhile is dropped, and comes again.
-async fn listening(swarm: &mut Swarm<Behaviour>, listener: ListenerId) -> Result<Multiaddr, String> {
+async fn listening(swarm: &mut Swarm<Sessions>, listener: ListenerId) -> Result<Multiaddr, String> {
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::NewListenAddr { listener_id, address } if listener_id == listener => {

@@ -63,7 +63,7 @@ async fn who_broke_the_protocol_is_kept_out() {
     let key = NodeKey::generate();
     let mut raw = Raw::greet(&key, &node, &status(1)).await;
     node.connected(raw.id).await;
-    raw.write_consensus(&[0; 5]).await;
+    raw.write_consensus(&[0, 0, 0, 1, 99]).await;
     node.disconnected(raw.id).await;
     drop(raw);
     assert!(Raw::open(&key, node.id(), node.socket()).await.is_none());
@@ -261,6 +261,13 @@ async fn a_peer_that_vanishes_without_a_word_is_noticed() {
     drop(raw);
     assert!(node.disconnected(id).await.contains("closed"));
     eventually("the list of peers is empty", || node.p2p.peers().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_falls_silent_is_taken_for_lost() {
+    let mut node = Node::new().await;
+    let raw = Raw::connect(&mut node).await;
+    assert!(node.disconnected(raw.id).await.contains("nothing was heard"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

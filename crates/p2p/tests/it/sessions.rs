@@ -2,7 +2,9 @@
 
 use crate::world::*;
 use alloy_primitives::{B256, Bytes};
-use lonja_p2p::{Abuse, P2pConfig, P2pError, PeerAddress, PeerEvent, PeerGate, SendError, wire::Message};
+use lonja_p2p::{
+    Abuse, Host, P2pConfig, P2pError, PeerAddress, PeerEvent, PeerGate, SendError, Transport, wire::Message,
+};
 use lonja_primitives::NodeKey;
 use std::time::Duration;
 
@@ -175,6 +177,34 @@ async fn a_peer_that_starts_late_is_found() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let _two = Node::start(P2pConfig { listen: vec![port], ..config(&key) }).await;
     one.connected(key.node_id()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_with_nothing_to_say_stay_connected() {
+    let (mut one, mut two) = pair().await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert!(one.events.try_recv().is_none() && two.events.try_recv().is_none());
+    exchange(&mut one, &mut two).await;
+}
+
+/// The line takes nothing any more while megabytes are to be sent on it: neither saying goodbye nor closing the connection
+/// may wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_behind_a_dead_line_is_dialed_anew_whatever_was_to_be_sent() {
+    let (mut one, mut two) = (Node::new().await, Node::new().await);
+    let wire = Wire::lay(two.socket()).await;
+    let host = two.socket().ip();
+    one.p2p.add_peer(PeerAddress::new(two.id(), Host::Ip(host), wire.port, Transport::TcpThenQuic)).unwrap();
+    let (one_id, two_id) = (one.id(), two.id());
+    tokio::join!(one.connected(two_id), two.connected(one_id));
+
+    wire.stop();
+    for n in 0..20 {
+        one.say(two_id, Message::Consensus(vec![n; 1 << 20].into()));
+    }
+    assert!(one.disconnected(two_id).await.contains("nothing was heard"));
+    tokio::join!(one.connected(two_id), two.connected(one_id));
+    exchange(&mut one, &mut two).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

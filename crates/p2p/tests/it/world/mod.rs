@@ -14,8 +14,24 @@ use lonja_p2p::{
     wire::{self, Goodbye, Kind, Message, Status},
 };
 use lonja_primitives::{Genesis, NodeId, NodeKey, genesis::NewNetwork};
-use std::{net::SocketAddr, time::Duration};
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpSocket, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,6 +153,55 @@ pub fn head(number: u64) -> Message {
     Message::NewHead { number, hash: B256::repeat_byte(9) }
 }
 
+/// A line to a node, on which everything can be stopped without anybody being told.
+pub struct Wire {
+    pub port: u16,
+    stopped: Arc<Mutex<Arc<AtomicBool>>>,
+}
+
+impl Wire {
+    pub async fn lay(to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // With little room on the line, what is to be sent waits at its sender.
+        socket.set_recv_buffer_size(16 << 10).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(8).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stopped: Arc<Mutex<Arc<AtomicBool>>> = Arc::default();
+        let current = stopped.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(to).await else { continue };
+                let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+                let stopped = current.lock().unwrap().clone();
+                tokio::spawn(pass(near_in, far_out, stopped.clone()));
+                tokio::spawn(pass(far_in, near_out, stopped));
+            }
+        });
+        Self { port, stopped }
+    }
+
+    /// Nothing passes any more on the connections there are. New ones can be made.
+    pub fn stop(&self) {
+        let old = std::mem::take(&mut *self.stopped.lock().unwrap());
+        old.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, stopped: Arc<AtomicBool>) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = from.read(&mut buffer).await;
+        if stopped.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        match read {
+            Ok(length @ 1..) if to.write_all(&buffer[..length]).await.is_ok() => {}
+            _ => break,
+        }
+    }
+}
+
 /// A peer made of bare libp2p.
 pub struct Raw {
     pub id: NodeId,
@@ -244,7 +309,10 @@ impl Raw {
     pub async fn read_consensus(&mut self) -> Option<Bytes> {
         let read = async {
             let mut length = [0; 4];
-            self.consensus_in.read_exact(&mut length).await.ok()?;
+            // Empty frames only say that the node is there.
+            while length == [0; 4] {
+                self.consensus_in.read_exact(&mut length).await.ok()?;
+            }
             let mut message = vec![0; u32::from_be_bytes(length) as usize];
             self.consensus_in.read_exact(&mut message).await.ok()?;
             Some(Bytes::from(message))
