@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("lonja-p2p", 1),
     ("lonja-chain", 3),
     ("lonja-rpc", 4),
+    ("lonja-conformance", 4),
     ("lonja-node", 5),
     ("lonja", 6),
     ("lonja-tests", 7),

@@ -17,6 +17,7 @@ use lonja_txpool::TxPool;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
+pub use check::{check_output, check_state};
 pub use commit::Committed;
 
 /// Builds, checks and commits blocks. One per store, driven by one thread.

@@ -31,7 +31,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 
-pub use crate::core::{ChainCore, Committed};
+pub use crate::core::{ChainCore, Committed, check_output, check_state};
 pub use door::{Door, Listener, SubmitError};
 pub use error::{BlockError, ChainError};
 pub use executed::ExecutedBlock;

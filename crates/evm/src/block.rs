@@ -5,13 +5,18 @@ use crate::invalid::TxInvalid;
 use crate::machine::{Evm, block_machine};
 use crate::overlay::{Overlay, ReadError};
 use crate::transaction::{check_shape, tx_env};
-use alloy_primitives::{B256, Bloom};
+use alloy_primitives::{Address, B256, Bloom, Bytes, TxKind, U256, address};
 use lonja_primitives::receipt::{receipts_bloom, receipts_root};
 use lonja_primitives::{BlockRules, Receipt, RecoveredTransaction, StateChanges, StateError, StateView};
 use revm::ExecuteEvm;
+use revm::context::{ContextSetters, TxEnv};
 use revm::context_interface::ContextTr;
 use revm::context_interface::result::{EVMError, ExecutionResult, InvalidTransaction};
+use revm::handler::{Handler, MainnetHandler};
 use thiserror::Error;
+
+/// Who calls when a block itself does, and no transaction: an address that nobody has a key for (EIP-4788).
+pub const SYSTEM_CALLER: Address = address!("fffffffffffffffffffffffffffffffffffffffe");
 
 /// Why a transaction or a block was not executed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -42,6 +47,17 @@ pub struct ExecutionOutput {
     pub receipts_root: B256,
 }
 
+/// What came of a call that the block makes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemOutcome {
+    /// Whether it ran to its end. If not, nothing of it is kept.
+    pub success: bool,
+    /// What the contract answered; empty where there is no code.
+    pub output: Bytes,
+    /// Gas it used. It does not count against the block's.
+    pub gas_used: u64,
+}
+
 /// Executes transactions one after the other on one state.
 pub struct BlockExecutor<'a> {
     rules: BlockRules,
@@ -50,6 +66,9 @@ pub struct BlockExecutor<'a> {
     receipts: Vec<Receipt>,
     gas_used: u64,
 }
+
+type Failure = EVMError<ReadError, InvalidTransaction>;
+type Outcome = Result<ExecutionResult, Failure>;
 
 impl<'a> BlockExecutor<'a> {
     /// Begins a block on the state of its parent.
@@ -67,13 +86,34 @@ impl<'a> BlockExecutor<'a> {
             return Err(TxInvalid::BlockGasExceeded { left, tx: tx.gas_limit() }.into());
         }
         let outcome = self.evm.transact_one(tx_env(&self.rules, tx));
-        // Empties the journal in every case; of a refused transaction nothing is kept.
-        let mut touched = self.evm.finalize();
-        let result = outcome.map_err(|error| self.refusal(error))?;
-        self.evm.ctx.journaled_state.database.commit(touched.drain());
-        self.evm.ctx.journaled_state.inner.state = touched;
+        let result = self.keep(outcome)?;
         self.add_receipt(tx.tx_type(), result);
         Ok(())
+    }
+
+    /// Calls a contract in the name of the block: [`SYSTEM_CALLER`] calls with `gas_limit` gas, which nobody pays
+    /// for and which the block's gas does not count. No receipt comes of it and no logs are kept. A contract that
+    /// is missing, reverts or runs out of gas changes nothing and stops nothing.
+    pub fn system_call(
+        &mut self,
+        contract: Address,
+        input: Bytes,
+        gas_limit: u64,
+    ) -> Result<SystemOutcome, ExecuteError> {
+        self.evm.ctx.set_tx(TxEnv {
+            caller: SYSTEM_CALLER,
+            kind: TxKind::Call(contract),
+            data: input,
+            value: U256::ZERO,
+            gas_limit,
+            gas_price: 0,
+            chain_id: None,
+            ..TxEnv::default()
+        });
+        let outcome = MainnetHandler::default().run_system_call(&mut self.evm);
+        let result = self.keep(outcome)?;
+        let (success, gas_used) = (result.is_success(), result.tx_gas_used());
+        Ok(SystemOutcome { success, output: result.into_output().unwrap_or_default(), gas_used })
     }
 
     /// Gas used so far.
@@ -96,6 +136,16 @@ impl<'a> BlockExecutor<'a> {
         })
     }
 
+    /// Takes what was just executed into the state of the block.
+    fn keep(&mut self, outcome: Outcome) -> Result<ExecutionResult, ExecuteError> {
+        // Empties the journal in every case; of a refused transaction nothing is kept.
+        let mut touched = self.evm.finalize();
+        let result = outcome.map_err(|error| self.refusal(error))?;
+        self.evm.ctx.journaled_state.database.commit(touched.drain());
+        self.evm.ctx.journaled_state.inner.state = touched;
+        Ok(result)
+    }
+
     fn add_receipt(&mut self, tx_type: u8, result: ExecutionResult) {
         // The gas limit of every transaction fitted in what the block had left.
         self.gas_used = self.gas_used.saturating_add(result.tx_gas_used());
@@ -104,7 +154,7 @@ impl<'a> BlockExecutor<'a> {
         self.receipts.push(Receipt { tx_type, success, cumulative_gas_used: self.gas_used, logs });
     }
 
-    fn refusal(&self, error: EVMError<ReadError, InvalidTransaction>) -> ExecuteError {
+    fn refusal(&self, error: Failure) -> ExecuteError {
         match error {
             EVMError::Transaction(error) => {
                 let limit = self.rules.limits.init_code_size;

@@ -12,8 +12,8 @@
 //! transaction that runs and fails (an ordinary outcome with a receipt), and a state that cannot be read
 //! ([`StateError`](lonja_primitives::StateError): our own disk is broken, nothing is said about the transaction).
 //!
-//! Rules in short: what a block carries beyond its transactions (withdrawals, beacon roots, requests, system calls)
-//! does not exist here; the blob base fee is that of an empty blob market; from Shanghai on `PREVRANDAO` is the
+//! Rules in short: what a block carries beyond its transactions (withdrawals, beacon roots, requests) does not exist
+//! here, and no block calls a contract unless its rules say so ([`BlockExecutor::system_call`]); the blob base fee is that of an empty blob market; from Shanghai on `PREVRANDAO` is the
 //! header's mix hash, before it `DIFFICULTY` is the header's difficulty; the receiver of fees named by the rules is
 //! what `COINBASE` answers.
 //!
@@ -36,7 +36,7 @@ mod watch;
 mod tests;
 
 pub use access_list::create_access_list;
-pub use block::{BlockExecutor, ExecuteError, ExecutionOutput};
+pub use block::{BlockExecutor, ExecuteError, ExecutionOutput, SYSTEM_CALLER, SystemOutcome};
 pub use call::{CallContext, CallError, CallOutcome, CallRequest, call};
 pub use env::BlockEnv;
 pub use estimate::estimate_gas;

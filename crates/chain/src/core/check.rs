@@ -2,7 +2,7 @@
 
 use super::ChainCore;
 use crate::error::{BlockError, compare};
-use crate::executed::ExecutedBlock;
+use crate::executed::{ExecutedBlock, same_body};
 use crate::recover::block_transactions;
 use crate::shared::next_gas_limit;
 use crate::telemetry::{self, Step, timed};
@@ -14,6 +14,19 @@ use lonja_primitives::{Block, Header, RecoveredTransaction};
 use lonja_storage::PreparedState;
 use std::sync::Arc;
 
+/// Whether execution gave what the header says of gas used, receipts root and logs bloom; names the field and both
+/// values where not.
+pub fn check_output(header: &Header, output: &ExecutionOutput) -> Result<(), BlockError> {
+    compare("gas used", header.gas_used, output.gas_used)?;
+    compare("receipts root", header.receipts_root, output.receipts_root)?;
+    compare("logs bloom", header.logs_bloom, output.logs_bloom)
+}
+
+/// Whether the state after a block has the root its header says; names both where not.
+pub fn check_state(header: &Header, prepared: &PreparedState) -> Result<(), BlockError> {
+    compare("state root", header.state_root, prepared.root)
+}
+
 impl ChainCore {
     /// Checks a proposed block whose header rules were checked already: gas limit, body, size, every
     /// transaction, gas used, receipts root, bloom and state root. Remembers the execution, so that the same
@@ -24,21 +37,32 @@ impl ChainCore {
             self.expect_next(header.number, header.parent_hash).map_err(BlockError::Unavailable)?;
             let hash = block_hash(header, self.shared.spec.format_at(header.number))
                 .map_err(|error| BlockError::Invalid(error.to_string()))?;
-            self.executed(block, hash).map(drop)
+            self.executed(block, hash, None).map(drop)
         })
     }
 
     /// The execution of a block that stands on the head: the remembered one, or a new one, which is remembered.
-    pub(super) fn executed(&mut self, block: &Block, hash: B256) -> Result<Arc<ExecutedBlock>, BlockError> {
+    /// `transactions` are the block's where the caller recovered them already.
+    pub(super) fn executed(
+        &mut self,
+        block: &Block,
+        hash: B256,
+        transactions: Option<Vec<RecoveredTransaction>>,
+    ) -> Result<Arc<ExecutedBlock>, BlockError> {
         if let Some(executed) = self.executions.find(&hash, &block.transactions) {
             telemetry::execution_reused();
             return Ok(executed);
         }
-        let executed = self.execute(block, hash)?;
+        let executed = self.execute(block, hash, transactions)?;
         Ok(self.executions.remember(executed))
     }
 
-    fn execute(&mut self, block: &Block, hash: B256) -> Result<ExecutedBlock, BlockError> {
+    fn execute(
+        &mut self,
+        block: &Block,
+        hash: B256,
+        transactions: Option<Vec<RecoveredTransaction>>,
+    ) -> Result<ExecutedBlock, BlockError> {
         let spec = self.shared.spec.clone();
         let header = &block.header;
         let gas_limit = next_gas_limit(&spec, &self.position.head);
@@ -50,17 +74,18 @@ impl ChainCore {
         }
         let (body, transactions) = rayon::join(
             || check_body(&spec, block),
-            || block_transactions(&block.transactions, &self.pool, spec.chain_id),
+            || match transactions.filter(|known| same_body(known, &block.transactions)) {
+                Some(known) => Ok(known),
+                None => block_transactions(&block.transactions, &self.pool, spec.chain_id),
+            },
         );
         body?;
         let transactions = transactions
             .map_err(|(index, error)| BlockError::Invalid(format!("transaction {index}: {error}")))?;
         let output = self.run(header, &transactions)?;
-        compare("gas used", header.gas_used, output.gas_used)?;
-        compare("receipts root", header.receipts_root, output.receipts_root)?;
-        compare("logs bloom", header.logs_bloom, output.logs_bloom)?;
+        check_output(header, &output)?;
         let prepared = self.prepare(&output)?;
-        compare("state root", header.state_root, prepared.root)?;
+        check_state(header, &prepared)?;
         Ok(ExecutedBlock::new(hash, transactions, output, prepared))
     }
 

@@ -1,0 +1,32 @@
+//! Runs the public Ethereum tests (GeneralStateTests, BlockchainTests) through what the node itself runs blocks with:
+//! `lonja-evm`'s executor, `lonja-storage`'s state and trie on a store in memory, and `lonja-chain`'s and
+//! `lonja-consensus`'s block checks.
+//!
+//! The tests are of mainnet, whose blocks have what Istanbul blocks do not: proof of work and its rewards, uncles,
+//! withdrawals, beacon roots. This crate supplies that from outside, as the *sealing rule of the tests* (`mainnet.rs`):
+//! header rules in place of Istanbul's, and changes of the state before and after the transactions. What the node
+//! refuses by design is skipped, each with its reason ([`Skip`]).
+//!
+//! Never here: rules that a node needs. The node does not depend on this crate, only its command line does.
+
+mod block;
+mod block_test;
+mod chain;
+mod exception;
+mod files;
+mod fixture;
+mod mainnet;
+mod network;
+mod receipts;
+mod report;
+mod run;
+mod skip;
+mod state_test;
+mod system;
+mod uncles;
+mod verdict;
+mod world;
+
+pub use report::{Failure, Summary};
+pub use run::{Format, Progress, run};
+pub use skip::Skip;
