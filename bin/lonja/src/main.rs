@@ -4,12 +4,14 @@ mod client;
 mod commands;
 mod files;
 mod logging;
+mod progress;
 mod settings;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
-    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, genesis::GenesisCommand, init::InitCommand,
-    key::KeyCommand, node::NodeCommand, status::StatusCommand, validator::ValidatorCommand,
+    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, export::ExportCommand,
+    genesis::GenesisCommand, import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
+    status::StatusCommand, validator::ValidatorCommand,
 };
 use eyre::Result;
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ enum Command {
     Validator(ValidatorCommand),
     /// One screen about a running node
     Status(StatusCommand),
+    /// Write a chain's blocks to a file
+    Export(ExportCommand),
+    /// Take the blocks of files into a chain, verifying and executing all
+    Import(ImportCommand),
     /// Look after the database of a data directory
     #[command(subcommand)]
     Db(DbCommand),
@@ -80,6 +86,8 @@ fn run(command: Command) -> Result<()> {
         Command::Key(key) => key.run(),
         Command::Validator(validator) => block_on(validator.run()),
         Command::Status(status) => block_on(status.run()),
+        Command::Export(export) => export.run(),
+        Command::Import(import) => import.run(),
         Command::Db(db) => db.run(),
         Command::Config(config) => config.run(),
         Command::Completions { shell } => {

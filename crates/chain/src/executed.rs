@@ -49,9 +49,13 @@ impl ExecutedBlock {
     /// Whether these are the transactions that were executed. The hash covers their root, but a body that
     /// comes with a header need not be the header's.
     pub(crate) fn has_body(&self, body: &[Bytes]) -> bool {
-        self.transactions.len() == body.len()
-            && self.transactions.iter().zip(body).all(|(tx, raw)| tx.raw() == raw)
+        same_body(&self.transactions, body)
     }
+}
+
+/// Whether these transactions are those of a body.
+pub(crate) fn same_body(transactions: &[RecoveredTransaction], body: &[Bytes]) -> bool {
+    transactions.len() == body.len() && transactions.iter().zip(body).all(|(tx, raw)| tx.raw() == raw)
 }
 
 /// The last few executions on the head.

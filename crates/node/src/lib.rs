@@ -12,6 +12,7 @@
 //!
 //! Never here: rules of the chain, of agreement, of transactions. Those live on the floors below.
 
+pub mod chain_file;
 mod chain_thread;
 mod clock;
 mod config;

@@ -51,7 +51,7 @@ impl Place {
 }
 
 /// A command reads everything once: a small cache does.
-fn options() -> StoreOptions {
+pub(super) fn options() -> StoreOptions {
     StoreOptions { block_cache_bytes: 64 << 20, ..StoreOptions::default() }
 }
 

@@ -3,7 +3,9 @@
 pub mod config;
 pub mod db;
 pub mod devnet;
+pub mod export;
 pub mod genesis;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod node;

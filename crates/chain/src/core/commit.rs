@@ -8,7 +8,7 @@ use crate::telemetry::{self, Step, timed};
 use alloy_primitives::{Address, B256, Bytes};
 use lonja_consensus::machine::ChainPosition;
 use lonja_consensus::{VoteState, header, proposer};
-use lonja_primitives::{CertifiedBlock, SealedHeader};
+use lonja_primitives::{CertifiedBlock, RecoveredTransaction, SealedHeader};
 use lonja_storage::BlockCommit;
 use lonja_txpool::SenderState;
 use std::sync::Arc;
@@ -45,11 +45,24 @@ impl ChainCore {
             if block.number() <= self.position.head.number {
                 return self.expect_known(block).map(|()| None);
             }
-            self.commit_next(block).map(Some)
+            self.commit_next(block, None).map(Some)
         })
     }
 
-    fn commit_next(&mut self, block: &CertifiedBlock) -> Result<Committed, ChainError> {
+    /// As [`ChainCore::commit`] for the next block, whose senders are known: they are not looked for again.
+    pub fn commit_recovered(
+        &mut self,
+        block: &CertifiedBlock,
+        transactions: Vec<RecoveredTransaction>,
+    ) -> Result<Committed, ChainError> {
+        timed(Step::Commit, || self.commit_next(block, Some(transactions)))
+    }
+
+    fn commit_next(
+        &mut self,
+        block: &CertifiedBlock,
+        transactions: Option<Vec<RecoveredTransaction>>,
+    ) -> Result<Committed, ChainError> {
         let (number, hash) = (block.number(), block.hash());
         let header = &block.block().header;
         if self.position.head.number.checked_add(1) != Some(number) {
@@ -60,7 +73,7 @@ impl ChainCore {
         }
         let halt = |reason: String| ChainError::Halt(format!("block {number} {hash}: {reason}"));
         self.expect_next(number, header.parent_hash).map_err(halt)?;
-        let executed = self.executed(block.block(), hash).map_err(|error| {
+        let executed = self.executed(block.block(), hash, transactions).map_err(|error| {
             halt(format!("a quorum sealed it, but it does not execute here to what it says: {error}"))
         })?;
         let position = self.position_after(block).map_err(|error| halt(error.to_string()))?;

@@ -74,6 +74,7 @@ pub struct RocksKv {
     path: PathBuf,
     tuning: Tuning,
     forgotten: Arc<AtomicU64>,
+    read_only: bool,
 }
 
 /// Opens or creates the database in `path` and takes its exclusive lock. Errors: `Locked` when another
@@ -100,7 +101,7 @@ impl RocksKv {
             trie_lag_bytes: options.trie_lag_bytes,
             history: options.history,
         };
-        Ok(Self { db, path: path.to_owned(), tuning, forgotten })
+        Ok(Self { db, path: path.to_owned(), tuning, forgotten, read_only: false })
     }
 
     fn family(&self, table: Table) -> Result<Arc<BoundColumnFamily<'_>>, StoreError> {
@@ -369,6 +370,9 @@ impl Kv for RocksKv {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
+        if self.read_only {
+            return Ok(());
+        }
         self.db.flush_wal(true).map_err(|error| self.error(&error))
     }
 

@@ -1,18 +1,15 @@
 //! `lonja db verify`.
 
 use super::{Place, count, options};
+use crate::progress::Progress;
 use clap::Args;
 use eyre::{Context, Result};
 use lonja_storage::{Audit, AuditProgress, RocksKv, Stage, Table};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-/// How often the progress is shown and written down.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Where an interrupted run is gone on with.
 const PROGRESS_FILE: &str = "verify-progress.json";
 
@@ -55,12 +52,16 @@ impl VerifyCommand {
         if progress != AuditProgress::default() {
             println!("going on with the run that was stopped (--restart begins anew)");
         }
-        let mut reporter = Reporter::new(file);
+        let mut shown = Progress::new();
         while audit.stage(&progress) != Stage::Done {
             audit.step(&mut progress)?;
-            reporter.report(&audit, &progress)?;
+            if shown.show(|| line(&audit, &progress)) {
+                save(&file, &audit, &progress)?;
+            }
         }
-        reporter.finish();
+        shown.clear();
+        // Nothing to go on with; where it was never written there is nothing to remove.
+        drop(fs::remove_file(&file));
         println!(
             "all is well: {} rows, {} blocks with {} transactions, {} accounts with {} slots; block {} {}",
             count(progress.rows),
@@ -75,53 +76,17 @@ impl VerifyCommand {
     }
 }
 
-/// Shows how far it is, on one line of a terminal or now and then a line in a log, and writes it down.
-struct Reporter {
-    file: PathBuf,
-    last: Option<Instant>,
-    on_terminal: bool,
-}
-
-impl Reporter {
-    fn new(file: PathBuf) -> Self {
-        Self { file, last: None, on_terminal: std::io::stdout().is_terminal() }
-    }
-
-    fn report(&mut self, audit: &Audit, progress: &AuditProgress) -> Result<()> {
-        if self.last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
-            return Ok(());
+fn line(audit: &Audit, progress: &AuditProgress) -> String {
+    match audit.stage(progress) {
+        Stage::Rows => {
+            let table = progress.tables + 1;
+            format!("rows: table {table} of {}, {} rows", Table::ALL.len(), count(progress.rows))
         }
-        self.last = Some(Instant::now());
-        save(&self.file, audit, progress)?;
-        let line = match audit.stage(progress) {
-            Stage::Rows => {
-                format!(
-                    "rows: table {} of {}, {} rows",
-                    progress.tables + 1,
-                    Table::ALL.len(),
-                    count(progress.rows)
-                )
-            }
-            Stage::Blocks => format!("blocks: {} of {}", count(progress.block), count(audit.head().number)),
-            Stage::State => {
-                format!("state: {} %, {} accounts", progress.parts * 100 / 256, count(progress.accounts))
-            }
-            Stage::Done => return Ok(()),
-        };
-        match self.on_terminal {
-            true => print!("\r\x1b[K{line}"),
-            false => println!("{line}"),
+        Stage::Blocks => format!("blocks: {} of {}", count(progress.block), count(audit.head().number)),
+        Stage::State => {
+            format!("state: {} %, {} accounts", progress.parts * 100 / 256, count(progress.accounts))
         }
-        std::io::stdout().flush()?;
-        Ok(())
-    }
-
-    fn finish(&self) {
-        if self.on_terminal {
-            print!("\r\x1b[K");
-        }
-        // Nothing to go on with; where it was never written there is nothing to remove.
-        drop(fs::remove_file(&self.file));
+        Stage::Done => "done".to_owned(),
     }
 }
 

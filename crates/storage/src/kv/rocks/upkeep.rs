@@ -35,7 +35,7 @@ impl RocksKv {
         database.set_max_open_files(-1);
         let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
             .map_err(|error| open_error(path, &error))?;
-        Ok(Self { db, path: path.to_owned(), tuning: Tuning::default(), forgotten })
+        Ok(Self { db, path: path.to_owned(), tuning: Tuning::default(), forgotten, read_only: true })
     }
 
     /// How large each table is.
