@@ -1,8 +1,6 @@
 //! `kill -9` under load: what was final stays final, what was acknowledged is mined, nobody repairs anything.
 
-use super::harness::{Load, Network, Plan, Witness, wait_until};
-use alloy_primitives::B256;
-use serde_json::{Value, json};
+use super::harness::{Load, Network, Plan, Witness};
 use std::thread;
 use std::time::Duration;
 
@@ -12,25 +10,6 @@ const RESTART_MOST: Duration = Duration::from_secs(5);
 const KILLS: usize = 4;
 /// Transfers between two kills, at least.
 const TRANSFERS: usize = 300;
-
-/// All transactions of a list that have no receipt yet at a node.
-fn not_mined(network: &Network, n: usize, hashes: &[B256]) -> usize {
-    let params: Vec<Value> = hashes.iter().map(|hash| json!([hash])).collect();
-    let receipts = network.member(n).rpc.batch("eth_getTransactionReceipt", &params).expect("it answers");
-    receipts.iter().filter(|receipt| !receipt.as_ref().is_ok_and(Value::is_object)).count()
-}
-
-fn every_transfer_is_mined(network: &Network, n: usize, acknowledged: &[B256]) {
-    let mut left = acknowledged.to_vec();
-    wait_until("every acknowledged transfer is mined", || {
-        let chunk = left.len().min(500);
-        if not_mined(network, n, &left[..chunk]) == 0 {
-            left.drain(..chunk);
-        }
-        left.is_empty()
-    });
-    println!("{} acknowledged transfers, all mined", acknowledged.len());
-}
 
 /// Every block that anybody saw before is on every node's chain now.
 fn nothing_was_taken_back(network: &Network, witness: Witness) {
@@ -70,7 +49,7 @@ fn all_validators_killed_under_load_go_on_where_they_were() {
     load.wait_for(TRANSFERS);
 
     let acknowledged = load.finish();
-    every_transfer_is_mined(&network, regular, &acknowledged);
+    network.assert_mined(regular, &acknowledged);
     network.assert_same_chain(&[regular, 0, 1, 2, 3]);
     nothing_was_taken_back(&network, witness);
     network.assert_calm(&network.all());
@@ -93,7 +72,7 @@ fn all_nodes_killed_again_and_again_at_random_instants_lose_nothing() {
         all.iter().for_each(|n| network.wait_for_block(*n, head + 1));
     }
     let acknowledged = load.finish();
-    every_transfer_is_mined(&network, regular, &acknowledged);
+    network.assert_mined(regular, &acknowledged);
     network.assert_same_chain(&[regular, 0, 1, 2, 3]);
     nothing_was_taken_back(&network, witness);
     network.assert_calm(&network.all());

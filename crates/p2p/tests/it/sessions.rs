@@ -187,8 +187,7 @@ async fn peers_with_nothing_to_say_stay_connected() {
     exchange(&mut one, &mut two).await;
 }
 
-/// The line takes nothing any more while megabytes are to be sent on it: neither saying goodbye nor closing the connection
-/// may wait for them.
+/// The line takes nothing any more while megabytes are to be sent on it: no goodbye waits for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_behind_a_dead_line_is_dialed_anew_whatever_was_to_be_sent() {
     let (mut one, mut two) = (Node::new().await, Node::new().await);

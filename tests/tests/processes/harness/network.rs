@@ -4,7 +4,7 @@ use super::cable::Cable;
 use super::namespace::Switch;
 use super::process::tail;
 use super::{Process, Rpc, Wallet, free_port, lonja, run, turn, wait_for, wait_until};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use lonja_primitives::genesis::NewNetwork;
 use lonja_primitives::{NodeKey, Signer};
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ use tempfile::TempDir;
 const LOG_LINES: usize = 40;
 /// Memory of each cache: five nodes share one machine with the rest of the tests.
 const CACHE_MIB: &str = "16";
+/// Receipts that are asked for at a time.
+const RECEIPTS: usize = 500;
 /// How long a node may take to stop: Docker kills what takes longer.
 const STOP_MOST: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,8 @@ pub struct Member {
     pub rpc: Rpc,
     /// Metrics and health.
     pub health: Rpc,
+    /// Whether the others have it among their peers. If not, it alone dials.
+    pub listed: bool,
     /// Further flags, taken over at the next start.
     pub flags: Vec<String>,
     process: Option<Process>,
@@ -88,6 +92,7 @@ impl Member {
             p2p_port: free_port(),
             rpc: Rpc::at(free_port()),
             health: Rpc::at(free_port()),
+            listed: true,
             flags: Vec::new(),
             process: None,
         }
@@ -273,7 +278,7 @@ impl Network {
     pub fn launch(&mut self, n: usize) {
         let enode = |(other, member): (usize, &Member)| {
             let port = self.cables.get(&(n, other)).map_or(member.p2p_port, |cable| cable.port);
-            (other != n).then(|| member.enode(port))
+            (other != n && member.listed).then(|| member.enode(port))
         };
         let peers: Vec<String> = self.members.iter().enumerate().filter_map(enode).collect();
         let member = &mut self.members[n];
@@ -384,6 +389,23 @@ impl Network {
             let fork = (0..=head).zip(chain.iter().zip(&other)).find(|(_, (one, other))| one != other);
             assert_eq!(fork, None, "{name} has another chain");
         }
+    }
+
+    /// Waits until a node has all of these transactions in blocks.
+    #[track_caller]
+    pub fn assert_mined(&self, n: usize, hashes: &[B256]) {
+        let rpc = self.members[n].rpc;
+        let mined = |chunk: &[B256]| {
+            let params: Vec<Value> = chunk.iter().map(|hash| json!([hash])).collect();
+            let receipts = rpc.batch("eth_getTransactionReceipt", &params).expect("it answers");
+            receipts.iter().all(|receipt| receipt.as_ref().is_ok_and(Value::is_object))
+        };
+        for chunk in hashes.chunks(RECEIPTS) {
+            wait_until(&format!("{} has every transaction in a block", self.members[n].name), || {
+                mined(chunk)
+            });
+        }
+        println!("{} acknowledged transactions, all mined", hashes.len());
     }
 
     /// No node may have logged an error, or the end of a thread.
