@@ -131,7 +131,8 @@ impl BlockFixture {
 
 fn run_blocks(test: &BlockTest, network: Network) -> Result<(), Difference> {
     let genesis = test.genesis_block_header.header().zip(test.pre.accounts());
-    let (header, alloc) = genesis.ok_or_else(|| Difference::new("block 0", "numbers that fit", "longer ones"))?;
+    let (header, alloc) =
+        genesis.ok_or_else(|| Difference::new("block 0", "numbers that fit", "longer ones"))?;
     let hash = header.hash_slow();
     expect("hash of block 0", test.genesis_block_header.hash, hash)?;
     let mut chain = Chain::new(network, SealedHeader::new_unchecked(header, hash), alloc)
@@ -140,7 +141,11 @@ fn run_blocks(test: &BlockTest, network: Network) -> Result<(), Difference> {
         match (chain.import(&block.rlp.0), &block.header) {
             (Ok(hash), Some(header)) => expect("block hash", header.hash, hash)?,
             (Ok(_), None) => {
-                return Err(Difference::new("block", format!("{} at {index}", block.expected()), "a valid block"));
+                return Err(Difference::new(
+                    "block",
+                    format!("{} at {index}", block.expected()),
+                    "a valid block",
+                ));
             }
             (Err(Refused::Invalid(_)), None) => {}
             (Err(error), _) => {

@@ -115,9 +115,9 @@ impl Chain {
     }
 
     fn weight(&self, hash: &B256) -> (U256, u64) {
-        self.blocks.get(hash).map_or_else(Default::default, |known| {
-            (known.total_difficulty, known.header.number)
-        })
+        self.blocks
+            .get(hash)
+            .map_or_else(Default::default, |known| (known.total_difficulty, known.header.number))
     }
 
     /// The body that the header stands for.

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 pub(crate) fn find(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
-        add(path, &mut found).map_err(|error| {
-            std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        })?;
+        add(path, &mut found)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     }
     Ok(found)
 }

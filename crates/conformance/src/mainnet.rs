@@ -78,7 +78,11 @@ pub(crate) fn ensure(holds: bool, rule: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(rule.to_owned()) }
 }
 
-pub(crate) fn ensure_eq<T: PartialEq + std::fmt::Display>(field: &str, want: T, got: T) -> Result<(), String> {
+pub(crate) fn ensure_eq<T: PartialEq + std::fmt::Display>(
+    field: &str,
+    want: T,
+    got: T,
+) -> Result<(), String> {
     if want == got { Ok(()) } else { Err(format!("{field}: the header says {got}, it must be {want}")) }
 }
 
@@ -119,11 +123,9 @@ fn check_blob_gas(header: &Header, parent: &Header, fork: Fork) -> Result<(), St
     let (before, used_before) = (parent.excess_blob_gas.unwrap_or(0), parent.blob_gas_used.unwrap_or(0));
     let params = blob_params(fork);
     let want = match fork {
-        Fork::Osaka => params.next_block_excess_blob_gas_osaka(
-            before,
-            used_before,
-            parent.base_fee_per_gas.unwrap_or(0),
-        ),
+        Fork::Osaka => {
+            params.next_block_excess_blob_gas_osaka(before, used_before, parent.base_fee_per_gas.unwrap_or(0))
+        }
         _ => before.saturating_add(used_before).saturating_sub(params.target_blob_gas_per_block()),
     };
     ensure_eq("excess blob gas", want, excess)?;

@@ -58,9 +58,7 @@ impl Network {
             "MuirGlacier" => Ok(Self { bomb: Bomb::Delayed(9_000_000), ..Self::at(Fork::Istanbul) }),
             "ArrowGlacier" => Ok(Self { bomb: Bomb::Delayed(10_700_000), ..Self::at(Fork::London) }),
             "GrayGlacier" => Ok(Self { bomb: Bomb::Delayed(11_400_000), ..Self::at(Fork::London) }),
-            "Paris" | "Merge" => {
-                Ok(Self { terminal_difficulty: Some(U256::ZERO), ..Self::at(Fork::London) })
-            }
+            "Paris" | "Merge" => Ok(Self { terminal_difficulty: Some(U256::ZERO), ..Self::at(Fork::London) }),
             name => fork(name).map(Self::at).ok_or(Skip::UnknownFork),
         }
     }

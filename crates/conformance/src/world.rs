@@ -66,6 +66,14 @@ impl StateView for View {
         }
     }
 
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        match self.changes.accounts.get(address) {
+            Some(change) if change.storage.values().any(|value| !value.is_zero()) => Ok(true),
+            Some(change) if change.storage_wiped || change.account.is_none() => Ok(false),
+            _ => self.state.has_storage(address),
+        }
+    }
+
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
         match self.changes.codes.get(code_hash) {
             Some(code) => Ok(code.clone()),
@@ -90,10 +98,10 @@ pub(crate) fn credit(
     fork: Fork,
 ) -> Result<(), StateError> {
     let before = state.account(&address)?;
-    let change = changes.accounts.entry(address).or_insert_with(|| lonja_primitives::AccountChange {
-        account: before,
-        ..Default::default()
-    });
+    let change = changes
+        .accounts
+        .entry(address)
+        .or_insert_with(|| lonja_primitives::AccountChange { account: before, ..Default::default() });
     if change.account.is_none() && before.is_some() {
         change.storage_wiped = true;
     }

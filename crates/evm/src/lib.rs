@@ -26,6 +26,7 @@ mod env;
 mod estimate;
 mod invalid;
 mod machine;
+mod occupied;
 mod overlay;
 mod overrides;
 mod revert;

@@ -47,7 +47,9 @@ pub(crate) enum Purpose {
 
 /// A machine for the transactions of one block.
 pub(crate) fn block_machine<'a>(rules: &BlockRules, env: &BlockEnv, overlay: Overlay<'a>) -> Evm<'a> {
-    machine(rules, env, overlay, Purpose::Block).build_mainnet()
+    let mut evm = machine(rules, env, overlay, Purpose::Block).build_mainnet();
+    crate::occupied::install(evm.instruction.instruction_table_mut());
+    evm
 }
 
 /// A machine for calls: no nonce, no signer and no gas limit of the block is checked, and `watch` can stop it.
@@ -61,6 +63,7 @@ pub(crate) fn call_machine<'a, Observer>(
     let mut machine = machine(rules, env, overlay, Purpose::Call);
     machine.chain = watch;
     let mut evm = machine.build_mainnet_with_inspector(observer);
+    crate::occupied::install(evm.instruction.instruction_table_mut());
     crate::watch::install(evm.instruction.instruction_table_mut());
     evm
 }

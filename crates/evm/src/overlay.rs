@@ -1,5 +1,6 @@
 //! The state of a block in the making: what was read once, and what its transactions changed so far.
 
+use crate::occupied::OCCUPIED;
 use alloy_primitives::map::{AddressMap, B256Map, U256Map};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use lonja_primitives::{Account, AccountChange, StateChanges, StateError, StateView};
@@ -73,6 +74,18 @@ impl<'a> Overlay<'a> {
         Ok(self.entry(address)?.current)
     }
 
+    fn has_storage(&mut self, address: Address) -> Result<bool, StateError> {
+        let view = self.view;
+        let entry = self.entry(address)?;
+        if entry.slots.values().any(|slot| !slot.current.is_zero()) {
+            return Ok(true);
+        }
+        if entry.wiped || entry.original.is_none() {
+            return Ok(false);
+        }
+        view.has_storage(&address)
+    }
+
     /// Adds to a balance; an account that is not there is made.
     pub(crate) fn credit(&mut self, address: Address, amount: U256) -> Result<(), StateError> {
         let account = self.entry(address)?.current.get_or_insert_default();
@@ -104,7 +117,7 @@ impl<'a> Overlay<'a> {
         if let Some(code) = info.code.filter(|_| entry.code_hash() != info.code_hash) {
             self.codes.entry(info.code_hash).or_insert(code);
         }
-        let code_hash = if info.code_hash.is_zero() { KECCAK256_EMPTY } else { info.code_hash };
+        let code_hash = if info.code_hash == OCCUPIED { KECCAK256_EMPTY } else { info.code_hash };
         entry.current = Some(Account { nonce: info.nonce, balance: info.balance, code_hash });
         entry.store(account.storage);
     }
@@ -211,18 +224,20 @@ impl Database for Overlay<'_> {
     type Error = ReadError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
-        let account = self.entry(address)?.current;
-        Ok(account.map(|account| AccountInfo {
+        let Some(account) = self.entry(address)?.current else { return Ok(None) };
+        let occupied =
+            account.nonce == 0 && account.code_hash == KECCAK256_EMPTY && self.has_storage(address)?;
+        Ok(Some(AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
-            code_hash: account.code_hash,
+            code_hash: if occupied { OCCUPIED } else { account.code_hash },
             code: None,
             account_id: None,
         }))
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ReadError> {
-        if code_hash == KECCAK256_EMPTY {
+        if code_hash == KECCAK256_EMPTY || code_hash == OCCUPIED {
             return Ok(Bytecode::default());
         }
         if let Some(code) = self.codes.get(&code_hash) {

@@ -46,6 +46,8 @@ pub trait StateView: Send + Sync {
     fn account(&self, address: &Address) -> Result<Option<Account>, StateError>;
     /// A storage slot's value; zero where nothing is stored.
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError>;
+    /// Whether an account has anything stored.
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError>;
     /// The code with this hash; empty for [`KECCAK256_EMPTY`].
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError>;
     /// The hash of an ancestor of the block that is executed on this state (the opcode BLOCKHASH asks for the

@@ -13,6 +13,7 @@ use crate::recent::RecentState;
 use crate::tables::{account_key, history_key, slot_hash, slot_key};
 use crate::{Kv, KvRead, StoreError, Table};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use alloy_trie::EMPTY_ROOT_HASH;
 use arc_swap::ArcSwap;
 use lonja_primitives::{Account, StateError, StateView};
 use std::sync::Arc;
@@ -159,6 +160,10 @@ impl StateView for StateAt {
 
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
         Ok(self.slot(address, slot)?)
+    }
+
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        Ok(self.flat_account(address)?.is_some_and(|flat| flat.storage_root != EMPTY_ROOT_HASH))
     }
 
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {

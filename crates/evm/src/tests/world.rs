@@ -47,6 +47,10 @@ impl StateView for World {
         Ok(self.storage.get(&(*address, *slot)).copied().unwrap_or_default())
     }
 
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        Ok(self.storage.keys().any(|(owner, _)| owner == address))
+    }
+
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(self.codes.get(code_hash).cloned().unwrap_or_default())
