@@ -3,7 +3,8 @@
 //! A message is one kind byte followed by its body: RLP, except for consensus messages, whose bytes are opaque
 //! here. On a stream a message travels in a frame: its length as four bytes (big endian), then the message.
 //! Every kind has its own size limit, known from the kind byte alone, so that a reader can refuse a frame
-//! before it takes a single byte of the body.
+//! before it takes a single byte of the body. A frame of length zero holds no message; it only says that its
+//! sender is there.
 //!
 //! | kind | stream | size limit | further limits |
 //! |---|---|---|---|
