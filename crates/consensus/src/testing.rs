@@ -126,3 +126,27 @@ pub(crate) fn malleated(signature: Signature) -> Signature {
 fn uint_hex(digits: &str) -> U256 {
     U256::from_str_radix(digits, 16).unwrap()
 }
+
+/// Every file of the vectors is asked for by the tests of some crate.
+#[test]
+fn every_vector_file_is_read() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let mut sources = String::new();
+    let mut folders = vec![root.join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                sources += &std::fs::read_to_string(entry).unwrap();
+            }
+        }
+    }
+    for file in std::fs::read_dir(root.join("tests/vectors/istanbul")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let Some(stem) = name.strip_suffix(".json") else { continue };
+        let macros = [format!("vectors!(\"{stem}\")"), format!("vector!(\"{name}\")")];
+        let read = macros.iter().chain([&format!("/istanbul/{name}\"")]).any(|text| sources.contains(text));
+        assert!(read, "no test reads {name}");
+    }
+}

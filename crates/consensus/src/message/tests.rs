@@ -7,6 +7,8 @@ use lonja_primitives::{Header, HeaderFormat, block_hash, extra};
 use proptest::prelude::*;
 use serde_json::Value;
 
+mod ibft1;
+
 const LIMITS: MessageLimits = MessageLimits { validators: 4, block_bytes: 1 << 20 };
 
 fn decode(bytes: &[u8]) -> Result<ConsensusMessage, MessageError> {
