@@ -68,7 +68,7 @@ impl Reads {
             TxKind::Create => tx.caller.create(tx.nonce),
         };
         let authorities = request.authorization_list.iter().filter_map(|a| a.recover_authority().ok());
-        let precompiles = session.evm.precompiles.warm_addresses().iter().copied();
+        let precompiles = session.evm.precompiles.addresses().iter().copied();
         let warm = [tx.caller, target].into_iter().chain(precompiles).chain(authorities).collect();
         let mut reads = Self { warm, seen: BTreeMap::new() };
         for item in &tx.access_list.0 {

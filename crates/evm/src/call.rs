@@ -2,11 +2,11 @@
 
 use crate::env::BlockEnv;
 use crate::invalid::TxInvalid;
-use crate::machine::{Evm, call_machine};
+use crate::machine::{CallEvm, call_machine};
 use crate::overlay::{Overlay, ReadError};
 use crate::overrides::{Overrides, apply_state};
 use crate::revert::revert_reason;
-use crate::watch::{Stop, Watch};
+use crate::watch::{PRECOMPILE_TOO_LONG, TimeLeft, Watch};
 use alloy_eips::eip2930::AccessList;
 use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
@@ -17,6 +17,7 @@ use revm::context_interface::either::Either;
 use revm::context_interface::result::{
     EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError,
 };
+use std::time::Duration;
 use thiserror::Error;
 
 /// Gas limit of a call where the node sets no cap: half of all there is, so that sums do not overflow.
@@ -60,8 +61,8 @@ pub struct CallContext<'a> {
     pub state: &'a dyn StateView,
     /// The most gas a call gets, whatever it asks for; 0 for no cap.
     pub gas_cap: u64,
-    /// Asked regularly; `true` ends the call with [`CallError::Stopped`]. Must be cheap.
-    pub stop: &'a (dyn Fn() -> bool + Sync),
+    /// How much time is left. Asked regularly, so it must be cheap; zero ends the call with [`CallError::Stopped`].
+    pub time_left: &'a (dyn Fn() -> Duration + Sync),
 }
 
 /// What came of a call that ran.
@@ -113,6 +114,9 @@ pub enum CallError {
     /// The time was up.
     #[error("execution aborted (timeout)")]
     Stopped,
+    /// A precompiled contract was called with work for more time than is left, and was not begun.
+    #[error("execution aborted (timeout): a precompiled contract would not end in the time left")]
+    PrecompileTooLong,
     /// The state could not be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -154,12 +158,12 @@ fn outcome(result: ExecutionResult) -> CallOutcome {
 
 /// A message on its machine; can be run many times, each time on the same state.
 pub(crate) struct Session<'a, Observer = ()> {
-    pub(crate) evm: Evm<'a, Observer>,
+    pub(crate) evm: CallEvm<'a, Observer>,
     /// The message; its gas limit is set by each run.
     pub(crate) tx: TxEnv,
     pub(crate) rules: BlockRules,
     pub(crate) env: BlockEnv,
-    stop: Stop<'a>,
+    time_left: TimeLeft<'a>,
 }
 
 impl<'a, Observer> Session<'a, Observer> {
@@ -175,8 +179,8 @@ impl<'a, Observer> Session<'a, Observer> {
         overlay.set_block_hashes(overrides.block.block_hashes.clone());
         apply_state(&overrides.state, &mut overlay)?;
         let tx = message(&rules, request, &mut overlay)?;
-        let evm = call_machine(&rules, &env, overlay, Watch::new(context.stop), observer);
-        Ok(Self { evm, tx, rules, env, stop: context.stop })
+        let evm = call_machine(&rules, &env, overlay, Watch::new(context.time_left), observer);
+        Ok(Self { evm, tx, rules, env, time_left: context.time_left })
     }
 
     /// Runs the message with this gas limit.
@@ -188,9 +192,9 @@ impl<'a, Observer> Session<'a, Observer> {
     pub(crate) fn run_with(
         &mut self,
         gas_limit: u64,
-        run: impl FnOnce(&mut Evm<'a, Observer>, TxEnv) -> Result<ExecutionResult, RunError>,
+        run: impl FnOnce(&mut CallEvm<'a, Observer>, TxEnv) -> Result<ExecutionResult, RunError>,
     ) -> Result<ExecutionResult, CallError> {
-        if (self.stop)() {
+        if (self.time_left)().is_zero() {
             return Err(CallError::Stopped);
         }
         self.tx.gas_limit = gas_limit;
@@ -208,6 +212,7 @@ impl<'a, Observer> Session<'a, Observer> {
             }
             EVMError::Database(ReadError::State(error)) => CallError::State(error),
             EVMError::Database(ReadError::Stopped) => CallError::Stopped,
+            EVMError::Custom(text) if text == PRECOMPILE_TOO_LONG => CallError::PrecompileTooLong,
             other => CallError::Internal(other.to_string()),
         }
     }
@@ -256,7 +261,12 @@ fn prices(request: &CallRequest) -> Result<(u128, Option<u128>), CallError> {
     }
     let tip = request.max_priority_fee_per_gas.unwrap_or(0);
     // A tip without a highest fee means that the fee does not matter.
-    Ok((request.max_fee_per_gas.unwrap_or(tip), Some(tip)))
+    let fee = request.max_fee_per_gas.unwrap_or(tip);
+    if tip > fee {
+        let address = request.from.unwrap_or_default();
+        return Err(TxInvalid::TipAboveFee { address, tip, fee }.into());
+    }
+    Ok((fee, Some(tip)))
 }
 
 fn message_type(request: &CallRequest) -> u8 {

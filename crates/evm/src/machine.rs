@@ -3,11 +3,15 @@
 use crate::env::BlockEnv;
 use crate::overlay::Overlay;
 use crate::transaction::transaction_gas_cap;
-use crate::watch::Watch;
+use crate::watch::{TimedPrecompiles, Watch};
 use alloy_primitives::U256;
 use lonja_primitives::{BlockRules, Fork};
+use revm::context::Evm as RevmEvm;
 use revm::context::{BlockEnv as RevmBlockEnv, CfgEnv, Journal, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
+use revm::handler::EthFrame;
+use revm::handler::instructions::EthInstructions;
+use revm::interpreter::interpreter::EthInterpreter;
 use revm::primitives::hardfork::SpecId;
 use revm::{Context, MainBuilder, MainnetEvm};
 
@@ -17,6 +21,15 @@ pub(crate) type Machine<'a> =
 
 /// A machine with its opcodes and precompiles, and an observer where one is wanted.
 pub(crate) type Evm<'a, Observer = ()> = MainnetEvm<Machine<'a>, Observer>;
+
+/// The same for calls, whose precompiles look at the time.
+pub(crate) type CallEvm<'a, Observer = ()> = RevmEvm<
+    Machine<'a>,
+    Observer,
+    EthInstructions<EthInterpreter, Machine<'a>>,
+    TimedPrecompiles,
+    EthFrame<EthInterpreter>,
+>;
 
 /// revm's name of a fork. It has no Constantinople with EIP-1283: clients take a genesis file that names
 /// Constantinople alone to mean Petersburg too.
@@ -59,10 +72,11 @@ pub(crate) fn call_machine<'a, Observer>(
     overlay: Overlay<'a>,
     watch: Watch<'a>,
     observer: Observer,
-) -> Evm<'a, Observer> {
+) -> CallEvm<'a, Observer> {
     let mut machine = machine(rules, env, overlay, Purpose::Call);
     machine.chain = watch;
-    let mut evm = machine.build_mainnet_with_inspector(observer);
+    let precompiles = TimedPrecompiles::new(spec_id(rules.fork));
+    let mut evm = machine.build_mainnet_with_inspector(observer).with_precompiles(precompiles);
     crate::occupied::install(evm.instruction.instruction_table_mut());
     crate::watch::install(evm.instruction.instruction_table_mut());
     evm

@@ -78,7 +78,7 @@ pub(crate) fn check_shape(rules: &BlockRules, tx: &RecoveredTransaction) -> Resu
         return Err(TxInvalid::EmptyAuthorizationList);
     }
     let (tip, fee) = (tx.tx().max_priority_fee_per_gas().unwrap_or(0), tx.max_fee_per_gas());
-    if !rules.free_gas && tip > fee {
+    if tip > fee {
         return Err(TxInvalid::TipAboveFee { address, tip, fee });
     }
     Ok(())

@@ -1,37 +1,58 @@
 //! Stops code that runs for too long.
 //!
 //! Code can run long only by jumping back or by entering other code. So those opcodes ask the caller now and then
-//! whether to go on, and all others run at full speed, which an observer of every step would not allow.
+//! whether to go on, and all others run at full speed, which an observer of every step would not allow. A
+//! precompiled contract cannot be asked while it runs: it is not begun when its gas says that it would not end in
+//! the time left.
 
 use crate::machine::Machine;
 use crate::overlay::ReadError;
 use revm::bytecode::opcode::{CALL, CALLCODE, CREATE, CREATE2, DELEGATECALL, JUMP, JUMPI, STATICCALL};
 use revm::context_interface::ContextTr;
 use revm::context_interface::context::ContextError;
+use revm::handler::{EthPrecompiles, PrecompileProvider};
 use revm::interpreter::instructions::{contract, control};
 use revm::interpreter::interpreter::EthInterpreter;
-use revm::interpreter::{Instruction, InstructionContext, InstructionResult};
+use revm::interpreter::{
+    CallInputs, Gas, Instruction, InstructionContext, InstructionResult, InterpreterResult,
+};
+use revm::primitives::AddressSet;
+use revm::primitives::hardfork::SpecId;
+use std::time::Duration;
 
 /// Jumps between two questions: about ten microseconds of the tightest loop.
 const JUMPS_BETWEEN_QUESTIONS: u32 = 1024;
 
-/// Asks whether to go on.
-pub(crate) type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+/// Gas that every precompiled contract burns in a millisecond at least. The slowest per gas (big exponents, pairings,
+/// points of BLS12-381) do some 20 million gas a second on one core of a small server; most do several times that.
+const PRECOMPILE_GAS_PER_MS: u128 = 20_000;
+
+/// The text by which a refused precompiled contract is known among the errors of the machine.
+pub(crate) const PRECOMPILE_TOO_LONG: &str = "a precompiled contract would not end in the time left";
+
+/// Asks how much time is left.
+pub(crate) type TimeLeft<'a> = &'a (dyn Fn() -> Duration + Sync);
 
 /// The question, and how many jumps are left until it is asked again.
 #[derive(Default)]
 pub(crate) struct Watch<'a> {
-    stop: Option<Stop<'a>>,
+    time_left: Option<TimeLeft<'a>>,
     jumps_left: u32,
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(stop: Stop<'a>) -> Self {
-        Self { stop: Some(stop), jumps_left: JUMPS_BETWEEN_QUESTIONS }
+    pub(crate) fn new(time_left: TimeLeft<'a>) -> Self {
+        Self { time_left: Some(time_left), jumps_left: JUMPS_BETWEEN_QUESTIONS }
     }
 
-    pub(crate) fn wants_stop(&self) -> bool {
-        self.stop.is_some_and(|stop| stop())
+    fn wants_stop(&self) -> bool {
+        self.time_left.is_some_and(|time_left| time_left().is_zero())
+    }
+
+    /// The most gas that one precompiled contract may use now.
+    fn precompile_gas(&self) -> u64 {
+        let Some(time_left) = self.time_left else { return u64::MAX };
+        u64::try_from(time_left().as_millis().saturating_mul(PRECOMPILE_GAS_PER_MS)).unwrap_or(u64::MAX)
     }
 
     fn wants_stop_at_jump(&mut self) -> bool {
@@ -90,6 +111,62 @@ fn create<'a, const IS_CREATE2: bool>(step: Step<'_, 'a>) -> Result<(), Instruct
         return Err(stop(step.host));
     }
     contract::create::<IS_CREATE2, _, _>(step)
+}
+
+/// The precompiled contracts of a fork, for calls: one that would need more time than is left ends the message.
+#[derive(Clone, Debug)]
+pub(crate) struct TimedPrecompiles(EthPrecompiles);
+
+impl TimedPrecompiles {
+    pub(crate) fn new(spec: SpecId) -> Self {
+        Self(EthPrecompiles::new(spec))
+    }
+
+    /// The addresses of the precompiled contracts.
+    pub(crate) fn addresses(&self) -> &AddressSet {
+        self.0.warm_addresses()
+    }
+}
+
+impl<'a> PrecompileProvider<Machine<'a>> for TimedPrecompiles {
+    type Output = InterpreterResult;
+
+    fn set_spec(&mut self, spec: SpecId) -> bool {
+        PrecompileProvider::<Machine<'a>>::set_spec(&mut self.0, spec)
+    }
+
+    /// A contract that has more gas than fits the time gets what fits. It looks at its gas before it works, so that
+    /// running out means that nothing was done; and if it ends, it used what it would have used with all its gas.
+    fn run(
+        &mut self,
+        machine: &mut Machine<'a>,
+        inputs: &CallInputs,
+    ) -> Result<Option<InterpreterResult>, String> {
+        if !self.0.contains(&inputs.bytecode_address) {
+            return Ok(None);
+        }
+        let fits = machine.chain.precompile_gas();
+        if inputs.gas_limit <= fits {
+            return self.0.run(machine, inputs);
+        }
+        let shortened = CallInputs { gas_limit: fits, ..inputs.clone() };
+        let Some(mut result) = self.0.run(machine, &shortened)? else { return Ok(None) };
+        match result.result {
+            InstructionResult::PrecompileOOG => return Err(PRECOMPILE_TOO_LONG.to_owned()),
+            // Everything is lost, and that is more than it was given here.
+            failed if failed.is_halt() => result.gas = Gas::new_spent_with_reservoir(inputs.gas_limit, 0),
+            _ => {
+                let used = result.gas.total_gas_spent();
+                result.gas = Gas::new(inputs.gas_limit);
+                let _covered = result.gas.record_regular_cost(used);
+            }
+        }
+        Ok(Some(result))
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        self.0.warm_addresses()
+    }
 }
 
 /// Ends the whole message, not just the frame: revm looks at the error when a frame returns.

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 
 /// What the node hands to the RPC.
@@ -131,10 +131,16 @@ impl Context {
         self.node.spec.rules_at(header.number, header.timestamp)
     }
 
+    /// Says how much is left of the time of a heavy request that begins now.
+    pub(crate) fn time_left(&self) -> impl Fn() -> Duration + Sync + use<> {
+        let (started, time) = (Instant::now(), self.limits.call_time);
+        move || time.saturating_sub(started.elapsed())
+    }
+
     /// Says whether a heavy request that begins now has used up its time.
     pub(crate) fn time_limit(&self) -> impl Fn() -> bool + Sync + use<> {
-        let end = Instant::now().checked_add(self.limits.call_time);
-        move || end.is_some_and(|end| Instant::now() >= end)
+        let left = self.time_left();
+        move || left().is_zero()
     }
 
     /// A block with receipts and senders, kept for the next question about it.

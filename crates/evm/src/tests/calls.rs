@@ -7,18 +7,23 @@ use alloy_primitives::{Address, B256, Bytes, U256, bytes, hex};
 use lonja_primitives::{Fork, Signer, StateError};
 use revm::bytecode::opcode::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const BOB: Address = Address::repeat_byte(0xb0);
 const CONTRACT: Address = Address::repeat_byte(0xc0);
 const OTHER: Address = Address::repeat_byte(0xc1);
 
-fn context<'a>(world: &'a World, env: &'a BlockEnv, stop: &'a (dyn Fn() -> bool + Sync)) -> CallContext<'a> {
-    CallContext { rules: rules(Fork::Osaka), env, state: world, gas_cap: 50_000_000, stop }
+fn context<'a>(
+    world: &'a World,
+    env: &'a BlockEnv,
+    time_left: &'a (dyn Fn() -> Duration + Sync),
+) -> CallContext<'a> {
+    CallContext { rules: rules(Fork::Osaka), env, state: world, gas_cap: 50_000_000, time_left }
 }
 
 fn run(world: &World, request: &CallRequest, overrides: &Overrides) -> Result<CallOutcome, CallError> {
     let env = env(Fork::Osaka);
-    call(&context(world, &env, &|| false), request, overrides)
+    call(&context(world, &env, &|| Duration::MAX), request, overrides)
 }
 
 fn to(address: Address) -> CallRequest {
@@ -63,7 +68,7 @@ fn value_needs_a_balance_and_prices_do_not_when_gas_is_free() {
     };
     assert!(run(&world, &request, &Overrides::default()).is_ok());
     let env = env(Fork::Osaka);
-    let paid = CallContext { rules: paid(Fork::Osaka), ..context(&world, &env, &|| false) };
+    let paid = CallContext { rules: paid(Fork::Osaka), ..context(&world, &env, &|| Duration::MAX) };
     assert!(matches!(
         call(&paid, &request, &Overrides::default()),
         Err(CallError::Invalid(TxInvalid::InsufficientFunds { .. }))
@@ -97,7 +102,7 @@ fn gas_is_what_was_asked_for_up_to_the_cap() {
     let world = World::default().with_code(CONTRACT, [vec![GAS], return_word()].concat());
     let env = env(Fork::Osaka);
     let gas = |asked, gas_cap| {
-        let context = CallContext { gas_cap, ..context(&world, &env, &|| false) };
+        let context = CallContext { gas_cap, ..context(&world, &env, &|| Duration::MAX) };
         let request = CallRequest { gas: asked, ..to(CONTRACT) };
         word(call(&context, &request, &Overrides::default()).unwrap()) + U256::from(21_002)
     };
@@ -202,13 +207,71 @@ fn endless_code_stops_when_asked() {
     for code in [loop_back, conditional, recursion] {
         let world = World::default().with_code(CONTRACT, code);
         let asked = AtomicUsize::new(0);
-        let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 20;
-        let context = CallContext { gas_cap: 0, ..context(&world, &env, &stop) };
+        let time_left = || Duration::from_secs(u64::from(asked.fetch_add(1, Ordering::Relaxed) < 20));
+        let context = CallContext { gas_cap: 0, ..context(&world, &env, &time_left) };
         assert_eq!(call(&context, &to(CONTRACT), &Overrides::default()), Err(CallError::Stopped));
         assert_eq!(estimate_gas(&context, &to(CONTRACT), &Overrides::default()), Err(CallError::Stopped));
         assert_eq!(create_access_list(&context, &to(CONTRACT)), Err(CallError::Stopped));
         assert!(asked.load(Ordering::Relaxed) < 30);
     }
+}
+
+/// Input of the compression function of BLAKE2b (EIP-152): its price is its number of rounds.
+fn blake2(rounds: u32) -> Bytes {
+    let mut input = vec![0; 213];
+    input[..4].copy_from_slice(&rounds.to_be_bytes());
+    input.into()
+}
+
+/// Copies the call data and calls the precompiled contract with the given last byte and all gas.
+fn forwards_to(precompile: u8) -> Vec<u8> {
+    [
+        vec![CALLDATASIZE],
+        args(&[0, 0]),
+        vec![CALLDATACOPY],
+        args(&[u64::from(precompile), 0, 213, 0, 0x40]),
+        vec![GAS, STATICCALL],
+        return_word(),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_precompile_that_would_not_end_in_time_is_not_begun() {
+    let world = World::default().with_code(CONTRACT, forwards_to(9));
+    let env = env(Fork::Osaka);
+    let limited = |time_left| CallContext { gas_cap: 1_000_000_000, ..context(&world, &env, time_left) };
+    for target in [Address::with_last_byte(9), CONTRACT] {
+        // Time for 1,000,000 gas.
+        let short = limited(&|| Duration::from_millis(50));
+        let request = |rounds| CallRequest { data: blake2(rounds), ..to(target) };
+        let run = |request| call(&short, &request, &Overrides::default());
+        assert_eq!(run(request(u32::MAX)), Err(CallError::PrecompileTooLong));
+        assert_eq!(run(request(1_000_001)), Err(CallError::PrecompileTooLong));
+        let long = request(0x1000_0000);
+        assert_eq!(estimate_gas(&short, &long, &Overrides::default()), Err(CallError::PrecompileTooLong));
+        assert_eq!(create_access_list(&short, &long), Err(CallError::PrecompileTooLong));
+        // What fits ends as it would with all the time there is: output, gas, failures.
+        let free = limited(&|| Duration::MAX);
+        let bad = CallRequest { data: vec![0; 212].into(), ..to(target) };
+        for request in [request(1_000_000), request(3), request(0), bad] {
+            let expected = call(&free, &request, &Overrides::default());
+            assert!(expected.is_ok(), "{expected:?}");
+            assert_eq!(run(request), expected);
+        }
+    }
+}
+
+#[test]
+fn a_tip_above_the_highest_fee_is_refused_as_it_is_in_a_transaction() {
+    let request = CallRequest {
+        from: Some(BOB),
+        max_fee_per_gas: Some(1),
+        max_priority_fee_per_gas: Some(2),
+        ..to(CONTRACT)
+    };
+    let error = run(&World::default(), &request, &Overrides::default()).unwrap_err();
+    assert_eq!(error, TxInvalid::TipAboveFee { address: BOB, tip: 2, fee: 1 }.into());
 }
 
 #[test]
@@ -246,7 +309,7 @@ fn an_access_list_names_what_is_read() {
     let world = World::default().with_code(CONTRACT, outer).with_code(OTHER, inner);
     let env = env(Fork::Osaka);
     let (list, gas_used, error) =
-        create_access_list(&context(&world, &env, &|| false), &to(CONTRACT)).unwrap();
+        create_access_list(&context(&world, &env, &|| Duration::MAX), &to(CONTRACT)).unwrap();
     let item = |address, slots: &[u64]| AccessListItem {
         address,
         storage_keys: slots.iter().map(|slot| B256::from(U256::from(*slot))).collect(),
@@ -263,7 +326,8 @@ fn the_access_list_of_a_failing_call_says_why() {
     let code = [push(1), vec![SLOAD, POP], args(&[0, 0]), vec![REVERT]].concat();
     let world = World::default().with_code(CONTRACT, code);
     let env = env(Fork::Osaka);
-    let (list, _, error) = create_access_list(&context(&world, &env, &|| false), &to(CONTRACT)).unwrap();
+    let (list, _, error) =
+        create_access_list(&context(&world, &env, &|| Duration::MAX), &to(CONTRACT)).unwrap();
     assert_eq!(list.len(), 1);
     assert_eq!(error.as_deref(), Some("execution reverted"));
 }

@@ -6,6 +6,7 @@ use alloy_consensus::TxLegacy;
 use alloy_primitives::{Address, Bytes, U256, bytes};
 use lonja_primitives::{BlockRules, Fork, Signer};
 use revm::bytecode::opcode::*;
+use std::time::Duration;
 
 const BOB: Address = Address::repeat_byte(0xb0);
 const CONTRACT: Address = Address::repeat_byte(0xc0);
@@ -13,7 +14,8 @@ const OTHER: Address = Address::repeat_byte(0xc1);
 
 fn estimate(world: &World, rules: BlockRules, request: &CallRequest) -> Result<u64, CallError> {
     let env = env(rules.fork);
-    let context = CallContext { rules, env: &env, state: world, gas_cap: 50_000_000, stop: &|| false };
+    let context =
+        CallContext { rules, env: &env, state: world, gas_cap: 50_000_000, time_left: &|| Duration::MAX };
     estimate_gas(&context, request, &Overrides::default())
 }
 

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::{TxInvalid, intrinsic_gas};
-use alloy_consensus::{TxEip1559, TxLegacy};
+use alloy_consensus::{TxEip1559, TxEip7702, TxLegacy};
 use alloy_primitives::{Address, U256};
 use lonja_primitives::{BlockRules, Fork, Signer};
 use revm::bytecode::opcode::*;
@@ -18,7 +18,7 @@ fn gas_price_code() -> Vec<u8> {
 #[test]
 fn free_gas_charges_nothing_whatever_is_offered() {
     let alice = key(1);
-    let offers = [(0, 0), (1_000_000_000, 0), (3_000_000_000, 2_000_000_000), (u128::MAX, u128::MAX), (1, 9)];
+    let offers = [(0, 0), (1_000_000_000, 0), (3_000_000_000, 2_000_000_000), (u128::MAX, u128::MAX)];
     for (max_fee_per_gas, max_priority_fee_per_gas) in offers {
         let mut world = World::default().with_code(CONTRACT, gas_price_code());
         let tx = TxEip1559 { to: CONTRACT.into(), max_fee_per_gas, max_priority_fee_per_gas, ..eip1559(0) };
@@ -35,6 +35,32 @@ fn free_gas_charges_nothing_whatever_is_offered() {
     let legacy = TxLegacy { gas_price: 20_000_000_000, ..transfer(0, BOB, 0) };
     world.block(rules(Fork::Istanbul), &[signed(&alice, legacy)]);
     assert_eq!(world.nonce(alice.address()), 1);
+}
+
+/// EIP-1559 calls it invalid whatever gas costs, and other clients would not replay a block with it.
+#[test]
+fn a_tip_above_the_highest_fee_is_refused_with_free_gas_too() {
+    let alice = key(1);
+    let address = alice.address();
+    let world = World::default();
+    let offer = TxEip1559 {
+        to: BOB.into(),
+        max_fee_per_gas: 1,
+        max_priority_fee_per_gas: 9,
+        gas_limit: 21_000,
+        ..eip1559(0)
+    };
+    let set_code = TxEip7702 {
+        authorization_list: vec![authorize(&key(2), CONTRACT, 0)],
+        max_fee_per_gas: 1,
+        max_priority_fee_per_gas: 9,
+        ..eip7702(0)
+    };
+    for tx in [signed(&alice, offer), signed(&alice, set_code)] {
+        let invalid = world.refusal(rules(Fork::Osaka), &tx);
+        assert_eq!(invalid, TxInvalid::TipAboveFee { address, tip: 9, fee: 1 });
+        assert_eq!(intrinsic_gas(&rules(Fork::Osaka), &tx), Err(invalid));
+    }
 }
 
 #[test]

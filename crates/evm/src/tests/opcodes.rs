@@ -9,7 +9,13 @@ use revm::bytecode::opcode::*;
 const CONTRACT: Address = Address::repeat_byte(0xc0);
 
 fn outcome(world: &World, rules: BlockRules, env: &BlockEnv, to: Address, data: Bytes) -> CallOutcome {
-    let context = CallContext { rules, env, state: world, gas_cap: 10_000_000, stop: &|| false };
+    let context = CallContext {
+        rules,
+        env,
+        state: world,
+        gas_cap: 10_000_000,
+        time_left: &|| std::time::Duration::MAX,
+    };
     let request = CallRequest { to: Some(to), data, ..CallRequest::default() };
     call(&context, &request, &Overrides::default()).unwrap()
 }

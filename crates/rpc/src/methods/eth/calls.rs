@@ -75,13 +75,13 @@ fn at_block<T>(
     let number = context.known_height(selector)?;
     let header = context.header(number)?;
     let state = context.state(number)?;
-    let stop = context.time_limit();
+    let time_left = context.time_left();
     let call = CallContext {
         rules: context.rules(&header),
         env: &BlockEnv::from_header(&header),
         state: &state,
         gas_cap: context.limits.call_gas.unwrap_or(header.gas_limit.max(CALL_GAS_FLOOR)),
-        stop: &stop,
+        time_left: &time_left,
     };
     run(&call).map_err(|error| refusal(context, error))
 }
@@ -94,6 +94,10 @@ fn refusal(context: &Context, error: CallError) -> RpcError {
         CallError::Internal(reason) => RpcError::Internal(reason),
         CallError::Stopped => RpcError::Refused(format!(
             "execution aborted (timeout = {}s)",
+            context.limits.call_time.as_secs_f64()
+        )),
+        CallError::PrecompileTooLong => RpcError::Refused(format!(
+            "execution aborted (timeout = {}s): a precompiled contract would not end in the time left",
             context.limits.call_time.as_secs_f64()
         )),
         CallError::Invalid(_) | CallError::Failed(_) | CallError::GasAllowance(_) => {

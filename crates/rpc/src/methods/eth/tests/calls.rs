@@ -67,6 +67,30 @@ async fn a_call_ends_when_its_time_is_up() {
 }
 
 #[tokio::test]
+async fn a_precompile_that_would_outlast_the_time_is_refused_at_once() {
+    let (node, ..) = chain();
+    let limits = RpcLimits {
+        call_time: Duration::from_millis(50),
+        call_gas: Some(u64::MAX / 4),
+        ..RpcLimits::default()
+    };
+    let client = node.client_with(Access::public(), limits);
+    // EIP-152: the first four bytes are the rounds, each costs 1 gas.
+    let compress = |rounds: &str| {
+        json!([{
+            "to": "0x0000000000000000000000000000000000000009",
+            "data": format!("0x{rounds}{}", "00".repeat(209)),
+        }])
+    };
+    for method in ["eth_call", "eth_estimateGas", "eth_createAccessList"] {
+        let refused = client.refused(method, compress("10000000")).await;
+        assert_eq!(refused.code, -32000, "{refused:?}");
+        assert!(refused.message.contains("precompiled contract would not end"), "{refused:?}");
+    }
+    assert!(client.call("eth_call", compress("0000000c")).await.as_str().unwrap().len() == 130);
+}
+
+#[tokio::test]
 async fn the_gas_cap_holds() {
     let (node, ..) = chain();
     let client =
