@@ -96,10 +96,17 @@ impl Worker {
         if let Err(ChainError::Halt(reason)) = &result {
             self.halt.now(reason.clone());
         }
-        let result = result.map_err(|error| error.to_string());
-        if let Err(reason) = &result {
-            tracing::warn!(height = request.height, round = request.round, %reason, "no block was built");
+        match &result {
+            // The chain moved on meanwhile, as it does while catching up.
+            Err(ChainError::Unavailable(reason)) => {
+                tracing::debug!(height = request.height, %reason, "no block was built")
+            }
+            Err(ChainError::Halt(reason)) => {
+                tracing::error!(height = request.height, %reason, "no block was built")
+            }
+            Ok(_) => {}
         }
+        let result = result.map_err(|error| error.to_string());
         self.mailbox.answer(Event::Built { height: request.height, round: request.round, result });
     }
 

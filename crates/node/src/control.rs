@@ -3,6 +3,7 @@
 use crate::event::{Event, Room};
 use crate::halt::Halt;
 use crate::mailbox::{Lane, Sender};
+use crate::wishes::Wishes;
 use alloy_primitives::Address;
 use arc_swap::ArcSwap;
 use lonja_consensus::machine::{Phase, Status};
@@ -52,6 +53,8 @@ pub struct Control {
     pub mailbox: Sender,
     /// What the loop said last.
     pub published: Arc<ArcSwap<Published>>,
+    /// The operator's votes.
+    pub wishes: Arc<Wishes>,
     /// Whether something is broken for good.
     pub halt: Halt,
 }
@@ -89,10 +92,13 @@ impl NodeControl for Control {
         if validator.is_zero() {
             return Err(ControlError::Invalid("the zero address cannot be a validator".into()));
         }
-        self.order(Event::Propose(validator, if add { VoteKind::Add } else { VoteKind::Drop }))
+        let kind = if add { VoteKind::Add } else { VoteKind::Drop };
+        self.wishes.propose(validator, kind)?;
+        self.order(Event::Propose(validator, kind))
     }
 
     fn discard(&self, validator: Address) -> Result<(), ControlError> {
+        self.wishes.discard(&validator)?;
         self.order(Event::Discard(validator))
     }
 
@@ -164,11 +170,15 @@ impl Control {
                 name: "head",
                 ok: age < oldest,
                 reason: format!(
-                    "block {} came {:.1} s ago (not ready after {} s); round {rounds} of block {}",
+                    "block {} came {:.1} s ago (not ready after {} s); round {rounds} of block {}{}",
                     published.head,
                     age.as_secs_f32(),
                     oldest.as_secs(),
-                    published.consensus.height
+                    published.consensus.height,
+                    match published.consensus.is_validator && published.consensus.phase == Phase::Observing {
+                        true => ", whose format this validator does not vote on",
+                        false => "",
+                    }
                 ),
             },
             HealthCheck {

@@ -28,10 +28,13 @@ mod journal;
 mod mailbox;
 mod node;
 mod outbox;
+mod plans;
 pub mod rules;
 mod services;
 mod telemetry;
+mod wishes;
 
 pub use config::Config;
 pub use disk::DiskLimits;
 pub use node::{Node, NodeError};
+pub use plans::{UnvotedBlocks, unvoted_blocks};

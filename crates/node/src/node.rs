@@ -6,14 +6,15 @@ use crate::config::Config;
 use crate::control::{Control, Published};
 use crate::core::NodeCore;
 use crate::driver::{self, Edges};
-use crate::event::Room;
+use crate::event::{Event, Room};
 use crate::gossip;
 use crate::halt::Halt;
 use crate::ingest::Ingest;
 use crate::journal::Journal;
-use crate::mailbox::{self, Sender};
+use crate::mailbox::{self, Lane, Sender};
 use crate::rules::{self, RulesError};
 use crate::services::Work;
+use crate::wishes::Wishes;
 use crate::{outbox, services, telemetry};
 use arc_swap::ArcSwap;
 use lonja_chain::{ChainCore, ChainError, Door};
@@ -52,6 +53,9 @@ pub enum NodeError {
     /// The genesis file has other rules than the chain.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// The operator's votes.
+    #[error("the file `votes` in the data directory: {0}. Put it right, or remove it and vote again")]
+    Votes(io::Error),
     /// The consensus log does not fit.
     #[error(
         "{0}. Without its log a validator could sign twice; restore the file, or start as a regular node with --validator false"
@@ -109,6 +113,7 @@ impl Node {
         let signer: Option<Arc<dyn Signer>> =
             if config.validate { Some(Arc::new(config.key.clone())) } else { None };
         let node_core = NodeCore::new(spec.clone(), signer, position.clone(), &records)?;
+        let wishes = Wishes::open(&config.data_dir).map_err(NodeError::Votes)?;
 
         let halt = Halt::new();
         let (mailbox, receiver) = mailbox::mailbox();
@@ -123,6 +128,10 @@ impl Node {
         restore_pool(&door, waiting, &journal, &pool)?;
         let work = Work::default();
         listen(&door, &gossip, &journal, &news, &mailbox, &halt, &work);
+        for (address, kind) in wishes.list() {
+            mailbox.offer(Lane::Inner, Event::Propose(address, kind));
+        }
+        let wishes = Arc::new(wishes);
         // Restored transactions came in before anybody listened.
         if pool.lock().has_ready() {
             work.came_in(&mailbox);
@@ -149,6 +158,7 @@ impl Node {
             p2p: p2p.clone(),
             mailbox: mailbox.clone(),
             published: published.clone(),
+            wishes: wishes.clone(),
             halt: halt.clone(),
         });
         let context = RpcContext {
@@ -168,7 +178,7 @@ impl Node {
             tokio::spawn(services::deliver(
                 events,
                 ingest,
-                published,
+                published.clone(),
                 mailbox.clone(),
                 gossip,
                 reader.clone(),
@@ -176,6 +186,7 @@ impl Node {
                 clock,
             )),
             tokio::spawn(services::watch_disk(config.data_dir.clone(), config.disk, mailbox.clone())),
+            tokio::spawn(services::follow_votes(wishes, published)),
             tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),
         ];
         let threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];

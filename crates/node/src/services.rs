@@ -10,6 +10,8 @@ use crate::gossip::{self, Gossip};
 use crate::ingest::{Ingest, Ingested};
 use crate::journal::Journal;
 use crate::mailbox::{Lane, Sender};
+use crate::plans::{next_fork, unvoted_blocks};
+use crate::wishes::Wishes;
 use arc_swap::ArcSwap;
 use lonja_consensus::machine::ChainPosition;
 use lonja_p2p::wire::{MAX_BLOCKS_BYTES, Message};
@@ -30,6 +32,8 @@ use tokio::sync::{Semaphore, watch};
 const DISK_EVERY: Duration = Duration::from_secs(5);
 /// How often the pool's old transactions are dropped, its journal looked at and its size published.
 const POOL_EVERY: Duration = Duration::from_secs(2);
+/// How often the stored votes of the operator are compared with the agreement's.
+const VOTES_EVERY: Duration = Duration::from_secs(5);
 /// Answers with blocks that are read from the store at the same time; a further request is dropped, and the peer
 /// asks again (or somebody else) when its time is up.
 const SERVING_MAX: usize = 8;
@@ -179,6 +183,19 @@ pub async fn keep_pool(
     }
 }
 
+/// Keeps the stored votes of the operator as the agreement has them: those that came true go.
+pub async fn follow_votes(wishes: Arc<Wishes>, published: Arc<ArcSwap<Published>>) {
+    let mut every = tokio::time::interval(VOTES_EVERY);
+    loop {
+        every.tick().await;
+        let (wishes, published) = (wishes.clone(), published.clone());
+        let follow = move || wishes.follow(&published.load().consensus.candidates);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(follow).await {
+            tracing::error!(%error, "the votes of this node could not be written down");
+        }
+    }
+}
+
 /// Whether the loop has been told that transactions wait: it needs to hear it once, not for each of thousands.
 #[derive(Clone, Default)]
 pub struct Work(Arc<AtomicBool>);
@@ -214,17 +231,22 @@ pub fn print_banner(config: &Config, info: &NodeInfo, position: &ChainPosition, 
     tracing::info!(client = %info.client, "lonja starts");
     tracing::info!(role, address = %info.address, validators = validators.len(), "role");
     let peer_id = lonja_p2p::peer_id_text(&info.node_id).unwrap_or_default();
-    tracing::info!(enode = %info.enode, peer_id, "peer-to-peer");
+    tracing::info!(enode = %info.enode, peer_id, quic = config.p2p_quic, "peer-to-peer");
     tracing::info!(
         chain_id = spec.chain_id,
         genesis = %config.genesis.header.hash(),
         ?fork,
+        next_fork = next_fork(spec, next, position.head.timestamp),
         free_gas = spec.free_gas,
         period_ms = params.block_period_ms,
         "network"
     );
     tracing::info!(data_dir = %config.data_dir.display(), free_mib, "disk");
     tracing::info!(number = position.head.number, hash = %position.head.hash(), opened_in_ms = took.as_millis() as u64, "head");
+    let unvoted = unvoted_blocks(spec).into_iter().find(|blocks| blocks.contains(next));
+    if let Some(blocks) = unvoted.filter(|_| config.validate && validators.contains(&info.address)) {
+        tracing::warn!("this validator does not vote yet: lonja verifies {blocks}, but does not vote on them");
+    }
     if config.allowed.is_empty() {
         tracing::warn!("any node with this genesis may connect; --allow-node limits it to those named");
     }

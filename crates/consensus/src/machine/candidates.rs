@@ -6,7 +6,7 @@ use lonja_primitives::{Vote, VoteKind};
 use std::collections::BTreeMap;
 
 /// Candidates at most: more than an operator can have an opinion on.
-const CANDIDATES: usize = 64;
+pub const CANDIDATES_MAX: usize = 64;
 
 /// The operator's wishes.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Candidates {
 
 impl Candidates {
     pub(super) fn propose(&mut self, address: Address, kind: VoteKind) {
-        if self.wishes.len() < CANDIDATES || self.wishes.contains_key(&address) {
+        if self.wishes.len() < CANDIDATES_MAX || self.wishes.contains_key(&address) {
             self.wishes.insert(address, kind);
         }
     }
@@ -91,7 +91,7 @@ mod tests {
         for n in 0..=200 {
             candidates.propose(address(n), VoteKind::Add);
         }
-        assert_eq!(candidates.list().len(), CANDIDATES);
+        assert_eq!(candidates.list().len(), CANDIDATES_MAX);
         candidates.propose(address(3), VoteKind::Drop);
         assert_eq!(candidates.list()[3], (address(3), VoteKind::Drop));
     }

@@ -65,6 +65,7 @@ use crate::justification::Height;
 use crate::message::VerifiedMessage;
 use crate::{Now, message::View};
 use alloy_primitives::Address;
+pub use candidates::CANDIDATES_MAX;
 use candidates::Candidates;
 use future::FutureBuffer;
 use lonja_primitives::spec::ConsensusParams;
