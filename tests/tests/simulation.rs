@@ -3,7 +3,7 @@
 use lonja_node::event::{Event, Room};
 use lonja_primitives::VoteKind;
 use lonja_tests::simulation::{
-    Break, Crash, Crowd, Fault, Options, Outcome, Plan, Stats, Violation, World, alone, run,
+    Break, Crash, Crowd, Fault, Habits, Options, Outcome, Plan, Stats, Violation, World, alone, run,
 };
 
 const SECOND_US: u64 = 1_000_000;
@@ -282,6 +282,27 @@ fn a_key_in_use_twice_does_not_split_the_chain() {
             world.audit()
         });
     }
+}
+
+/// Only one validator gets the votes of a faulty one, and nobody hears it; the others are told that nothing was prepared.
+#[test]
+fn a_plot_against_a_validator_that_nobody_hears_splits_nothing() {
+    let mut forged = 0;
+    for seed in 0..60 {
+        let habits = Habits { plots: true, ..Habits::default() };
+        let plan = Plan { faulty: vec![(1, Fault::Byzantine(habits))], ..Plan::calm(4, seed) };
+        let stats = tell(plan, |world| {
+            world.start()?;
+            world.run_for(700_000 + seed * 61_000)?;
+            world.hush([0, 2, 3][seed as usize % 3]);
+            world.run_for(30 * SECOND_US)?;
+            world.recover()?;
+            world.run_healthily(3)?;
+            world.audit()
+        });
+        forged += stats.forgeries;
+    }
+    assert!(forged > 60, "only {forged} forgeries");
 }
 
 /// A block is decided while one of the three that are needed hears nothing, not even that there is a block.

@@ -6,7 +6,7 @@
 use super::dice::Dice;
 use super::forge::{Forge, Receivers};
 use alloy_primitives::{B256, Bytes};
-use lonja_consensus::message::{ConsensusMessage, MessageLimits, RoundChange, Signed};
+use lonja_consensus::message::{ConsensusMessage, MessageLimits, RoundChange, Signed, View};
 use lonja_consensus::{Commit, Prepare};
 use lonja_p2p::wire::Message;
 use lonja_primitives::spec::DigestRule;
@@ -37,6 +37,7 @@ pub struct Habits {
     pub lies_about_head: bool,
     pub bad_blocks: bool,
     pub abuses_relays: bool,
+    pub plots: bool,
 }
 
 impl Habits {
@@ -57,6 +58,7 @@ impl Habits {
             lies_about_head: has(),
             bad_blocks: has(),
             abuses_relays: has(),
+            plots: dice.chance(60),
         }
     }
 }
@@ -77,6 +79,16 @@ pub struct Byzantine {
     pub forged: u64,
     forge: Forge,
     heard: VecDeque<Bytes>,
+    plot: Option<Plot>,
+}
+
+/// To make a validator that nobody hears decide a block, and the others another one: in one round it alone gets the
+/// votes, and in later rounds of that height nothing was prepared.
+#[derive(Clone, Copy, Debug)]
+struct Plot {
+    silent: NodeId,
+    /// The round of the votes, once there is one.
+    view: Option<View>,
 }
 
 /// What of others' messages can be used in own ones.
@@ -121,7 +133,17 @@ fn keep<T>(list: &mut VecDeque<T>, item: T) {
 impl Byzantine {
     /// One with this key.
     pub fn new(key: NodeKey, habits: Habits, rule: DigestRule) -> Self {
-        Self { habits, forged: 0, forge: Forge::new(key, rule), heard: VecDeque::new() }
+        Self { habits, forged: 0, forge: Forge::new(key, rule), heard: VecDeque::new(), plot: None }
+    }
+
+    /// Nobody hears that validator any more.
+    pub fn plot(&mut self, silent: NodeId) {
+        self.plot = Some(Plot { silent, view: None }).filter(|_| self.habits.plots);
+    }
+
+    /// Everybody hears everybody again.
+    pub fn give_up(&mut self) {
+        self.plot = None;
     }
 
     /// Takes note of what comes in.
@@ -174,6 +196,10 @@ impl Byzantine {
             return Vec::new();
         }
         let Ok(message) = ConsensusMessage::decode(bytes, &LIMITS) else { return Vec::new() };
+        if let Some(out) = self.further_plot(&message, to) {
+            self.forged += 1;
+            return out;
+        }
         let variants = self.forge.variants(dice, &habits, message, bytes);
         self.forged += variants.len().saturating_sub(1) as u64;
         let mut out = Vec::new();
@@ -184,6 +210,26 @@ impl Byzantine {
             }
         }
         out
+    }
+
+    /// What the plot makes of a message, where it is part of it.
+    fn further_plot(&mut self, message: &ConsensusMessage, to: &[NodeId]) -> Option<Vec<Outgoing>> {
+        let plot = self.plot.as_mut()?;
+        let view = message.view();
+        match message {
+            ConsensusMessage::Prepare(_) | ConsensusMessage::Commit(_) => {
+                let later = plot.view.is_none_or(|plotted| plotted.sequence < view.sequence);
+                let plotted = if later { *plot.view.insert(view) } else { plot.view? };
+                let to = to.iter().copied().filter(|to| *to == plot.silent).collect();
+                (plotted == view)
+                    .then(|| vec![Outgoing { to, message: Message::Consensus(message.encode()) }])
+            }
+            ConsensusMessage::RoundChange(_) if plot.view?.sequence == view.sequence => {
+                let message = Message::Consensus(self.forge.bare_request(view));
+                Some(vec![Outgoing { to: to.to_vec(), message }])
+            }
+            _ => None,
+        }
     }
 
     /// Something out of the blue.

@@ -16,11 +16,12 @@ impl World {
         let pause_us = self.dice.between(pause_us / 4, pause_us * 2);
         self.after(pause_us, Happening::Chaos);
         let chaos = self.plan.chaos;
-        let events: [(u64, fn(&mut Self) -> Outcome); 10] = [
+        let events: [(u64, fn(&mut Self) -> Outcome); 11] = [
             (chaos.crash_one, Self::crash_one),
             (chaos.crash_many, Self::crash_many),
             (chaos.partition, Self::partition),
             (chaos.one_way, Self::one_way),
+            (chaos.silence, Self::silence),
             (chaos.clock_jump, Self::clock_jump),
             (chaos.slow_disk, Self::slow_disk),
             (chaos.votes, Self::vote),
@@ -89,6 +90,26 @@ impl World {
         }
         self.fall_apart();
         Ok(())
+    }
+
+    fn silence(&mut self) -> Outcome {
+        let silent = self.dice.index(self.plan.validators);
+        self.hush(silent);
+        self.fall_apart();
+        Ok(())
+    }
+
+    /// Nobody hears one of the validators, which hears all: the worst that can happen to one that may have decided. The
+    /// faulty know it, and make use of it.
+    pub fn hush(&mut self, silent: usize) {
+        self.trace(|| format!("nobody hears n{silent}"));
+        let id = self.nodes[silent].id;
+        for node in 0..self.nodes.len() {
+            self.network.block(silent, node);
+            if let Some(malice) = &mut self.nodes[node].malice {
+                malice.plot(id);
+            }
+        }
     }
 
     /// The links stay blocked for a while, and sessions over them end when that takes long.

@@ -5,7 +5,7 @@ use super::dice::Dice;
 use alloy_primitives::{B256, Bytes};
 use lonja_consensus::message::Payload;
 use lonja_consensus::message::{
-    ConsensusMessage, PreparedClaim, Proposal, ProposalMessage, RoundChange, RoundChangeMessage, Signed,
+    ConsensusMessage, PreparedClaim, Proposal, ProposalMessage, RoundChange, RoundChangeMessage, Signed, View,
 };
 use lonja_consensus::{Commit, Prepare};
 use lonja_primitives::spec::DigestRule;
@@ -251,16 +251,24 @@ impl Forge {
         prepares.push(self.sign(own));
     }
 
+    /// A ROUND-CHANGE that knows of nothing prepared.
+    pub fn bare_request(&self, view: View) -> Bytes {
+        let payload = RoundChange { sequence: view.sequence, round: view.round, prepared: None };
+        let message =
+            RoundChangeMessage { round_change: self.sign(payload), block: None, prepares: Vec::new() };
+        ConsensusMessage::RoundChange(Box::new(message)).encode()
+    }
+
     /// A ROUND-CHANGE that answers nothing, for a height and round that others are at.
     pub fn unasked(&self, dice: &mut Dice) -> Option<Bytes> {
         let sequence = self.parts.prepares.back()?.payload.sequence;
         let round = dice.magnitude(1, 12_000) as u32;
+        if dice.chance(50) {
+            return Some(self.bare_request(View { sequence, round }));
+        }
         let payload = RoundChange { sequence, round, prepared: None };
         let honest =
             RoundChangeMessage { round_change: self.sign(payload), block: None, prepares: Vec::new() };
-        Some(match dice.chance(50) {
-            true => ConsensusMessage::RoundChange(Box::new(honest)).encode(),
-            false => self.request(dice, &honest),
-        })
+        Some(self.request(dice, &honest))
     }
 }

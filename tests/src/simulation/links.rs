@@ -1,6 +1,6 @@
 //! Sessions between nodes, and messages on their way.
 
-use super::byzantine::Outgoing;
+use super::byzantine::{Byzantine, Outgoing};
 use super::disk::Crash;
 use super::network::Departure;
 use super::process::{BULK_LANE, CONSENSUS_LANE, Process};
@@ -210,6 +210,7 @@ impl World {
     /// Everything gets through again, also what was held up.
     pub(super) fn heal(&mut self) {
         self.trace(|| "the network is whole again".into());
+        self.nodes.iter_mut().filter_map(|node| node.malice.as_mut()).for_each(Byzantine::give_up);
         for arrival in self.network.heal() {
             self.travel(arrival);
         }
