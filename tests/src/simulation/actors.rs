@@ -123,18 +123,18 @@ impl World {
     fn carry_out(&mut self, node: usize, command: Command) -> Outcome {
         self.trace(|| format!("n{node} -> {}", brief_command(&command)));
         match command {
-            Command::Persist(record) => self.to_outbox(node, OutboxJob::Persist(record)),
-            Command::Forget { below_height } => self.to_outbox(node, OutboxJob::Forget(below_height)),
+            Command::Persist(record) => self.hand_to_outbox(node, OutboxJob::Persist(record)),
+            Command::Forget { below_height } => self.hand_to_outbox(node, OutboxJob::Forget(below_height)),
             Command::Send { to, message: message @ (Message::Consensus(_) | Message::Relay { .. }) } => {
-                self.to_outbox(node, OutboxJob::Send { to, message });
+                self.hand_to_outbox(node, OutboxJob::Send { to, message });
             }
             Command::Send { to, message } => self.send(node, &to, message)?,
             Command::Announce { number, hash } => self.announce(node, Head { number, hash })?,
-            Command::Build(request) => self.to_chain(node, ChainJob::Build(request)),
+            Command::Build(request) => self.hand_to_chain(node, ChainJob::Build(request)),
             Command::Check { height, digest, block } => {
-                self.to_chain(node, ChainJob::Check { height, digest, block });
+                self.hand_to_chain(node, ChainJob::Check { height, digest, block });
             }
-            Command::Commit(block) => self.to_chain(node, ChainJob::Commit(block)),
+            Command::Commit(block) => self.hand_to_chain(node, ChainJob::Commit(block)),
             Command::Penalise { peer, reason } => self.penalise(node, &peer, &reason)?,
             Command::Halt(reason) => self.halt(node, &reason)?,
         }
@@ -152,7 +152,7 @@ impl World {
 
     // --- the outbox ---
 
-    fn to_outbox(&mut self, node: usize, job: OutboxJob) {
+    fn hand_to_outbox(&mut self, node: usize, job: OutboxJob) {
         let Some(process) = &mut self.nodes[node].process else { return };
         process.outbox.push_back(job);
         if !process.outbox_busy {
@@ -227,7 +227,7 @@ impl World {
 
     // --- the chain ---
 
-    fn to_chain(&mut self, node: usize, job: ChainJob) {
+    fn hand_to_chain(&mut self, node: usize, job: ChainJob) {
         if let Some(process) = &mut self.nodes[node].process {
             process.jobs.push_back(job);
             self.start_chain(node);

@@ -236,7 +236,8 @@ impl World {
         let outlives = self.network.outlives_session(&message);
         let Some(process) = &self.nodes[to].process else { return Ok(()) };
         let current = process.peers.get(&from) == Some(&session);
-        if !current && !(outlives && process.peers.contains_key(&from)) {
+        let heard = current || (outlives && process.peers.contains_key(&from));
+        if !heard {
             return Ok(());
         }
         self.stats.messages += 1;

@@ -59,7 +59,8 @@ pub fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) ->
     run_for(lonja(arguments), PATIENCE)
 }
 
-/// Waits for the end of a call; one that lasts longer than `most` is killed, and has no exit code.
+/// Waits for the end of a call; one that lasts longer than `most` is killed, and has no exit code. What its threads waited
+/// for is added to what it said.
 pub fn run_for(mut command: Command, most: Duration) -> Finished {
     let (mut stdout, mut stderr) = (scratch(), scratch());
     command.stdin(Stdio::null());
@@ -67,18 +68,33 @@ pub fn run_for(mut command: Command, most: Duration) -> Finished {
     command.stderr(stderr.try_clone().expect("a file has a second handle"));
     let mut child = command.spawn().expect("the program starts");
     let started = Instant::now();
+    let mut waited_for = String::new();
     let code = loop {
         match child.try_wait().expect("a child can be waited for") {
             Some(status) => break status.code(),
             None if started.elapsed() < most => thread::sleep(Duration::from_millis(10)),
             None => {
+                waited_for = threads(child.id());
                 let _ = child.kill();
                 let _ = child.wait();
                 break None;
             }
         }
     };
-    Finished { code, stdout: content(&mut stdout), stderr: content(&mut stderr) }
+    Finished { code, stdout: content(&mut stdout), stderr: content(&mut stderr) + &waited_for }
+}
+
+/// Name, state, and place in the kernel of each thread of a process, where the system tells.
+fn threads(id: u32) -> String {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return String::new() };
+    let line = |thread: PathBuf| {
+        let read = |name: &str| fs::read_to_string(thread.join(name)).unwrap_or_default();
+        let status = read("status");
+        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or_default();
+        let [name, wait, call] = ["comm", "wchan", "syscall"].map(|file| read(file).trim().to_string());
+        format!("\nthread {name}: {}, {wait}, system call {call}", state.trim())
+    };
+    threads.filter_map(Result::ok).map(|thread| line(thread.path())).collect()
 }
 
 fn scratch() -> File {
