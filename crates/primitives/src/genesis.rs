@@ -6,14 +6,16 @@
 //! * in `config` one of `isQuorum`, `txnSizeLimit`, `maxCodeSizeConfig`, `istanbul`, `ibft`, `qip714Block`,
 //!   `enableGasPriceBlock`, `privacyEnhancementsBlock`, `privacyPrecompileBlock`, `isMPS`, or a list
 //!   `transitions`: GoQuorum's, described at [`goquorum`];
-//! * anything else: Besu's, described at [`besu`].
+//! * any other file with `config`: Besu's, described at [`besu`].
+//!
+//! An error in a file of the latter two says which shape was assumed, and why.
 //!
 //! Every field is either understood, or known to be without meaning for lonja (a warning), or refused with
 //! its path. Nothing is dropped in silence.
 
 use crate::{ChainSpec, SealedHeader, StateChanges};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use fields::{Fields, Names};
+use fields::{Fields, Names, find_repeated};
 use header::HeaderFields;
 use json::Json;
 use std::collections::BTreeMap;
@@ -88,16 +90,23 @@ impl Genesis {
     /// Reads a genesis file of any of the three shapes.
     pub fn from_json(text: &str) -> Result<Self, GenesisError> {
         let root = Json::parse(text)?;
-        let exact = Fields::new("", &root, Names::Exact);
-        let draft = match exact {
-            Ok(fields) if fields.has("lonja") => own::read(fields)?,
-            Err(error) if has_own_mark(&root) => return Err(error),
-            _ => {
-                let fields = Fields::new("", &root, Names::AnyCase)?;
-                if goquorum::recognises(&root) { goquorum::read(fields)? } else { besu::read(fields)? }
-            }
+        if has_own_mark(&root) {
+            return own::read(Fields::new("", &root, Names::Exact)?)?.finish();
+        }
+        let fields = Fields::new("", &root, Names::AnyCase)?;
+        if !fields.has("config") {
+            return Err(no_shape(&fields));
+        }
+        let mark = goquorum::mark_of(&root);
+        let read = match mark {
+            Some(_) => goquorum::read,
+            None => besu::read,
         };
-        draft.finish()
+        let mut warnings = Vec::new();
+        find_repeated("", &root, &mut warnings)
+            .and_then(|()| read(fields, warnings))
+            .and_then(Draft::finish)
+            .map_err(|error| assuming(mark.as_deref(), error))
     }
 
     /// The state of block 0 as a delta on the empty state.
@@ -123,6 +132,38 @@ impl Genesis {
 
 fn has_own_mark(root: &Json) -> bool {
     matches!(root, Json::Object(entries) if entries.iter().any(|(name, _)| name == "lonja"))
+}
+
+/// Fields that stand at top level in lonja's own shape only.
+const OWN_FIELDS: [&str; 6] = ["chainId", "freeGas", "fork", "forks", "consensus", "limits"];
+
+/// For a file that has the mark of no shape.
+fn no_shape(fields: &Fields<'_>) -> GenesisError {
+    match OWN_FIELDS.into_iter().find(|name| fields.has(name)) {
+        Some(name) => {
+            let version = own::SHAPE_VERSION;
+            let reason = format!(
+                "it must be given, \"lonja\": {version}, beside {name}, a field of lonja's own shape"
+            );
+            GenesisError::new("lonja", reason)
+        }
+        None => GenesisError::new(
+            "config",
+            "it must be given; a file of lonja's own shape has the field lonja, one of GoQuorum or Besu has config",
+        ),
+    }
+}
+
+/// Adds which foreign shape was assumed: a field of another one, or one too many, looks like a mistake in it.
+fn assuming(mark: Option<&str>, error: GenesisError) -> GenesisError {
+    let GenesisError { field, reason } = error;
+    let shape = match mark {
+        Some(mark) => format!("the file is read as GoQuorum's because of {mark}"),
+        None => {
+            "the file is read as Besu's: it has neither lonja nor a field of GoQuorum's in config".to_owned()
+        }
+    };
+    GenesisError { field, reason: format!("{reason} ({shape})") }
 }
 
 impl Draft {

@@ -47,8 +47,7 @@ struct EngineSchedule {
     transitions: Vec<Transition>,
 }
 
-pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
-    let mut warnings = Vec::new();
+pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Draft, GenesisError> {
     let mut header = foreign::read_header(&mut root)?;
     let base_fee = root.u64("baseFeePerGas")?;
     let alloc = match root.object("alloc")? {
@@ -60,7 +59,7 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
     root.finish()?;
 
     let chain_id = foreign::read_chain_id(&mut config)?;
-    let forks = read_forks(&mut config, &header)?;
+    let forks = read_forks(&mut config, &header, &mut warnings)?;
     let engines = read_engines(&mut config, &mut warnings)?;
     let limits = read_limits(&mut config)?;
     ignore_rest(config, &mut warnings)?;
@@ -75,6 +74,7 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
 fn read_forks(
     config: &mut Fields<'_>,
     header: &HeaderFields,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<(Fork, ForkStart)>, GenesisError> {
     let unsupported = "this fork adds fields to headers that this version does not support";
     for name in
@@ -89,22 +89,14 @@ fn read_forks(
             return Err(config.error(name, "it is not supported"));
         }
     }
-    // The older name of Petersburg.
-    let petersburg = config.u64("constantinopleFixBlock")?;
-    let mut forks = foreign::read_forks(config)?;
-    if let Some(block) = petersburg {
-        forks.retain(|(fork, _)| *fork != Fork::Petersburg);
-        forks.push((Fork::Petersburg, ForkStart::Block(block)));
-        forks.sort_by_key(|(fork, _)| *fork);
+    if config.has("petersburgBlock") && config.has("constantinopleFixBlock") {
+        return Err(config.error("constantinopleFixBlock", "it says the same as petersburgBlock"));
     }
-    let zero_base_fee = config.bool("zeroBaseFee")?.unwrap_or(false);
-    if let Some(block) = config.u64("londonBlock")? {
-        if !zero_base_fee {
-            return Err(config
-                .error("londonBlock", "a base fee that moves is not supported: zeroBaseFee must be true"));
-        }
-        forks.push((Fork::London, ForkStart::Block(block)));
+    if !config.bool("zeroBaseFee")?.unwrap_or(false) && config.has("londonBlock") {
+        let moving = "a base fee that moves is not supported: zeroBaseFee must be true";
+        return Err(config.error("londonBlock", moving));
     }
+    let mut forks = foreign::read_forks(config, Fork::London, warnings)?;
     if let Some(time) = config.u64("shanghaiTime")? {
         if time <= header.timestamp {
             return Err(config.error("shanghaiTime", unsupported));

@@ -4,6 +4,7 @@
 use super::GenesisError;
 use super::json::Json;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// Whether names must be written exactly, and what a repeated name means.
@@ -11,7 +12,7 @@ use std::str::FromStr;
 pub(super) enum Names {
     /// lonja's own shape: exact names; a repeated name is an error.
     Exact,
-    /// GoQuorum and Besu: any letter case; of a repeated name the last counts.
+    /// GoQuorum and Besu: any letter case; a repeated name must say the same again ([`find_repeated`]).
     AnyCase,
 }
 
@@ -26,6 +27,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     pub(super) fn new(path: &str, value: &'a Json, names: Names) -> Result<Self, GenesisError> {
         let Json::Object(entries) = value else {
+            let path = if path.is_empty() { "file" } else { path };
             return Err(GenesisError::new(path, format!("an object is expected, this is {}", value.kind())));
         };
         let fields = Self { path: path.to_owned(), names, entries, taken: vec![false; entries.len()] };
@@ -71,10 +73,10 @@ impl<'a> Fields<'a> {
         for (index, (have, value)) in self.entries.iter().enumerate() {
             if self.is(have, name) {
                 self.taken[index] = true;
-                found = Some(value);
+                found = found.or((!self.is_absent(value)).then_some(value));
             }
         }
-        found.filter(|value| !self.is_absent(value))
+        found
     }
 
     /// Takes an object.
@@ -199,6 +201,43 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Looks for names that an object of a foreign file has twice, in whatever letter case. The clients do not
+/// agree on which of them counts: with different values it is an error, with the same value a warning.
+pub(super) fn find_repeated(
+    path: &str,
+    value: &Json,
+    warnings: &mut Vec<String>,
+) -> Result<(), GenesisError> {
+    let inner = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Json::Object(entries) => {
+            let mut first: BTreeMap<String, &(String, Json)> = BTreeMap::new();
+            for entry in entries.iter().filter(|(_, value)| *value != Json::Null) {
+                let (name, value) = entry;
+                match first.insert(name.to_ascii_lowercase(), entry) {
+                    Some((earlier, same)) if same == value => {
+                        let path = inner(name);
+                        warnings
+                            .push(format!("{path} is written twice, as {earlier} too, with the same value"));
+                    }
+                    Some((earlier, _)) => {
+                        let reason = format!("the field is written twice, as {earlier} too, and they differ");
+                        return Err(GenesisError::new(inner(name), reason));
+                    }
+                    None => find_repeated(&inner(name), value, warnings)?,
+                }
+            }
+        }
+        Json::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_repeated(&format!("{path}[{index}]"), item, warnings)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// 40 hex digits, with or without `0x`.
 pub(super) fn address(path: &str, value: &Json) -> Result<Address, GenesisError> {
     let wrong = || GenesisError::new(path, "an address of 40 hex digits is expected");
@@ -217,6 +256,7 @@ pub(super) fn quantity(path: &str, value: &Json) -> Result<U256, GenesisError> {
         || GenesisError::new(path, "a number is expected: digits, or 0x and hex digits, up to 256 bits");
     match value {
         Json::Number(number) => Ok(U256::from(*number)),
+        Json::OddNumber(reason) => Err(GenesisError::new(path, *reason)),
         Json::Text(text) => parse_quantity(text).ok_or_else(wrong),
         _ => Err(wrong()),
     }

@@ -16,30 +16,32 @@ pub(super) const UNCAPPED_REQUEST_TIMEOUT_MS: u64 = 10 * DEFAULT_MAX_REQUEST_TIM
 /// EIP-170; a smaller limit in a file is not obeyed by the clients.
 pub(super) const MIN_CODE_SIZE_BYTES: usize = DEFAULT_CODE_SIZE_BYTES;
 
-/// Forks of both shapes that change what the EVM does, by the field that names their first block.
-pub(super) const FORK_BLOCKS: [(&str, Fork); 8] = [
-    ("homesteadBlock", Fork::Homestead),
-    ("eip150Block", Fork::TangerineWhistle),
-    ("eip158Block", Fork::SpuriousDragon),
-    ("byzantiumBlock", Fork::Byzantium),
-    ("constantinopleBlock", Fork::Constantinople),
-    ("petersburgBlock", Fork::Petersburg),
-    ("istanbulBlock", Fork::Istanbul),
-    ("berlinBlock", Fork::Berlin),
+/// Fields of both shapes that name a first block, in the order in which the blocks must stand: the fork that
+/// the field belongs to, and whether it begins with this block. The others change nothing here: delays of the
+/// difficulty bomb, the DAO's accounts, replay protection.
+pub(super) const FORK_BLOCKS: [(&str, Fork, bool); 14] = [
+    ("homesteadBlock", Fork::Homestead, true),
+    ("daoForkBlock", Fork::Homestead, false),
+    ("eip150Block", Fork::TangerineWhistle, true),
+    (REPLAY_PROTECTION_BLOCK, Fork::TangerineWhistle, false),
+    ("eip158Block", Fork::SpuriousDragon, true),
+    ("byzantiumBlock", Fork::Byzantium, true),
+    ("constantinopleBlock", Fork::Constantinople, true),
+    ("petersburgBlock", Fork::Petersburg, true),
+    ("istanbulBlock", Fork::Istanbul, true),
+    ("muirGlacierBlock", Fork::Istanbul, false),
+    ("berlinBlock", Fork::Berlin, true),
+    ("londonBlock", Fork::London, true),
+    ("arrowGlacierBlock", Fork::London, false),
+    ("grayGlacierBlock", Fork::London, false),
 ];
+/// From here on GoQuorum takes transactions that are signed for a chain id. Besu does not read it.
+const REPLAY_PROTECTION_BLOCK: &str = "eip155Block";
 
-/// Fields of `config` that change nothing on an Istanbul chain, in either shape: delays of the difficulty
-/// bomb, the hash of a mainnet block, the DAO's accounts, replay protection (always taken).
-pub(super) const SILENT: [&str; 8] = [
-    "eip150Hash",
-    "eip155Block",
-    "muirGlacierBlock",
-    "arrowGlacierBlock",
-    "grayGlacierBlock",
-    "daoForkBlock",
-    "daoForkSupport",
-    "comment",
-];
+/// Fields of `config` that change nothing on an Istanbul chain, in either shape: the hash of a mainnet block,
+/// the DAO's accounts, delays of the difficulty bomb after London.
+pub(super) const SILENT: [&str; 5] =
+    ["eip150Hash", "daoForkSupport", "arrowGlacierBlock", "grayGlacierBlock", "comment"];
 
 /// Why fields of the messaging layer may be ignored.
 pub(super) const NODE_LOCAL: &str = "it is a setting of the node there, not a rule of the chain";
@@ -73,22 +75,42 @@ pub(super) fn read_chain_id(config: &mut Fields<'_>) -> Result<u64, GenesisError
     id.ok_or_else(|| config.error("chainId", "a chain id other than 0 is needed"))
 }
 
-/// Reads [`FORK_BLOCKS`] in order of the forks, with the field names. Frontier holds from block 0.
-pub(super) fn read_forks(config: &mut Fields<'_>) -> Result<Vec<(Fork, ForkStart)>, GenesisError> {
+/// Reads the fields of [`FORK_BLOCKS`] that belong to forks up to `newest`. Frontier holds from block 0.
+pub(super) fn read_forks(
+    config: &mut Fields<'_>,
+    newest: Fork,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<(Fork, ForkStart)>, GenesisError> {
     let mut forks = vec![(Fork::Frontier, ForkStart::Block(0))];
     let mut last = ("", 0);
-    for (name, fork) in FORK_BLOCKS {
-        let block = match (config.u64(name)?, fork) {
-            // Without Petersburg's own block the fork comes with Constantinople, whose EIP-1283 nobody keeps.
-            (None, Fork::Petersburg) => start_of(&forks, Fork::Constantinople),
-            (block, _) => block,
+    for (name, fork, begins) in FORK_BLOCKS.into_iter().filter(|(_, fork, _)| *fork <= newest) {
+        // Besu reads an older name of Petersburg too.
+        let name = if fork == Fork::Petersburg && newest > Fork::Berlin && !config.has(name) {
+            config.take(name);
+            "constantinopleFixBlock"
+        } else {
+            name
         };
-        let Some(block) = block else { continue };
-        if block < last.1 {
-            return Err(config.error(name, format!("{} comes later, with block {}", last.0, last.1)));
+        let given = config.u64(name)?;
+        if let Some(block) = given {
+            if block < last.1 {
+                let (earlier, first) = last;
+                let reason = format!("{earlier}, which comes before, begins later: with block {first}");
+                return Err(config.error(name, reason));
+            }
+            last = (name, block);
         }
-        last = (name, block);
-        forks.push((fork, ForkStart::Block(block)));
+        if name == REPLAY_PROTECTION_BLOCK && given.is_some_and(|block| block > 0) {
+            let why = "transactions signed for the chain id are taken from block 0 on; blocks that exist have none before";
+            warnings.push(format!("{} is ignored: {why}", config.path_of(name)));
+        }
+        // Without Petersburg's own block the fork comes with Constantinople, whose EIP-1283 nobody keeps.
+        let with_other = || (fork == Fork::Petersburg).then(|| start_of(&forks, Fork::Constantinople));
+        if let Some(block) = given.or(with_other().flatten())
+            && begins
+        {
+            forks.push((fork, ForkStart::Block(block)));
+        }
     }
     Ok(forks)
 }

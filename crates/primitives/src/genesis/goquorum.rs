@@ -21,7 +21,7 @@ use super::foreign::{self, Engine, EngineDefaults, MIN_CODE_SIZE_BYTES, NODE_LOC
 use super::json::Json;
 use super::own::DEFAULT_BLOCK_SIZE_BYTES;
 use super::{Draft, GenesisError, alloc};
-use crate::spec::{ClientRules, ConsensusParams, Limits, QuorumRule};
+use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, QuorumRule};
 use crate::{ChainSpec, ExtraData, HeaderFormat};
 use alloy_primitives::Address;
 use std::collections::BTreeSet;
@@ -38,6 +38,9 @@ const DEFAULTS: EngineDefaults = EngineDefaults { period_ms: 5_000, timeout_ms: 
 /// The object `istanbul` says nothing of the period: the shortest possible.
 const OLD_DEFAULTS: EngineDefaults = EngineDefaults { period_ms: 1_000, ..DEFAULTS };
 
+/// The bound of the growing timeout.
+const MAX_TIMEOUT: &str = "maxRequestTimeoutSeconds";
+
 /// Fields of `config` that only GoQuorum writes.
 const MARKS: [&str; 10] = [
     "isQuorum",
@@ -52,16 +55,21 @@ const MARKS: [&str; 10] = [
     "isMPS",
 ];
 
-/// Whether a file has GoQuorum's shape rather than Besu's.
-pub(super) fn recognises(root: &Json) -> bool {
-    let Ok(mut root) = Fields::new("", root, Names::AnyCase) else { return false };
-    let Ok(Some(mut config)) = root.object("config") else { return false };
-    MARKS.iter().any(|mark| config.has(mark)) || matches!(config.take("transitions"), Some(Json::List(_)))
+/// The field by which a file has GoQuorum's shape rather than Besu's.
+pub(super) fn mark_of(root: &Json) -> Option<String> {
+    let mut root = Fields::new("", root, Names::AnyCase).ok()?;
+    let mut config = root.object("config").ok()??;
+    if let Some(mark) = MARKS.into_iter().find(|mark| config.has(mark)) {
+        return Some(config.path_of(mark));
+    }
+    let list = matches!(config.take("transitions"), Some(Json::List(_)));
+    list.then(|| format!("the list {}", config.path_of("transitions")))
 }
 
 /// One of the objects `istanbul`, `ibft`, `qbft`.
 #[derive(Default)]
 struct EngineObject {
+    path: String,
     engine: Engine,
     /// From this block the quorum is two thirds rounded up.
     ceil_block: Option<u64>,
@@ -83,8 +91,7 @@ struct Schedule {
     transaction_size_kb: u64,
 }
 
-pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
-    let mut warnings = Vec::new();
+pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Draft, GenesisError> {
     let mut header = foreign::read_header(&mut root)?;
     if header.gas_limit == 0 {
         header.gas_limit = DEFAULT_GAS_LIMIT;
@@ -101,13 +108,14 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
     if config.bool("isQuorum")? == Some(false) {
         return Err(config.error("isQuorum", "without it other rules hold, which are not supported"));
     }
-    let forks = read_forks(&mut config)?;
+    let forks = read_forks(&mut config, &mut warnings)?;
     let mut schedule = read_schedule(&mut config, &mut warnings)?;
     let free_gas = read_free_gas(&mut config, &schedule.transitions)?;
     ignore_rest(config, &mut warnings)?;
 
     schedule.settle_validators(&header.extra_data, &mut warnings)?;
     let heights = schedule.heights();
+    heights.iter().try_for_each(|height| schedule.check_timeouts(*height))?;
     let consensus = foreign::params_by_height(&heights, |height| schedule.consensus_at(height));
     let limits = foreign::by_height(&heights, |_| false, |height| schedule.limits_at(height));
     Ok(Draft { spec: ChainSpec { chain_id, free_gas, forks, consensus, limits }, header, alloc, warnings })
@@ -144,14 +152,18 @@ fn ignore_rest(mut config: Fields<'_>, warnings: &mut Vec<String>) -> Result<(),
 }
 
 /// GoQuorum refuses to skip a fork or to put one before an older one.
-fn read_forks(config: &mut Fields<'_>) -> Result<Vec<(crate::Fork, crate::spec::ForkStart)>, GenesisError> {
+fn read_forks(
+    config: &mut Fields<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<(Fork, ForkStart)>, GenesisError> {
     for name in ["yoloV3Block", "catalystBlock", "ewasmBlock"] {
         if config.has(name) {
             return Err(config.error(name, "a trial fork that never became a rule of Ethereum"));
         }
     }
     let mut missing = None;
-    for (name, _) in foreign::FORK_BLOCKS {
+    let begun = foreign::FORK_BLOCKS.iter().filter(|(_, fork, begins)| *begins && *fork <= Fork::Berlin);
+    for (name, ..) in begun.copied() {
         match (config.has(name), missing) {
             (true, Some(earlier)) => {
                 return Err(config.error(name, format!("{earlier}, which comes before, has no block")));
@@ -160,7 +172,7 @@ fn read_forks(config: &mut Fields<'_>) -> Result<Vec<(crate::Fork, crate::spec::
             _ => {}
         }
     }
-    foreign::read_forks(config)
+    foreign::read_forks(config, Fork::Berlin, warnings)
 }
 
 fn read_schedule(config: &mut Fields<'_>, warnings: &mut Vec<String>) -> Result<Schedule, GenesisError> {
@@ -219,8 +231,9 @@ fn read_istanbul(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<E
     }
     let why = "headers made by IBFT 1.0 are checked with one second";
     warnings.push(format!("{}: the block period is not in the file; {why}", fields.path_of("period")));
+    let path = fields.path_of("");
     fields.finish_ignoring(&["allowedFutureBlockTime", "comment"], NODE_LOCAL, warnings)?;
-    Ok(EngineObject { engine, ceil_block, test_qbft_block, start_block: None, old: true })
+    Ok(EngineObject { path, engine, ceil_block, test_qbft_block, start_block: None, old: true })
 }
 
 fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<EngineObject, GenesisError> {
@@ -230,7 +243,7 @@ fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Eng
         period_ms: foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?,
         empty_period_ms: foreign::read_seconds_ms(&mut fields, "emptyblockperiodseconds")?,
         timeout_ms: foreign::read_seconds_ms(&mut fields, "requesttimeoutseconds")?,
-        max_timeout_ms: foreign::read_seconds_ms(&mut fields, "maxRequestTimeoutSeconds")?,
+        max_timeout_ms: foreign::read_seconds_ms(&mut fields, MAX_TIMEOUT)?,
         sticky: read_policy(&mut fields)?,
         validators: fields.addresses("validators")?,
         block_reward: fields.quantity("blockReward")?.unwrap_or_default(),
@@ -239,8 +252,9 @@ fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Eng
     // With `ibft` and `qbft` the absent field counts as 0: two thirds rounded up from the beginning.
     let ceil_block = Some(fields.u64("ceil2Nby3Block")?.unwrap_or(0));
     let start_block = fields.u64("startBlock")?.filter(|block| *block != 0);
+    let path = fields.path_of("");
     fields.finish_ignoring(&["allowedFutureBlockTime", "comment"], NODE_LOCAL, warnings)?;
-    Ok(EngineObject { engine, ceil_block, test_qbft_block: None, start_block, old: false })
+    Ok(EngineObject { path, engine, ceil_block, test_qbft_block: None, start_block, old: false })
 }
 
 fn read_policy(fields: &mut Fields<'_>) -> Result<bool, GenesisError> {
@@ -381,6 +395,27 @@ impl Schedule {
     fn object_at(&self, height: u64) -> Option<&EngineObject> {
         let qbft = self.qbft.as_ref().filter(|object| height >= object.start_block.unwrap_or(0));
         qbft.or(self.ibft.as_ref())
+    }
+
+    /// A bound below the timeout of round 0 contradicts it: the timeout would never be used.
+    fn check_timeouts(&self, height: u64) -> Result<(), GenesisError> {
+        let object = self.object_at(height);
+        let mut engine = object.map(|object| object.engine.clone()).unwrap_or_default();
+        let mut path = object.map_or("config.", |object| &object.path).to_owned() + MAX_TIMEOUT;
+        for entry in self.begun(height) {
+            entry.apply(&mut engine, height);
+            path = entry.timeout_path().unwrap_or(path);
+        }
+        let timeout_ms = engine.timeout_ms.unwrap_or(DEFAULTS.timeout_ms);
+        match engine.max_timeout_ms {
+            Some(most_ms) if most_ms < timeout_ms => {
+                let (most, timeout) = (most_ms / 1000, timeout_ms / 1000);
+                let reason =
+                    format!("the bound of {most} s is shorter than the timeout of round 0, {timeout} s");
+                Err(GenesisError::new(path, reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn consensus_at(&self, height: u64) -> ConsensusParams {

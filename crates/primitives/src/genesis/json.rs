@@ -4,13 +4,17 @@ use super::GenesisError;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+
 /// One JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
     Null,
     Bool(bool),
-    /// An integer that is not negative.
+    /// An integer of 64 bits that is not negative.
     Number(u64),
+    /// Any other number, and what is wrong with it: no field is one, and the error can name the field.
+    OddNumber(&'static str),
     Text(String),
     List(Vec<Json>),
     /// Fields in the order written.
@@ -28,6 +32,7 @@ impl Json {
             Self::Null => "null",
             Self::Bool(_) => "true or false",
             Self::Number(_) => "a number",
+            Self::OddNumber(_) => "a number that is no unsigned one of 64 bits",
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
@@ -47,7 +52,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without fractions and negative numbers")
+        f.write_str("JSON")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Json, E> {
@@ -60,6 +65,20 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Json, E> {
         Ok(Json::Number(value))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::OddNumber("a negative number is never meant"))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::OddNumber(if value < 0.0 {
+            "a negative number is never meant"
+        } else if value < TWO_TO_64 {
+            "a whole number is expected, without fraction and exponent"
+        } else {
+            "the number is larger than 64 bits; where that is allowed, it is written as a string"
+        }))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Json, E> {

@@ -73,10 +73,158 @@ fn foreign(format: HeaderFormat, config: Value) -> Value {
 
 #[test]
 fn what_is_no_object_is_refused() {
-    for text in ["", "[]", "1", "null", "{\"a\":}", "{\"lonja\": 1.5}", "{\"lonja\": -1}", "\"lonja\""] {
-        assert!(Genesis::from_json(text).is_err(), "{text}");
+    for text in ["", "[]", "1", "null", "{\"a\":}", "\"lonja\""] {
+        assert_eq!(Genesis::from_json(text).unwrap_err().field, "file", "{text}");
     }
-    assert_eq!(refused(&json!({})), "difficulty");
+}
+
+/// What a file is refused for, in words.
+fn reason(file: &Value) -> String {
+    Genesis::from_json(&file.to_string()).unwrap_err().to_string()
+}
+
+#[test]
+fn an_error_says_which_shape_was_assumed() {
+    assert_eq!(refused(&json!({})), "config");
+    assert!(reason(&json!({})).contains("lonja's own shape has the field lonja"));
+    let nearly_own = json!({"chainId": 5, "consensus": {}});
+    assert_eq!(refused(&nearly_own), "lonja");
+    assert!(reason(&nearly_own).contains("\"lonja\": 1, beside chainId"), "{}", reason(&nearly_own));
+    let besu = json!({"chainId": 5, "qbft": {"surprise": 1}, "transitions": {"qbft": []}});
+    let text = reason(&foreign(HeaderFormat::Qbft, besu.clone()));
+    assert!(text.contains("config.qbft.surprise: ") && text.contains("read as Besu's"), "{text}");
+    for (mark, value) in [("isQuorum", json!(true)), ("txnSizeLimit", json!(64))] {
+        let text = reason(&foreign(HeaderFormat::Qbft, with(besu.clone(), &format!("/{mark}"), value)));
+        assert!(text.contains(&format!("read as GoQuorum's because of config.{mark}")), "{text}");
+    }
+    let list = foreign(HeaderFormat::Qbft, json!({"chainId": 5, "qbft": {"x": 1}, "transitions": []}));
+    assert!(reason(&list).contains("because of the list config.transitions"), "{}", reason(&list));
+}
+
+#[test]
+fn numbers_that_are_none_are_named() {
+    let own = json!({"lonja": 1, "chainId": 5, "consensus": {"validators": [], "epochLength": 7}});
+    let quorum = json!({"chainId": 5, "isQuorum": true, "qbft": {"epochLength": 7}});
+    let besu = json!({"chainId": 5, "qbft": {"epochLength": 7}});
+    let shapes = [
+        (own, "consensus.epochLength"),
+        (foreign(HeaderFormat::Qbft, quorum), "config.qbft.epochlength"),
+        (foreign(HeaderFormat::Qbft, besu), "config.qbft.epochlength"),
+    ];
+    let numbers = [
+        ("-7", "negative"),
+        ("-7.5", "negative"),
+        ("7.5", "whole"),
+        ("7e0", "whole"),
+        ("18446744073709551616", "64 bits"),
+        ("\"18446744073709551616\"", "64 bits"),
+        ("-99999999999999999999", "negative"),
+        ("\"-7\"", "digits"),
+    ];
+    for (file, path) in shapes {
+        for (number, part) in numbers {
+            let text = file.to_string().replace("\"epochLength\":7", &format!("\"epochLength\":{number}"));
+            let error = Genesis::from_json(&text).unwrap_err();
+            assert_eq!(error.field, path, "{number}");
+            assert!(error.reason.contains(part), "{number}: {error}");
+        }
+    }
+    let file = foreign(HeaderFormat::Qbft, json!({"chainId": 5, "qbft": {}})).to_string();
+    let balance = |digits: &str| file.replace("\"1000\"", digits);
+    let error = Genesis::from_json(&balance("1000000000000000000000")).unwrap_err();
+    assert_eq!(error.field, "alloc.0x00000000000000000000000000000000000000aa.balance");
+    Genesis::from_json(&balance("\"1000000000000000000000\"")).unwrap();
+}
+
+#[test]
+fn a_name_written_twice_in_a_foreign_file_must_say_the_same() {
+    for marks in [json!({}), json!({"isQuorum": true})] {
+        let mut config = json!({"chainId": 5, "qbft": {"epochLength": 5}});
+        config.as_object_mut().unwrap().extend(marks.as_object().unwrap().clone());
+        let text = foreign(HeaderFormat::Qbft, config).to_string();
+        let read = |entries: &str| Genesis::from_json(&text.replace("\"epochLength\":5", entries));
+        for other in ["epochLength", "epochlength", "EPOCHLENGTH"] {
+            let error = read(&format!("\"epochLength\":5,\"{other}\":30000")).unwrap_err();
+            assert_eq!(error.field, format!("config.qbft.{other}"));
+            assert!(error.reason.contains("written twice, as epochLength"), "{error}");
+            let same = read(&format!("\"epochLength\":5,\"{other}\":5")).unwrap();
+            assert!(same.warnings.iter().any(|warning| warning.contains("written twice")), "{other}");
+            for entries in
+                [format!("\"epochLength\":5,\"{other}\":null"), format!("\"{other}\":null,\"epochLength\":5")]
+            {
+                assert_eq!(params(&read(&entries).unwrap(), 1).epoch_length, 5, "{entries}");
+            }
+        }
+        let object = "\"epochLength\":5},\"QBFT\":{\"epochLength\":6";
+        assert_eq!(read(object).unwrap_err().field, "config.QBFT");
+        let twice = text.replace("\"gasLimit\"", "\"gaslimit\":\"0x1\",\"gasLimit\"");
+        assert_eq!(Genesis::from_json(&twice).unwrap_err().field, "gasLimit");
+        let in_account = text.replace("\"balance\":\"1000\"", "\"balance\":\"1000\",\"Balance\":\"1001\"");
+        let account = "alloc.0x00000000000000000000000000000000000000aa";
+        assert_eq!(Genesis::from_json(&in_account).unwrap_err().field, format!("{account}.Balance"));
+    }
+}
+
+/// Blocks of forks, whether or not lonja has a use for them, stand in their order.
+#[test]
+fn fork_blocks_out_of_order_contradict_each_other() {
+    let all = |marks: Value, changes: Value| {
+        let mut config = json!({
+            "chainId": 5, "qbft": {}, "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0, "eip158Block": 0,
+            "byzantiumBlock": 0, "constantinopleBlock": 0, "petersburgBlock": 0, "istanbulBlock": 0,
+            "muirGlacierBlock": 0, "berlinBlock": 0
+        });
+        for more in [marks, changes] {
+            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        }
+        foreign(HeaderFormat::Qbft, config)
+    };
+    let quorum = || json!({"isQuorum": true});
+    let besu = || json!({"londonBlock": 0, "zeroBaseFee": true});
+    for (name, next) in [
+        ("homesteadBlock", "eip150Block"),
+        ("daoForkBlock", "eip150Block"),
+        ("eip150Block", "eip155Block"),
+        ("eip155Block", "eip158Block"),
+        ("petersburgBlock", "istanbulBlock"),
+        ("istanbulBlock", "muirGlacierBlock"),
+        ("muirGlacierBlock", "berlinBlock"),
+    ] {
+        for marks in [quorum(), besu()] {
+            let file = all(marks, json!({name: 5}));
+            assert_eq!(refused(&file), format!("config.{next}"), "{name}");
+            assert!(reason(&file).contains(name), "{}", reason(&file));
+        }
+    }
+    assert_eq!(refused(&all(besu(), json!({"berlinBlock": 5}))), "config.londonBlock");
+    assert_eq!(
+        refused(&all(besu(), json!({"londonBlock": 5, "arrowGlacierBlock": 4}))),
+        "config.arrowGlacierBlock"
+    );
+    assert_eq!(refused(&all(besu(), json!({"constantinopleFixBlock": 0}))), "config.constantinopleFixBlock");
+    let older = |block: u64| all(besu(), json!({"petersburgBlock": null, "constantinopleFixBlock": block}));
+    assert!(read(&older(0)).spec.forks.contains(&(Fork::Petersburg, ForkStart::Block(0))));
+    assert_eq!(refused(&older(3)), "config.istanbulBlock");
+    // GoQuorum knows no London, and files for both clients have it where Besu's would be.
+    read(&all(quorum(), json!({"berlinBlock": 5, "londonBlock": 0, "arrowGlacierBlock": 0})));
+}
+
+/// It changes no verdict on a block that exists, so it is told and not obeyed.
+#[test]
+fn a_later_begin_of_replay_protection_is_told() {
+    for mark in [json!({}), json!({"isQuorum": true})] {
+        let file = |eip155: u64| {
+            let mut config = json!({
+                "chainId": 5, "qbft": {}, "homesteadBlock": 0, "eip150Block": 0, "eip155Block": eip155,
+                "eip158Block": 30
+            });
+            config.as_object_mut().unwrap().extend(mark.as_object().unwrap().clone());
+            foreign(HeaderFormat::Qbft, config)
+        };
+        let told = |eip155| read(&file(eip155)).warnings.iter().any(|w| w.contains("config.eip155Block"));
+        assert!(told(25) && told(30) && !told(0));
+        assert_eq!(refused(&file(31)), "config.eip158Block");
+    }
 }
 
 #[test]

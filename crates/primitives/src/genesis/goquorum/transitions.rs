@@ -4,8 +4,12 @@ use super::super::GenesisError;
 use super::super::fields::Fields;
 use super::super::foreign::{self, Engine, NOT_PRIVATE};
 use super::super::header::check_validators;
+use super::MAX_TIMEOUT;
 use crate::HeaderFormat;
 use alloy_primitives::{Address, U256};
+
+/// The timeout of round 0.
+const TIMEOUT: &str = "requesttimeoutseconds";
 
 /// One entry: what it sets, from `block` on.
 #[derive(Clone, Debug, Default)]
@@ -77,8 +81,8 @@ fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Tran
         epoch_length: fields.u64("epochlength")?.filter(|epoch| *epoch != 0),
         period_ms: foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?,
         empty_period_ms: empty_period.then_some(empty_ms),
-        timeout_ms: foreign::read_seconds_ms(&mut fields, "requesttimeoutseconds")?,
-        max_timeout_ms: foreign::read_seconds_ms(&mut fields, "maxRequestTimeoutSeconds")?,
+        timeout_ms: foreign::read_seconds_ms(&mut fields, TIMEOUT)?,
+        max_timeout_ms: foreign::read_seconds_ms(&mut fields, MAX_TIMEOUT)?,
         validators,
         block_reward: fields.quantity("blockReward")?,
         beneficiary: read_beneficiary(&mut fields, warnings)?,
@@ -140,6 +144,16 @@ impl Transition {
     /// The path of a field of this entry.
     pub(super) fn path_of(&self, name: &str) -> String {
         format!("{}{name}", self.path)
+    }
+
+    /// The path of the timeout that this entry sets, or of the bound, if it sets one of them.
+    pub(super) fn timeout_path(&self) -> Option<String> {
+        let name = match (self.max_timeout_ms, self.timeout_ms) {
+            (Some(_), _) => MAX_TIMEOUT,
+            (None, Some(_)) => TIMEOUT,
+            (None, None) => return None,
+        };
+        Some(self.path_of(name))
     }
 
     /// Sets what the entry sets. A list of validators counts only at the very block it stands for: it

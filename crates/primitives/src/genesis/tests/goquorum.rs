@@ -43,11 +43,25 @@ fn names_are_taken_in_any_case_and_zero_is_the_default() {
     assert_eq!(genesis.spec.limits_at(0).transaction_size, 100 * 1024);
 }
 
+/// In the objects and in transitions, with the defaults where one of the two is not given.
 #[test]
-fn of_a_repeated_name_the_last_counts() {
-    let text = qbft(json!({"qbft": {}})).to_string();
-    let text = text.replace("\"qbft\":{}", "\"qbft\":{\"epochlength\":7,\"epochLength\":8}");
-    assert_eq!(Genesis::from_json(&text).unwrap().spec.consensus_at(0).epoch_length, 8);
+fn a_bound_below_the_timeout_of_round_zero_is_refused() {
+    let object = |max: u64| qbft(json!({"qbft": {"maxRequestTimeoutSeconds": max}}));
+    assert_eq!(refused(&object(1)), "config.qbft.maxRequestTimeoutSeconds");
+    assert_eq!(refused(&object(9)), "config.qbft.maxRequestTimeoutSeconds");
+    assert_eq!(params(&read(&object(10)), 0).max_request_timeout_ms, 10_000);
+    assert_eq!(params(&read(&object(0)), 0).max_request_timeout_ms, 600_000, "0 is absent");
+    let later = |entries: Value| {
+        let engine = json!({"requesttimeoutseconds": 4, "maxRequestTimeoutSeconds": 8});
+        qbft(json!({"qbft": engine, "transitions": entries}))
+    };
+    let entry = json!([{"block": 5, "maxRequestTimeoutSeconds": 3}]);
+    assert_eq!(refused(&later(entry)), "config.transitions[0].maxRequestTimeoutSeconds");
+    let entry = json!([{"block": 5, "blockperiodseconds": 1}, {"block": 6, "requesttimeoutseconds": 9}]);
+    assert_eq!(refused(&later(entry)), "config.transitions[1].requesttimeoutseconds");
+    let together =
+        json!([{"block": 5, "requesttimeoutseconds": 9}, {"block": 5, "maxRequestTimeoutSeconds": 20}]);
+    assert_eq!(params(&read(&later(together)), 5).max_request_timeout_ms, 20_000);
 }
 
 #[test]
