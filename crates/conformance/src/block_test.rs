@@ -1,18 +1,24 @@
 //! BlockchainTests: blocks on a genesis block, some of them invalid, and which is the head at the end.
 
 use crate::chain::{Chain, Refused};
-use crate::fixture::{Alloc, Data, HeaderFixture};
+use crate::fixture::{Alloc, Data, HeaderFixture, Info, Quantity};
 use crate::network::Network;
 use crate::skip::Skip;
 use crate::state_test::{BLOB_TYPE, blob_fee};
 use crate::verdict::{Difference, Outcome, Verdict};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256, uint};
 use lonja_primitives::{Fork, SealedHeader};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+
+/// The highest `s` of a signature from Homestead on: half the order of the curve (EIP-2).
+const HIGHEST_S: U256 = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
+
+/// Refusals for which one would have to know of requests to the beacon chain.
+const REQUESTS: [&str; 3] = ["INVALID_DEPOSIT_EVENT", "INVALID_REQUESTS", "SYSTEM_CONTRACT"];
 
 #[derive(Deserialize)]
 struct Probe {
@@ -24,6 +30,8 @@ struct Probe {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BlockTest {
+    #[serde(rename = "_info", default)]
+    info: Info,
     network: String,
     genesis_block_header: HeaderFixture,
     pre: Alloc,
@@ -62,7 +70,8 @@ struct DecodedHeader {
 #[derive(Deserialize)]
 struct TransactionFixture {
     #[serde(rename = "type")]
-    tx_type: Option<crate::fixture::Quantity>,
+    tx_type: Option<Quantity>,
+    s: Option<Quantity>,
 }
 
 /// Runs all tests of a file.
@@ -98,18 +107,25 @@ fn skip(test: &BlockTest, network: &Network) -> Result<(), Skip> {
         if transactions.filter_map(|tx| tx.tx_type?.to::<u8>()).any(|tx_type| tx_type == BLOB_TYPE) {
             return Err(Skip::BlobTransaction);
         }
+        let mut values = block.transactions.iter().filter_map(|tx| tx.s?.0);
+        if network.spec.fork_at(0, 0) < Fork::Homestead && values.any(|s| s > HIGHEST_S) {
+            return Err(Skip::HighSignature);
+        }
         let decoded_hash = decoded.and_then(|d| d.block_header.as_ref()?.requests_hash);
         let requests = block.header.as_ref().and_then(|header| header.requests_hash).or(decoded_hash);
-        if requests.is_some_and(|hash| hash != EMPTY_REQUESTS_HASH) {
+        if requests.is_some_and(|hash| hash != EMPTY_REQUESTS_HASH) || block.is_refused_for(&REQUESTS) {
             return Err(Skip::Requests);
         }
-        if block.exceptions().any(|name| name.contains("InvalidBlockNonce")) {
+        if block.is_refused_for(&["InvalidBlockNonce"]) {
             return Err(Skip::ProofOfWork);
         }
     }
     let headers = test.blocks.iter().filter_map(|block| block.header.as_ref());
     for header in headers.filter_map(HeaderFixture::header) {
         let fork = network.spec.fork_at(header.number, header.timestamp);
+        if test.info.is_draft(fork) {
+            return Err(Skip::Draft);
+        }
         if fork >= Fork::Cancun && header.excess_blob_gas.is_some_and(|excess| blob_fee(fork, excess) != 1) {
             return Err(Skip::BlobFee);
         }
@@ -121,6 +137,11 @@ impl BlockFixture {
     fn exceptions(&self) -> impl Iterator<Item = &str> {
         let rest = self.rest.iter().filter(|(name, _)| name.starts_with("expectException"));
         rest.filter_map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the test expects one of these refusals.
+    fn is_refused_for(&self, reasons: &[&str]) -> bool {
+        self.exceptions().any(|name| reasons.iter().any(|reason| name.contains(reason)))
     }
 
     fn expected(&self) -> String {

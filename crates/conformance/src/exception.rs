@@ -37,7 +37,8 @@ fn matches(name: &str, refusal: &Refusal) -> Option<bool> {
     use TxInvalid as T;
     let rule = match refusal {
         Refusal::Form(_) | Refusal::Number => {
-            let of_form = ["RLP_INVALID_VALUE", "TR_RLP_WRONGVALUE", "GASLIMIT_PRICE_PRODUCT_OVERFLOW"];
+            let of_form =
+                ["RLP_INVALID_VALUE", "TR_RLP_WRONGVALUE", "GASLIMIT_PRICE_PRODUCT_OVERFLOW", "TR_NoFundsX"];
             return Some(of_form.contains(&name) || name.starts_with("TYPE_"));
         }
         Refusal::Rule(rule) => rule,

@@ -156,3 +156,19 @@ impl HeaderFixture {
         })
     }
 }
+
+/// Which tool made a test.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub(crate) struct Info {
+    #[serde(rename = "filling-tool-version")]
+    tool: Option<String>,
+}
+
+impl Info {
+    /// Whether a test of this fork is of a draft: the older tool was given up before Prague was settled, and what it
+    /// has of Prague has other gas costs and the EVM object format.
+    pub(crate) fn is_draft(&self, fork: lonja_primitives::Fork) -> bool {
+        let old_tool = self.tool.as_ref().is_some_and(|tool| tool.starts_with("retesteth"));
+        old_tool && fork >= lonja_primitives::Fork::Prague
+    }
+}

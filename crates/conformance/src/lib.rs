@@ -27,6 +27,9 @@ mod uncles;
 mod verdict;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use report::{Failure, Summary};
 pub use run::{Format, Progress, run};
 pub use skip::Skip;

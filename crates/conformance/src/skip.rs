@@ -9,10 +9,14 @@ pub enum Skip {
     BlobFee,
     /// Constantinople before Petersburg, with the gas rules of EIP-1283.
     Constantinople,
+    /// A transaction of Frontier has a signature that EIP-2 made invalid.
+    HighSignature,
     /// The test is that a block has the wrong proof of work.
     ProofOfWork,
     /// Prague's requests to the beacon chain (EIP-7685).
     Requests,
+    /// The test was made when the fork it is of was a draft, which changed afterwards.
+    Draft,
     /// The fork is not one that lonja knows.
     UnknownFork,
     /// The file is of another kind of test.
@@ -21,12 +25,14 @@ pub enum Skip {
 
 impl Skip {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::BlobTransaction,
         Self::BlobFee,
         Self::Constantinople,
+        Self::HighSignature,
         Self::ProofOfWork,
         Self::Requests,
+        Self::Draft,
         Self::UnknownFork,
         Self::OtherFormat,
     ];
@@ -39,8 +45,10 @@ impl Skip {
             Self::Constantinople => {
                 "Constantinople without Petersburg (EIP-1283) is run as Petersburg, as all clients do"
             }
+            Self::HighSignature => "a signature with a high s (EIP-2) is refused under every fork",
             Self::ProofOfWork => "proof of work is not verified",
             Self::Requests => "there is no beacon chain to make requests to (EIP-7685)",
+            Self::Draft => "made for a draft of Prague that is not what Prague became",
             Self::UnknownFork => "the fork is not known",
             Self::OtherFormat => "the file is of another kind of test",
         }

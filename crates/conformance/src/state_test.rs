@@ -1,7 +1,7 @@
 //! GeneralStateTests: one transaction on a state, and the root of the state after it.
 
 use crate::exception::{Refusal, expected};
-use crate::fixture::{Alloc, Data, Quantity};
+use crate::fixture::{Alloc, Data, Info, Quantity};
 use crate::network::{CHAIN_ID, Network};
 use crate::skip::Skip;
 use crate::verdict::{Difference, Outcome, Verdict};
@@ -31,6 +31,8 @@ struct Probe {
 
 #[derive(Deserialize)]
 struct StateTest {
+    #[serde(rename = "_info", default)]
+    info: Info,
     env: Env,
     pre: Alloc,
     transaction: TransactionFixture,
@@ -108,7 +110,7 @@ fn run_test(name: &str, test: &StateTest, outcomes: &mut Vec<Outcome>) -> Result
     for (fork, posts) in &test.post {
         for (index, post) in posts.iter().enumerate() {
             let verdict = match Network::named(fork).and_then(|network| {
-                skip(&test.env, &test.transaction, post, network.spec.fork_at(0, 0))?;
+                skip(test, post, network.spec.fork_at(0, 0))?;
                 Ok(network)
             }) {
                 Ok(network) => run_post(&Case { test, post, network: &network, writer: &writer }).into(),
@@ -120,15 +122,18 @@ fn run_test(name: &str, test: &StateTest, outcomes: &mut Vec<Outcome>) -> Result
     Ok(())
 }
 
-fn skip(env: &Env, transaction: &TransactionFixture, post: &Post, fork: Fork) -> Result<(), Skip> {
+fn skip(test: &StateTest, post: &Post, fork: Fork) -> Result<(), Skip> {
     let blobs = match &post.txbytes {
         Some(raw) => raw.0.first() == Some(&BLOB_TYPE),
-        None => transaction.max_fee_per_blob_gas.is_some(),
+        None => test.transaction.max_fee_per_blob_gas.is_some(),
     };
+    if test.info.is_draft(fork) {
+        return Err(Skip::Draft);
+    }
     if blobs {
         return Err(Skip::BlobTransaction);
     }
-    let excess = env.current_excess_blob_gas.and_then(Quantity::to::<u64>).unwrap_or(0);
+    let excess = test.env.current_excess_blob_gas.and_then(Quantity::to::<u64>).unwrap_or(0);
     if fork >= Fork::Cancun && blob_fee(fork, excess) != 1 {
         return Err(Skip::BlobFee);
     }
