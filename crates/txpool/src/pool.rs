@@ -16,6 +16,9 @@ const MAX_RECENTLY_INCLUDED: usize = 32_768;
 /// Reasons of drops that are remembered for whoever asks where a transaction went.
 const MAX_RECENTLY_DROPPED: usize = 1_024;
 
+/// What became of the nonce of a transaction that a block made stale.
+const USED_BY_ANOTHER: &str = "was used by another transaction";
+
 /// Where a transaction came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -97,7 +100,7 @@ impl TxPool {
         let cost = self.cost(&tx);
         self.check_alone(&tx, cost, state, origin)?;
         if self.senders.contains_key(&address) {
-            self.advance(&address, state, now_ms);
+            self.advance(&address, state, "is used up", now_ms);
         }
         let bytes = footprint_bytes(&tx);
         let old = self.replaceable(&tx)?;
@@ -114,6 +117,9 @@ impl TxPool {
         let (promoted, replaced) =
             self.change(&address, state, |sender, waiting| sender.insert(entry, waiting));
         let replaced = replaced.map(|entry| self.forget(&entry));
+        if let Some(old) = replaced {
+            self.dropped.insert(old, format!("replaced by {hash}"));
+        }
         let ready = self.senders.get(&address).is_some_and(|sender| sender.ready(nonce).is_some());
         Ok(Inserted { ready, replaced, promoted, evicted })
     }
@@ -127,13 +133,13 @@ impl TxPool {
             self.included.insert(*hash, ());
         }
         for (address, state) in senders {
-            self.advance(address, *state, now_ms);
+            self.advance(address, *state, USED_BY_ANOTHER, now_ms);
         }
         for hash in included {
             let Some((address, nonce)) = self.by_hash.get(hash).copied() else { continue };
             let Some(sender) = self.senders.get(&address) else { continue };
             let used_up = SenderState { nonce: nonce.saturating_add(1), ..sender.state };
-            self.advance(&address, used_up, now_ms);
+            self.advance(&address, used_up, USED_BY_ANOTHER, now_ms);
         }
         self.expire(now_ms);
     }
@@ -156,7 +162,7 @@ impl TxPool {
         self.drop_one(&address, nonce, reason, now_ms)
     }
 
-    /// Why a transaction was dropped, as long as that is remembered.
+    /// Why a transaction was dropped or replaced, as long as that is remembered.
     pub fn dropped_reason(&self, hash: &B256) -> Option<&str> {
         self.dropped.get(hash).map(String::as_str)
     }
@@ -327,8 +333,9 @@ impl TxPool {
         if free_count >= count && free_bytes >= more { Ok(victims) } else { Err(full) }
     }
 
-    /// Gives a sender its new state; a lower nonce than the known one is an old reading and ignored.
-    fn advance(&mut self, address: &Address, state: SenderState, now_ms: u64) {
+    /// Gives a sender its new state; a lower nonce than the known one is an old reading and ignored. `how` says
+    /// what became of the nonces that no transaction included here had.
+    fn advance(&mut self, address: &Address, state: SenderState, how: &str, now_ms: u64) {
         let Some(known) = self.senders.get(address).map(|sender| sender.state) else { return };
         if state.nonce < known.nonce || state == known {
             return;
@@ -336,7 +343,12 @@ impl TxPool {
         let (_, dropped) =
             self.change(address, known, |sender, waiting| sender.advance(state, now_ms, waiting));
         for entry in dropped {
-            self.forget(&entry);
+            let hash = self.forget(&entry);
+            if !self.recently_included(&hash) {
+                let reason =
+                    format!("nonce {} {how}: the sender's next is {}", entry.tx.nonce(), state.nonce);
+                self.dropped.insert(hash, reason);
+            }
         }
     }
 

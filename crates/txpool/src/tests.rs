@@ -156,6 +156,9 @@ fn a_replacement_pays_a_tenth_more_and_keeps_its_place() {
     assert_eq!(take(&mut pool, &new, at(0)).replaced, Some(old.hash()));
     assert_eq!(ready_hashes(&pool), hashes(&[new.clone(), other]));
     assert!(!pool.contains(&old.hash()));
+    let reason = format!("replaced by {}", new.hash());
+    assert_eq!(pool.dropped_reason(&old.hash()), Some(reason.as_str()));
+    assert_eq!(pool.dropped_reason(&new.hash()), None);
     // From no price to any price is more, from no price to no price is not.
     take(&mut pool, &tx(3, 0), at(0));
     assert!(pool.insert(paying(3, 0, 1, 0), with(0, 9), Origin::Gossip, 0).is_err());
@@ -206,10 +209,24 @@ fn a_block_drops_what_it_included_and_what_it_made_stale() {
     assert_eq!(ready_hashes(&pool), hashes(&all[2..]));
     assert!(pool.recently_included(&all[0].hash()));
     assert!(!pool.contains(&all[1].hash()));
+    let reason = "nonce 1 was used by another transaction: the sender's next is 3";
+    assert_eq!(pool.dropped_reason(&all[1].hash()), Some(reason));
+    assert_eq!(pool.dropped_reason(&all[0].hash()), None, "it is in a block");
     // A block that names no senders still takes its own transactions out.
     pool.on_block(&[all[2].hash(), all[3].hash()], &[], 0);
     assert_eq!(pool.status(), Default::default());
     assert!(pool.senders().is_empty());
+    assert_eq!((2..4).find_map(|index| pool.dropped_reason(&all[index].hash())), None);
+}
+
+/// A door may know of a block before the pool does, and cannot say whose nonce it was.
+#[test]
+fn a_newer_reading_of_the_state_drops_what_is_used_up() {
+    let mut pool = pool();
+    let old = tx(1, 4);
+    take(&mut pool, &old, at(4));
+    take(&mut pool, &tx(1, 6), at(6));
+    assert_eq!(pool.dropped_reason(&old.hash()), Some("nonce 4 is used up: the sender's next is 6"));
 }
 
 #[test]

@@ -75,6 +75,10 @@ fn reason(context: &Context, params: &Params<'_>) -> Result<Reason, RpcError> {
         return Ok(Reason { status: "included", reason });
     }
     let pool = context.node.pool.lock();
+    if pool.recently_included(&hash) {
+        let reason = "in a block that is being written to disk".to_owned();
+        return Ok(Reason { status: "included", reason });
+    }
     let Some(transaction) = pool.get(&hash) else {
         return Ok(match pool.dropped_reason(&hash) {
             Some(reason) => Reason { status: "dropped", reason: reason.to_owned() },
