@@ -121,9 +121,13 @@ impl NodeControl for Control {
     }
 
     fn sync_status(&self) -> SyncStatus {
-        match self.published.load().syncing {
+        let published = self.published.load();
+        match published.syncing {
             Some((start, highest)) => SyncStatus::Syncing { start, highest },
-            None => SyncStatus::Synced,
+            None => match self.stopped_below(&published) {
+                Some(highest) => SyncStatus::Syncing { start: published.head, highest },
+                None => SyncStatus::Synced,
+            },
         }
     }
 
@@ -139,6 +143,18 @@ impl Control {
             true => Ok(()),
             false => Err(ControlError::Unavailable("the node is busy; try again".into())),
         }
+    }
+
+    /// How many peers are connected, and the highest head that one of them told of.
+    fn peer_heads(&self) -> (usize, u64) {
+        let peers = self.p2p.peers();
+        (peers.len(), peers.iter().map(|peer| peer.head.0).max().unwrap_or(0))
+    }
+
+    /// The peers' highest head, when we are below it and write nothing more.
+    fn stopped_below(&self, published: &Published) -> Option<u64> {
+        let highest = self.peer_heads().1;
+        (published.room == Room::ReadOnly && highest > published.head).then_some(highest)
     }
 
     fn liveness(&self, published: &Published) -> Vec<HealthCheck> {
@@ -159,7 +175,7 @@ impl Control {
     }
 
     fn readiness(&self, published: &Published) -> Vec<HealthCheck> {
-        let peers = self.p2p.peers().len();
+        let (peers, highest) = self.peer_heads();
         let alone = published.consensus.validators.len() <= 1 && published.consensus.is_validator;
         let age = published.head_moved.elapsed();
         let oldest = (published.block_period * HEAD_AGE_PERIODS).max(HEAD_AGE_MIN);
@@ -181,14 +197,7 @@ impl Control {
                     }
                 ),
             },
-            HealthCheck {
-                name: "sync",
-                ok: published.syncing.is_none(),
-                reason: match published.syncing {
-                    Some((_, highest)) => format!("at block {}, fetching up to {highest}", published.head),
-                    None => "at the head, as far as the peers say".into(),
-                },
-            },
+            sync_check(published, highest),
             HealthCheck {
                 name: "disk",
                 ok: published.room == Room::Enough,
@@ -196,6 +205,24 @@ impl Control {
             },
         ]
     }
+}
+
+/// Whether we are where the peers are, and if not, how far behind and why. A block or two below the highest peer
+/// without catching up is how every new block begins.
+fn sync_check(published: &Published, highest_peer: u64) -> HealthCheck {
+    let head = published.head;
+    let highest = highest_peer.max(published.syncing.map_or(0, |(_, highest)| highest));
+    let behind = highest.saturating_sub(head);
+    let stopped = published.room == Room::ReadOnly && behind > 0;
+    let reason = match published.syncing {
+        _ if stopped => format!(
+            "at block {head}, {behind} behind the peers (block {highest}), and fetching none: no room on the disk"
+        ),
+        Some((_, target)) => format!("at block {head}, fetching up to {target}"),
+        None if behind > 0 => format!("at block {head}, {behind} behind the highest peer (block {highest})"),
+        None => "at the head, as far as the peers say".into(),
+    };
+    HealthCheck { name: "sync", ok: published.syncing.is_none() && !stopped, reason }
 }
 
 fn phase_text(phase: Phase) -> &'static str {
@@ -217,5 +244,51 @@ fn room_text(room: Room) -> String {
             "little room on the disk: not voting; free some, or lower --min-free-disk-mib".into()
         }
         Room::ReadOnly => "no room on the disk: writing nothing, serving reads; free some".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(head: u64, syncing: Option<(u64, u64)>, room: Room) -> Published {
+        Published {
+            consensus: Status {
+                height: head + 1,
+                round: 0,
+                phase: Phase::Observing,
+                proposer: Address::ZERO,
+                validators: Vec::new(),
+                is_validator: false,
+                voting: true,
+                candidates: Vec::new(),
+                prepared_round: None,
+                round_change_senders: 0,
+            },
+            head,
+            head_moved: Instant::now(),
+            syncing,
+            room,
+            alive: Instant::now(),
+            block_period: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn how_far_behind_and_why_is_said() {
+        let check = |head, syncing, room, highest| {
+            let check = sync_check(&published(head, syncing, room), highest);
+            (check.ok, check.reason)
+        };
+        let (ok, reason) = check(10, None, Room::Enough, 10);
+        assert!(ok && reason == "at the head, as far as the peers say", "{reason}");
+        let (ok, reason) = check(10, None, Room::Enough, 11);
+        assert!(ok && reason == "at block 10, 1 behind the highest peer (block 11)", "{reason}");
+        let (ok, reason) = check(10, Some((3, 20)), Room::Enough, 20);
+        assert!(!ok && reason == "at block 10, fetching up to 20", "{reason}");
+        let stopped = "at block 10, 10 behind the peers (block 20), and fetching none: no room on the disk";
+        assert_eq!(check(10, None, Room::ReadOnly, 20), (false, stopped.to_owned()));
+        assert_eq!(check(10, Some((3, 20)), Room::ReadOnly, 0), (false, stopped.to_owned()));
+        assert!(check(10, None, Room::ReadOnly, 10).0);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum RpcError {
     /// The method is not offered on this transport (-32601).
     #[error("the method {0} does not exist/is not available")]
     NoSuchMethod(String),
-    /// The method is known but offered to the operator only (-32601).
+    /// The method is known but not offered on this transport (-32601).
     #[error(
         "the method {0} does not exist/is not available: it is offered on IPC, elsewhere only where enabled"
     )]

@@ -85,12 +85,14 @@ impl Filters {
         })
     }
 
-    /// The log filter with this id.
+    /// The log filter with this id. Asking keeps it alive; a filter of another kind is left as it is.
     pub(crate) fn log_filter(&self, id: &B128) -> Result<LogFilter, RpcError> {
-        match self.poll(id)? {
-            Poll::Logs { filter, .. } => Ok(filter),
-            _ => Err(not_found()),
-        }
+        let mut by_id = self.by_id.lock();
+        let found = self.living(&mut by_id, id)?;
+        let Kind::Logs { filter, .. } = &found.kind else { return Err(not_found()) };
+        let filter = filter.clone();
+        found.asked_at = Instant::now();
+        Ok(filter)
     }
 
     /// Everything below `next` has been handed out. Never goes back, so that two clients that poll at the same
@@ -142,6 +144,8 @@ pub(crate) fn hashes(transactions: &[RecoveredTransaction]) -> Vec<B256> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{CHAIN_ID, key, legacy};
+    use alloy_primitives::TxKind;
 
     #[test]
     fn a_filter_lives_as_long_as_it_is_asked() {
@@ -154,6 +158,17 @@ mod tests {
         assert!(filters.remove(&id));
         assert!(!filters.remove(&id));
         assert_eq!(filters.poll(&id).unwrap_err().to_string(), "filter not found");
+    }
+
+    #[test]
+    fn asking_for_the_logs_of_another_filter_takes_nothing_from_it() {
+        let filters = Filters::new(8, Duration::from_secs(3_600));
+        let (news, arrivals) = broadcast::channel(4);
+        let id = filters.add(Kind::Transactions { arrivals, full: false }).unwrap();
+        let raw = legacy(&key(2), 0, TxKind::Create, 0, &[]);
+        news.send(RecoveredTransaction::recover(raw, CHAIN_ID).unwrap()).unwrap();
+        assert_eq!(filters.log_filter(&id).unwrap_err().to_string(), "filter not found");
+        assert!(matches!(filters.poll(&id), Ok(Poll::Transactions { arrived, .. }) if arrived.len() == 1));
     }
 
     #[test]

@@ -56,9 +56,52 @@ impl<'a> Args<'a> {
         serde_json::from_str(value.get()).map(Some).map_err(|error| RpcError::InvalidArgument {
             index,
             name,
-            reason: plain(&error),
+            reason: reason(value.get(), &error),
         })
     }
+}
+
+/// Longest reason, characters: it may contain what the client wrote.
+const REASON_CHARS: usize = 400;
+
+/// What is wrong with a parameter: in our words where the library's name neither the value nor what is wanted.
+fn reason(text: &str, error: &serde_json::Error) -> String {
+    let plain = plain(error);
+    let Some(wanted) = wanted(&plain) else { return plain.chars().take(REASON_CHARS).collect() };
+    match culprit(text, error).filter(|_| !plain.starts_with('"')) {
+        Some(value) => format!("{}: {wanted}", short(value)),
+        None => wanted,
+    }
+}
+
+/// The library's words about hex and about structures, replaced by what is wanted.
+fn wanted(plain: &str) -> Option<String> {
+    let odd = "odd number of digits";
+    let length = "invalid string length";
+    // The library would add the value itself, however long.
+    if plain.ends_with("expected a valid hex string") {
+        return Some("hex with two digits per byte is expected".to_owned());
+    }
+    if plain.contains(odd) {
+        return Some(plain.replace(odd, "two hex digits per byte are expected, and their number is odd"));
+    }
+    if plain.contains(length) {
+        let wanted = "hex of another length is expected: 40 digits for an address, 64 for a hash or a slot";
+        return Some(plain.replace(length, wanted));
+    }
+    if plain.contains("invalid character '") {
+        return Some(plain.replace("invalid character '", "not hex: invalid character '"));
+    }
+    let (before, _) = plain.split_once("expected struct ").or_else(|| plain.split_once("expected tuple "))?;
+    Some(format!("{before}expected an object"))
+}
+
+/// The string that was read when the error came up: it ends where the error is.
+fn culprit<'a>(text: &'a str, error: &serde_json::Error) -> Option<&'a str> {
+    let lines_before = error.line().checked_sub(1)?;
+    let start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
+    let read = text.get(..start.checked_add(error.column())?)?.strip_suffix('"')?;
+    read.rsplit_once('"').map(|(_, value)| value)
 }
 
 /// The error without serde's position, which counts from the start of the parameter and helps nobody.
@@ -192,19 +235,23 @@ impl<T> Default for OneOrMany<T> {
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let list = match value {
-            Value::Null => Ok(Vec::new()),
-            Value::Array(_) => serde_json::from_value(value),
-            one => serde_json::from_value(one).map(|one| vec![one]),
+        let values = match Value::deserialize(deserializer)? {
+            Value::Null => Vec::new(),
+            Value::Array(values) => values,
+            one => vec![one],
         };
-        list.map(Self).map_err(D::Error::custom)
+        let read = |value: Value| {
+            let text = value.as_str().map(short);
+            serde_json::from_value(value)
+                .map_err(|error| text.map_or_else(|| error.to_string(), |text| format!("{text}: {error}")))
+        };
+        values.into_iter().map(read).collect::<Result<_, String>>().map(Self).map_err(D::Error::custom)
     }
 }
 
 /// A filter over logs, as `eth_getLogs`, `eth_newFilter` and the subscription `logs` take it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, expecting = "a filter object")]
 pub(crate) struct LogFilter {
     pub(crate) from_block: Option<BlockSelector>,
     pub(crate) to_block: Option<BlockSelector>,

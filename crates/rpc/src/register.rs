@@ -25,7 +25,7 @@ pub(crate) type Waiting =
 pub(crate) struct Table {
     module: RpcModule<Context>,
     access: Access,
-    /// Methods that exist and are kept for the operator, so that the refusal can say so.
+    /// Methods that exist and are not offered here, so that the refusal can say so.
     withheld: BTreeSet<&'static str>,
 }
 
@@ -49,6 +49,7 @@ impl Table {
     /// A method that answers from memory, on the thread that read the request.
     pub(crate) fn inline<T: Serialize + 'static>(&mut self, name: &'static str, handler: Handler<T>) {
         if !self.offers(name) {
+            self.withheld.insert(name);
             return;
         }
         let registered = self.module.register_method(name, move |params, context, _| {
@@ -79,6 +80,7 @@ impl Table {
     /// A method that waits for others.
     pub(crate) fn waiting(&mut self, name: &'static str, handler: Waiting) {
         if !self.offers(name) {
+            self.withheld.insert(name);
             return;
         }
         let registered = self.module.register_async_method(name, move |params, context, _| async move {
@@ -110,6 +112,7 @@ impl Table {
         handler: Handler<T>,
     ) {
         if !self.offers(name) {
+            self.withheld.insert(name);
             return;
         }
         let registered = self.module.register_async_method(name, move |params, context, _| async move {

@@ -136,12 +136,17 @@ impl Listeners<'_> {
         access: &Access,
     ) -> Result<(), StartError> {
         let offered = methods::table(Arc::clone(self.context), access.clone());
+        let (hosts, origins) = (&self.config.allowed_hosts, &self.config.cors_origins);
+        let gate = match protocols {
+            Protocols::HttpAndWs => GateLayer::new(hosts, origins, self.config.limits.request_bytes),
+            Protocols::WsOnly => GateLayer::sockets_only(origins, handle.http),
+        };
         let server = TcpServer {
             listener,
             protocols,
             front: self.front(&offered),
             offered,
-            gate: GateLayer::new(&self.config.allowed_hosts, &self.config.cors_origins),
+            gate,
             cors: cors(self.config)?,
             compression: self.config.compression,
             limits: self.config.limits.clone(),

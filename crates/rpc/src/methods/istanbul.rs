@@ -81,7 +81,7 @@ struct Status {
     num_blocks: u64,
 }
 
-/// Blocks that `istanbul_status` looks at when no range is given.
+/// Blocks that `istanbul_status` looks at when no range is given, where so many may be looked at.
 const STATUS_BLOCKS: u64 = 64;
 
 fn block(chain: &dyn HeaderChain, params: &Params<'_>) -> Result<u64, RpcError> {
@@ -146,7 +146,7 @@ fn is_validator(context: &Context, params: &Params<'_>) -> Result<bool, RpcError
 
 /// Counts blocks `start` to `end - 1`. A range that reaches back to the genesis block begins at block 1.
 fn status(chain: &dyn HeaderChain, params: &Params<'_>, most: u64) -> Result<Status, RpcError> {
-    let (start, end) = status_range(chain, params)?;
+    let (start, end) = status_range(chain, params, most)?;
     let built = builders(chain, start, end, most)?;
     let mut sealer_activity: BTreeMap<Address, u64> =
         validators(chain, end)?.into_iter().map(|validator| (validator, 0)).collect();
@@ -154,7 +154,7 @@ fn status(chain: &dyn HeaderChain, params: &Params<'_>, most: u64) -> Result<Sta
     Ok(Status { sealer_activity, num_blocks: end.saturating_sub(start) })
 }
 
-fn status_range(chain: &dyn HeaderChain, params: &Params<'_>) -> Result<(u64, u64), RpcError> {
+fn status_range(chain: &dyn HeaderChain, params: &Params<'_>, most: u64) -> Result<(u64, u64), RpcError> {
     let args = Args::new(params, 2)?;
     let bound = |index, name| -> Result<Option<u64>, RpcError> {
         let Some(selector) = args.optional::<BlockSelector>(index, name)? else { return Ok(None) };
@@ -167,7 +167,7 @@ fn status_range(chain: &dyn HeaderChain, params: &Params<'_>) -> Result<(u64, u6
     };
     let refuse = |reason: &str| Err(RpcError::Refused(reason.to_owned()));
     let (start, end) = match (bound(0, "start")?, bound(1, "end")?) {
-        (None, None) => (chain.head().saturating_sub(STATUS_BLOCKS), chain.head()),
+        (None, None) => (chain.head().saturating_sub(STATUS_BLOCKS.min(most)), chain.head()),
         (Some(start), Some(end)) => (start, end),
         (Some(_), None) => return refuse("pass the end block number"),
         (None, Some(_)) => return refuse("pass the start block number"),

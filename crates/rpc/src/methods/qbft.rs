@@ -33,7 +33,7 @@ pub(super) struct SignerMetrics {
     last_proposed_block_number: U64,
 }
 
-/// Blocks that the metrics look at when no range is given.
+/// Blocks that the metrics look at when no range is given, where so many may be looked at.
 const METRICS_BLOCKS: u64 = 100;
 
 pub(super) fn validators_by_number(
@@ -69,8 +69,8 @@ pub(super) fn signer_metrics(
     };
     let from = args.optional(0, "from")?.map(bound).transpose()?;
     let to = args.optional(1, "to")?.map(bound).transpose()?;
-    let from = from.unwrap_or(chain.head().saturating_sub(METRICS_BLOCKS));
     let to = to.unwrap_or(chain.head()).min(chain.head());
+    let from = from.unwrap_or(chain.head().saturating_sub(METRICS_BLOCKS.min(most)));
     if from >= to {
         return Err(RpcError::InvalidParams("the first block has to be below the last one".to_owned()));
     }

@@ -63,6 +63,39 @@ fn positions_and_names_stand_in_the_refusal() {
 }
 
 #[test]
+fn refusals_name_the_value_and_what_is_wanted() {
+    let refusal = |params: &str| {
+        let params = Params::new(Some(params));
+        let args = Args::new(&params, 4).unwrap();
+        (args.optional::<Address>(0, "x").err().map(|error| error.to_string()).unwrap_or_default(), {
+            let error = args.optional::<LogFilter>(0, "filter").unwrap_err();
+            error.to_string()
+        })
+    };
+    let bytes = |text: &str| {
+        let params = format!("[{text:?}]");
+        let params = Params::new(Some(&params));
+        Args::new(&params, 1).unwrap().required::<alloy_primitives::Bytes>(0, "x").unwrap_err().to_string()
+    };
+    assert!(bytes("0x123").ends_with(r#""0x123": hex with two digits per byte is expected"#));
+    assert!(bytes(&format!("0x{}", "1".repeat(100_001))).len() < 200);
+    let long = format!("[{:?}]", "x".repeat(100_000));
+    assert!(refusal(&long).1.len() < 500);
+    let (address, filter) = refusal(r#"["0x12"]"#);
+    assert!(address.contains(r#""0x12": "#) && address.contains("40 digits"), "{address}");
+    assert!(filter.ends_with("expected a filter object"), "{filter}");
+    assert!(refusal(r#"["0x123"]"#).0.contains(r#""0x123": two hex digits per byte"#));
+    let bad = format!(r#"["0x{}"]"#, "g".repeat(40));
+    assert!(refusal(&bad).0.contains("not hex: invalid character 'g'"), "{}", refusal(&bad).0);
+    for field in
+        [r#""blockHash":"0x12""#, r#""address":"0x12""#, r#""address":["0x12"]"#, r#""topics":[["0x12"]]"#]
+    {
+        let (_, filter) = refusal(&format!("[{{\n  {field}\n}}]"));
+        assert!(filter.contains(r#""0x12": "#) && filter.contains("64 for a hash"), "{field}: {filter}");
+    }
+}
+
+#[test]
 fn only_lists_of_the_right_length_are_taken() {
     let too_many = Params::new(Some("[1, 2, 3]"));
     assert!(Args::new(&too_many, 2).unwrap_err().to_string().contains("at most 2"));

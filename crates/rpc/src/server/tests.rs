@@ -35,9 +35,14 @@ struct Answer {
 }
 
 async fn exchange(address: SocketAddr, head: &str, body: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    let request = format!("{head}\r\n{length}connection: close\r\n\r\n{body}");
+    exchange_raw(address, &format!("{head}\r\n{length}connection: close"), body).await
+}
+
+/// As [`exchange`], with nothing added to the head.
+async fn exchange_raw(address: SocketAddr, head: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{head}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

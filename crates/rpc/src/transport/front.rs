@@ -6,8 +6,8 @@ use crate::register::Offered;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
-use jsonrpsee::server::{BatchResponseBuilder, MethodCallback, MethodResponse};
-use jsonrpsee::types::{ErrorObjectOwned, Request};
+use jsonrpsee::server::{BatchResponseBuilder, MethodCallback, MethodResponse, ResponsePayload};
+use jsonrpsee::types::{ErrorObjectOwned, Request, SubscriptionId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tower::Layer;
@@ -121,6 +121,12 @@ fn refuse(request: &Request<'_>, error: RpcError) -> MethodResponse {
     MethodResponse::error(request.id.clone(), ErrorObjectOwned::from(error))
 }
 
+/// The library's answer to an id that no subscription can have, without its warning: it is the client's mistake.
+fn no_subscription(request: &Request<'_>) -> MethodResponse {
+    tracing::debug!(method = request.method_name(), "a client ends a subscription without naming it");
+    MethodResponse::response(request.id.clone(), ResponsePayload::success(false), usize::MAX)
+}
+
 impl<S: Service> RpcServiceT for Front<S> {
     type MethodResponse = MethodResponse;
     type BatchResponse = MethodResponse;
@@ -137,6 +143,11 @@ impl<S: Service> RpcServiceT for Front<S> {
                 matches!(callback, MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_));
             if subscribes && request.extensions().get::<Lasting>().is_none() {
                 return refuse(&request, RpcError::NoNotifications);
+            }
+            if matches!(callback, MethodCallback::Unsubscription(_))
+                && request.params().one::<SubscriptionId<'_>>().is_err()
+            {
+                return no_subscription(&request);
             }
             let bytes = request.params.as_ref().map_or(0, |params| params.get().len());
             let _flight = match front.take_off(bytes) {

@@ -2,13 +2,17 @@
 //! to this machine; what it cannot do is hide where it comes from.
 
 use super::front::Lasting;
+use super::{body, shape};
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use jsonrpsee::core::BoxError;
+use jsonrpsee::server::http::{content_type_is_json, response};
 use jsonrpsee::server::ws::is_upgrade_request;
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::{Layer, Service};
@@ -17,7 +21,8 @@ use tower::{Layer, Service};
 #[derive(Clone, Debug)]
 pub(crate) struct GateLayer(Arc<Rules>);
 
-/// Lets HTTP requests pass that address the node by an allowed name, and WebSockets from allowed pages.
+/// Lets HTTP requests pass that address the node by an allowed name, and WebSockets from allowed pages; reads the
+/// bodies of those that pass.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate<S> {
     inner: S,
@@ -28,20 +33,47 @@ pub(crate) struct Gate<S> {
 struct Rules {
     hosts: Vec<String>,
     origins: Vec<String>,
+    request_bytes_max: u32,
+    /// What requests are told where only WebSockets are served.
+    sockets_only: Option<String>,
 }
 
 enum Verdict {
     Pass,
     /// A bare GET: load balancers ask that way whether somebody is there.
     Hello,
-    Refuse(&'static str),
+    Refuse(Cow<'static, str>),
 }
 
 impl GateLayer {
-    pub(crate) fn new(hosts: &[String], origins: &[String]) -> Self {
-        let lower = |list: &[String]| list.iter().map(|entry| entry.to_ascii_lowercase()).collect();
-        Self(Arc::new(Rules { hosts: lower(hosts), origins: lower(origins) }))
+    /// A gate to HTTP and WebSockets.
+    pub(crate) fn new(hosts: &[String], origins: &[String], request_bytes_max: u32) -> Self {
+        Self(Arc::new(Rules {
+            hosts: lower(hosts),
+            origins: lower(origins),
+            request_bytes_max,
+            sockets_only: None,
+        }))
     }
+
+    /// A gate to WebSockets, which tells others where HTTP is served.
+    pub(crate) fn sockets_only(origins: &[String], http: Option<SocketAddr>) -> Self {
+        let text = match http {
+            Some(http) => format!("WebSocket only; HTTP is on port {}\n", http.port()),
+            None => "WebSocket only; HTTP is not served\n".to_owned(),
+        };
+        Self(Arc::new(Rules {
+            // Whatever name the request came by, it learns no more than a port.
+            hosts: vec!["*".to_owned()],
+            origins: lower(origins),
+            request_bytes_max: 0,
+            sockets_only: Some(text),
+        }))
+    }
+}
+
+fn lower(list: &[String]) -> Vec<String> {
+    list.iter().map(|entry| entry.to_ascii_lowercase()).collect()
 }
 
 impl<S> Layer<S> for GateLayer {
@@ -54,8 +86,10 @@ impl<S> Layer<S> for GateLayer {
 
 impl<S, B> Service<HttpRequest<B>> for Gate<S>
 where
-    S: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError>,
+    S: Service<HttpRequest, Response = HttpResponse, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send + 'static,
+    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     type Response = HttpResponse;
     type Error = BoxError;
@@ -65,18 +99,22 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: HttpRequest<B>) -> Self::Future {
+    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
         let answer = match self.rules.judge(&request) {
-            Verdict::Pass => {
-                if is_upgrade_request(&request) {
-                    request.extensions_mut().insert(Lasting);
-                }
+            Verdict::Pass if is_upgrade_request(&request) => {
+                let mut request = request.map(HttpBody::new);
+                request.extensions_mut().insert(Lasting);
                 return self.inner.call(request).boxed();
             }
+            // The answers to what is no JSON-RPC need no body.
+            Verdict::Pass if request.method() != Method::POST || !content_type_is_json(&request) => {
+                return self.inner.call(request.map(HttpBody::new)).boxed();
+            }
+            Verdict::Pass => return pass(self.inner.clone(), request, self.rules.request_bytes_max).boxed(),
             Verdict::Hello => HttpResponse::new(HttpBody::empty()),
             Verdict::Refuse(reason) => {
                 metrics::counter!("lonja_rpc_gate_refusals_total").increment(1);
-                let mut refusal = HttpResponse::new(HttpBody::from(reason));
+                let mut refusal = HttpResponse::new(HttpBody::from(reason.into_owned()));
                 *refusal.status_mut() = StatusCode::FORBIDDEN;
                 let text = HeaderValue::from_static("text/plain");
                 refusal.headers_mut().insert(header::CONTENT_TYPE, text);
@@ -87,22 +125,46 @@ where
     }
 }
 
+/// Reads the body, and hands it on where it is JSON-RPC that wants an answer.
+async fn pass<S, B>(mut inner: S, request: HttpRequest<B>, bytes_max: u32) -> Result<HttpResponse, BoxError>
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = BoxError>,
+    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    let bytes = match body::read(body, bytes_max, body::BODY_PATIENCE).await {
+        Ok(bytes) => bytes,
+        Err(unread) => return Ok(unread.answer()),
+    };
+    let bytes = match shape::body(&bytes) {
+        shape::Body::Pass => bytes,
+        shape::Body::Rewritten(bytes) => bytes,
+        shape::Body::Silent => return Ok(response::ok_response(HttpBody::empty())),
+        shape::Body::Invalid(answer) => return Ok(response::ok_response(answer)),
+    };
+    inner.call(HttpRequest::from_parts(parts, HttpBody::from(bytes))).await
+}
+
 impl Rules {
     fn judge<B>(&self, request: &HttpRequest<B>) -> Verdict {
         let headers = request.headers();
         if is_upgrade_request(request) {
             return match text(headers, header::ORIGIN) {
                 Some(origin) if !self.allows_origin(origin) => Verdict::Refuse(
-                    "this origin may not open WebSockets here (see the allowed CORS origins)\n",
+                    "this origin may not open WebSockets here (see the allowed CORS origins)\n".into(),
                 ),
                 _ => Verdict::Pass,
             };
         }
         if !self.allows_host(request.uri(), headers) {
-            return Verdict::Refuse("invalid host specified (see the allowed hosts)\n");
+            return Verdict::Refuse("invalid host specified (see the allowed hosts)\n".into());
         }
         if request.method() == Method::GET && !headers.contains_key(header::CONTENT_LENGTH) {
             return Verdict::Hello;
+        }
+        if let Some(text) = &self.sockets_only {
+            return Verdict::Refuse(text.clone().into());
         }
         Verdict::Pass
     }
@@ -153,7 +215,7 @@ mod tests {
 
     fn rules(hosts: &[&str], origins: &[&str]) -> Arc<Rules> {
         let owned = |list: &[&str]| -> Vec<String> { list.iter().map(|entry| (*entry).to_owned()).collect() };
-        GateLayer::new(&owned(hosts), &owned(origins)).0
+        GateLayer::new(&owned(hosts), &owned(origins), 1_000).0
     }
 
     fn host_passes(rules: &Rules, host: &str) -> bool {

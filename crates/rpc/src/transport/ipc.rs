@@ -3,15 +3,15 @@
 use super::connection::Connection;
 use super::framing::JsonFrames;
 use super::front::{Front, FrontLayer, Lasting};
+use super::shape::{self, Shape};
 use crate::config::RpcLimits;
 use crate::error::StartError;
 use crate::register::Offered;
 use futures::StreamExt;
-use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
+use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, RpcServiceT};
 use jsonrpsee::server::MethodResponse;
-use jsonrpsee::server::helpers::prepare_error;
 use jsonrpsee::types::error::reject_too_big_batch_request;
-use jsonrpsee::types::{ErrorCode, ErrorObject, Id, Request};
+use jsonrpsee::types::{ErrorCode, ErrorObject, Id};
 use serde_json::value::RawValue;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -238,18 +238,15 @@ async fn handle(message: &[u8], service: &Front<Connection>, batch_max: usize) -
     (response.is_method_call() || response.is_batch()).then(|| response.into_json())
 }
 
-type Note<'a> = Notification<'a>;
-
 async fn single(message: &[u8], service: &Front<Connection>) -> MethodResponse {
-    if let Ok(mut request) = serde_json::from_slice::<Request<'_>>(message) {
-        request.extensions_mut().insert(Lasting);
-        return service.call(request).await;
+    match shape::single(message) {
+        Shape::Request(mut request) => {
+            request.extensions_mut().insert(Lasting);
+            service.call(request).await
+        }
+        Shape::Notification(notification) => service.notification(notification).await,
+        Shape::Invalid(id, code) => MethodResponse::error(id, ErrorObject::from(code)),
     }
-    if let Ok(notification) = serde_json::from_slice::<Note<'_>>(message) {
-        return service.notification(notification).await;
-    }
-    let (id, code) = prepare_error(message);
-    MethodResponse::error(id, ErrorObject::from(code))
 }
 
 async fn batch(message: &[u8], service: &Front<Connection>, batch_max: usize) -> MethodResponse {
@@ -263,13 +260,12 @@ async fn batch(message: &[u8], service: &Front<Connection>, batch_max: usize) ->
 }
 
 fn entry(raw: &RawValue) -> Result<BatchEntry<'_>, BatchEntryErr<'_>> {
-    if let Ok(mut request) = serde_json::from_str::<Request<'_>>(raw.get()) {
-        request.extensions_mut().insert(Lasting);
-        return Ok(BatchEntry::Call(request));
+    match shape::entry(raw) {
+        Shape::Request(mut request) => {
+            request.extensions_mut().insert(Lasting);
+            Ok(BatchEntry::Call(request))
+        }
+        Shape::Notification(notification) => Ok(BatchEntry::Notification(notification)),
+        Shape::Invalid(id, code) => Err(BatchEntryErr::new(id, ErrorObject::from(code))),
     }
-    if let Ok(notification) = serde_json::from_str::<Note<'_>>(raw.get()) {
-        return Ok(BatchEntry::Notification(notification));
-    }
-    let (id, code) = prepare_error(raw.get().as_bytes());
-    Err(BatchEntryErr::new(id, ErrorObject::from(code)))
 }

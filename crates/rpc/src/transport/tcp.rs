@@ -88,7 +88,7 @@ impl TcpServer {
 }
 
 /// The next client; `None` when stopped.
-async fn next_socket(listener: &TcpListener, stop: &CancellationToken) -> Option<TcpStream> {
+pub(crate) async fn next_socket(listener: &TcpListener, stop: &CancellationToken) -> Option<TcpStream> {
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return None,

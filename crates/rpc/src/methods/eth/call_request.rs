@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// A message as clients write it. Fields that make no difference here (`type`, blob fields) are passed over.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, expecting = "a transaction object")]
 pub(super) struct RequestArgs {
     from: Option<Address>,
     to: Option<Address>,
@@ -29,13 +29,14 @@ pub(super) struct RequestArgs {
     chain_id: Option<Quantity<u64>>,
 }
 
-/// Accounts that a call shall see different.
+/// Accounts that a call shall see different. What is asked for and not known is refused: the answer would be that
+/// of another question.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct StateOverrideArgs(BTreeMap<Address, AccountOverrideArgs>);
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields, expecting = "an object of overrides")]
 struct AccountOverrideArgs {
     balance: Option<Quantity<U256>>,
     nonce: Option<Quantity<u64>>,
@@ -46,7 +47,7 @@ struct AccountOverrideArgs {
 
 /// What a call shall see different about the block. `coinbase` and `random` are geth's older names.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields, expecting = "an object of block overrides")]
 pub(super) struct BlockOverrideArgs {
     number: Option<Quantity<u64>>,
     #[serde(alias = "timestamp")]

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub(super) fn register(table: &mut Table) {
     table.heavy("eth_getLogs", logs);
-    table.inline("eth_newFilter", new_log_filter);
+    table.read("eth_newFilter", new_log_filter);
     table.inline("eth_newBlockFilter", new_block_filter);
     table.inline("eth_newPendingTransactionFilter", new_transaction_filter);
     table.heavy("eth_getFilterChanges", changes);
@@ -48,6 +48,8 @@ fn log_filter(params: &Params<'_>) -> Result<LogFilter, RpcError> {
 /// Waits for logs of blocks after the head, or from a later `fromBlock` on.
 fn new_log_filter(context: &Context, params: &Params<'_>) -> Result<B128, RpcError> {
     let filter = log_filter(params)?;
+    // What `eth_getLogs` would refuse can never find anything.
+    range(context, &filter)?;
     let after_head = context.head().number.saturating_add(1);
     let next = match filter.from_block {
         Some(BlockSelector::Number(number)) => number.max(after_head),

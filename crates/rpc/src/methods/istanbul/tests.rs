@@ -248,4 +248,9 @@ async fn a_real_chain_answers_too() {
     let limits = crate::RpcLimits { log_blocks: 1, ..Default::default() };
     let bounded = node.client_with(crate::Access::full(), limits);
     assert_eq!(bounded.refused("istanbul_status", json!(["0x1", "0x3"])).await.code, -32005);
+    // Without a range only as many blocks are meant as may be looked at.
+    let status = bounded.call("istanbul_status", json!([])).await;
+    assert_eq!(status["numBlocks"], json!(1));
+    let metrics = bounded.call("qbft_getSignerMetrics", json!([])).await;
+    assert_eq!(metrics[0]["proposedBlockCount"], json!("0x1"));
 }

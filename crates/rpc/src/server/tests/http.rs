@@ -49,7 +49,8 @@ async fn strangers_cannot_change_anything() {
         ("qbft_discardValidatorVote", "offered on IPC"),
         ("admin_addPeer", "offered on IPC"),
         ("admin_removePeer", "offered on IPC"),
-        ("admin_peers", "does not exist"),
+        ("admin_peers", "offered on IPC"),
+        ("admin_nodeInfo", "offered on IPC"),
         ("personal_unlockAccount", "does not exist"),
     ] {
         let error = post(http, &request(1, method, json!([CONTRACT, true]))).await["error"].clone();
@@ -76,7 +77,15 @@ async fn limits_of_body_and_batch() {
     assert_eq!(too_many["error"]["code"], -32010);
     let long = request(1, "web3_sha3", json!([format!("0x{}", "00".repeat(1_500))])).to_string();
     let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
-    assert_eq!(exchange(http, head, &long).await.status, 413);
+    let sized = exchange(http, head, &long).await;
+    assert_eq!(sized.status, 413);
+    let chunked = format!("{head}\r\ntransfer-encoding: chunked\r\nconnection: close");
+    let answer = exchange_raw(http, &chunked, &format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len())).await;
+    assert_eq!((answer.status, &answer.body), (413, &sized.body));
+    assert!(answer.body.contains("-32007"), "{}", answer.body);
+    let call_text = call.to_string();
+    let short = format!("{:x}\r\n{call_text}\r\n0\r\n\r\n", call_text.len());
+    assert!(exchange_raw(http, &chunked, &short).await.body.contains("0x539"));
     assert!(exchange(http, head, "{").await.body.contains("-32700"));
     let text = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain";
     assert_eq!(exchange(http, text, &call.to_string()).await.status, 415);
@@ -84,6 +93,34 @@ async fn limits_of_body_and_batch() {
     let rpc = serve(&node, RpcConfig { limits: small, ..config() }).await;
     let answer = post(rpc.http.unwrap(), &request(1, "eth_getBlockByNumber", json!(["0x0", true]))).await;
     assert_eq!(answer["error"]["code"], -32008);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corner_cases_of_json_rpc() {
+    let node = TestNode::new();
+    let rpc = serve(&node, config()).await;
+    let http = rpc.http.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
+    let with_id = |id: &str| format!(r#"{{"jsonrpc":"2.0","method":"eth_chainId","id":{id}}}"#);
+    for text in [with_id("1.5"), with_id("{}"), with_id("1e23"), with_id(r#"1,"id":1"#), "{}".to_owned()] {
+        let answer = exchange(http, head, &text).await;
+        let json: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!((&json["error"]["code"], &json["id"]), (&json!(-32600), &json!(null)), "{text}");
+        let batch = exchange(http, head, &format!("[{text},{}]", with_id("7"))).await.body;
+        let json: Value = serde_json::from_str(&batch).unwrap();
+        assert_eq!(
+            (&json[0]["error"]["code"], &json[1]["result"]),
+            (&json!(-32600), &json!("0x539")),
+            "{batch}"
+        );
+    }
+    let note = r#"{"jsonrpc":"2.0","method":"eth_chainId"}"#;
+    for text in [note.to_owned(), format!("[{note},{note}]")] {
+        let answer = exchange(http, head, &text).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{text}");
+    }
+    assert!(exchange(http, head, "{}x").await.body.contains("-32700"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

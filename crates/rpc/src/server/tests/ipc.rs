@@ -70,6 +70,11 @@ async fn what_is_no_request_is_answered_too() {
     assert_eq!(code(talk(&path, r#"{"id":1,}"#).await), -32700);
     assert_eq!(code(talk(&path, "[1,2]").await), -32010);
     assert_eq!(code(talk(&path, "[]").await), -32600);
+    for text in ["{}", r#"{"jsonrpc":"2.0","method":"eth_chainId","id":1.5}"#] {
+        let answers = talk(&path, text).await;
+        assert_eq!(answers[0]["id"], Value::Null);
+        assert_eq!(code(answers), -32600, "{text}");
+    }
     assert!(talk(&path, r#"{"jsonrpc":"2.0","method":"eth_chainId"}"#).await.is_empty());
     assert!(talk(&path, r#"{"jsonrpc":"2.0","id":1,"meth"#).await.is_empty());
 }

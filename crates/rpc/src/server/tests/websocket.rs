@@ -68,6 +68,10 @@ async fn both_ports_serve_calls_and_news() {
         assert_eq!(message["params"]["subscription"], heads);
         assert_eq!(message["params"]["result"]["number"], format!("{number:#x}"));
         assert_eq!(socket.call("eth_unsubscribe", json!([heads])).await, json!(true));
+        assert_eq!(socket.call("eth_unsubscribe", json!([{}])).await, json!(false));
+        // A notification gets no answer, the request after it does.
+        socket.send(&json!({ "jsonrpc": "2.0", "method": "eth_blockNumber" })).await;
+        assert_eq!(socket.call("eth_chainId", json!([])).await, "0x539");
         socket.call("eth_subscribe", json!(["logs", { "address": CONTRACT }])).await;
         node.submit(legacy(&key(2), nonce as u64, TxKind::Call(CONTRACT), 0, &write_word(7)));
         node.mine();
@@ -81,7 +85,9 @@ async fn the_second_port_takes_sockets_only() {
     let rpc = serve(&node, config()).await;
     let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
     let call = request(1, "eth_chainId", json!([])).to_string();
-    assert_eq!(exchange(rpc.ws.unwrap(), head, &call).await.status, 403);
+    let answer = exchange(rpc.ws.unwrap(), head, &call).await;
+    let text = format!("WebSocket only; HTTP is on port {}\n", rpc.http.unwrap().port());
+    assert_eq!((answer.status, answer.body), (403, text));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,6 +114,26 @@ async fn state_and_block_can_be_overridden() {
         json!({ key(3).address().to_string(): { "code": "0x602a60005260206000f3", "balance": "0x1" } });
     let answer = client.call("eth_call", json!([{ "to": key(3).address() }, "latest", code])).await;
     assert_eq!(answer, word(42));
+    let misspelt = json!({ CONTRACT.to_string(): { "blance": "0x1" } });
+    let moved = json!({ CONTRACT.to_string(): { "movePrecompileToAddress": CONTRACT } });
+    for (params, name) in [
+        (json!([read, "latest", misspelt]), "unknown field `blance`"),
+        (json!([read, "latest", moved]), "unknown field `movePrecompileToAddress`"),
+        (json!([read, "latest", null, { "numbr": "0x1" }]), "unknown field `numbr`"),
+        (json!([read, "latest", { CONTRACT.to_string(): 7 }]), "expected an object of overrides"),
+        (json!([read, "latest", null, 7]), "expected an object of block overrides"),
+        (json!(["0x"]), "expected a transaction object"),
+        (json!([{ "to": "0x12" }]), r#""0x12": hex of another length"#),
+        (json!([{ "data": "0x123" }]), r#""0x123": hex with two digits"#),
+        (json!([{ "accessList": [7] }]), "expected an object"),
+    ] {
+        for method in ["eth_call", "eth_estimateGas"] {
+            let refused = client.refused(method, params.clone()).await;
+            assert_eq!(refused.code, -32602, "{refused:?}");
+            assert!(refused.message.contains(name), "{refused:?}");
+            assert!(!refused.message.contains("struct") && !refused.message.contains("Args"), "{refused:?}");
+        }
+    }
     let both = json!({ CONTRACT.to_string(): { "state": {}, "stateDiff": {} } });
     assert_eq!(client.refused("eth_call", json!([read, "latest", both])).await.code, -32602);
 }

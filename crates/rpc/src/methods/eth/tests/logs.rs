@@ -46,8 +46,10 @@ async fn logs_by_range_address_and_topic() {
 #[tokio::test]
 async fn impossible_searches_are_refused() {
     let (_node, client) = logging_chain();
-    let refused = client.refused("eth_getLogs", json!([{ "fromBlock": "0x4", "toBlock": "0x2" }])).await;
-    assert!(refused.code == -32602 && refused.message.contains("invalid block range"), "{refused:?}");
+    for method in ["eth_getLogs", "eth_newFilter"] {
+        let refused = client.refused(method, json!([{ "fromBlock": "0x4", "toBlock": "0x2" }])).await;
+        assert!(refused.code == -32602 && refused.message.contains("invalid block range"), "{refused:?}");
+    }
     let refused = client.refused("eth_getLogs", json!([{ "blockHash": word(1) }])).await;
     assert_eq!((refused.code, refused.message.as_str()), (-32000, "unknown block"));
     let both = json!([{ "blockHash": word(1), "fromBlock": "0x1" }]);
@@ -120,6 +122,9 @@ async fn a_transaction_filter_tells_what_came_in() {
     assert_eq!(client.call("eth_getFilterChanges", json!([hashes])).await, json!([hash]));
     assert_eq!(client.call("eth_getFilterChanges", json!([hashes])).await, json!([]));
     assert_eq!(client.call("eth_getFilterChanges", json!([full])).await[0]["hash"], json!(hash));
+    let hash = node.submit(legacy(&key(2), 6, TxKind::Call(CONTRACT), 0, &[0]));
     let refused = client.refused("eth_getFilterLogs", json!([hashes])).await;
     assert_eq!(refused.message, "filter not found");
+    // The question was wrong; what arrived is still there.
+    assert_eq!(client.call("eth_getFilterChanges", json!([hashes])).await, json!([hash]));
 }
