@@ -2,6 +2,7 @@
 
 use eyre::{Context, Result, bail, eyre};
 use serde_json::{Value, json};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -60,11 +61,15 @@ impl std::fmt::Display for Endpoint {
 }
 
 async fn over_ipc(path: &Path, request: &Value) -> Result<Value> {
-    let stream = UnixStream::connect(path).await.wrap_err_with(|| {
-        format!(
-            "no node answers at {}: is it running with this data directory? (--data-dir DIR, or --rpc URL)",
+    let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => eyre!(
+            "{} is for the user that the node runs as: call this as that user, or use --rpc URL ({error})",
             path.display()
-        )
+        ),
+        _ => eyre!(
+            "no node answers at {}: is it running with this data directory? (--data-dir DIR, or --rpc URL): {error}",
+            path.display()
+        ),
     })?;
     let (read, mut write) = stream.into_split();
     write.write_all(format!("{request}\n").as_bytes()).await?;

@@ -4,7 +4,7 @@ use eyre::{Context, Result, bail, eyre};
 use lonja_primitives::spec::RuleChange;
 use lonja_primitives::{Genesis, NodeKey};
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,11 @@ pub fn default_data_dir() -> PathBuf {
 
 /// Reads a key file: 64 hex digits.
 pub fn read_key(path: &Path) -> Result<NodeKey> {
-    let text = fs::read_to_string(path).wrap_err_with(|| {
-        format!("cannot read the key file {} (make one: lonja key new {0})", path.display())
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            eyre!("there is no key file {} (make one: lonja key new {0})", path.display())
+        }
+        _ => eyre!("cannot read the key file {}: {error}", path.display()),
     })?;
     warn_if_readable_by_others(path);
     NodeKey::from_hex(&text).map_err(|error| eyre!("{}: {error}", path.display()))
@@ -35,21 +38,24 @@ pub fn write_key(path: &Path, key: &NodeKey) -> Result<()> {
         fs::create_dir_all(folder).wrap_err_with(|| format!("cannot make {}", folder.display()))?;
     }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file =
-        file.wrap_err_with(|| format!("cannot write {} (it is never overwritten)", path.display()))?;
+    let mut file = file.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => eyre!("{} exists already; a key is never overwritten", path.display()),
+        _ => eyre!("cannot write {}: {error}", path.display()),
+    })?;
     writeln!(file, "{}", alloy_primitives::hex::encode(key.to_bytes()))?;
     file.sync_all()?;
     Ok(())
 }
 
-/// The data directory's key, made when there is none.
-pub fn read_or_make_key(path: &Path) -> Result<NodeKey> {
-    if path.exists() {
-        return read_key(path);
+/// The key in a folder of ours, made when there is none, and whether it was made now.
+pub fn read_or_make_key(path: &Path) -> Result<(NodeKey, bool)> {
+    // What cannot be looked at is not missing: reading it tells why.
+    if path.try_exists().unwrap_or(true) {
+        return Ok((read_key(path)?, false));
     }
     let key = NodeKey::generate();
     write_key(path, &key)?;
-    Ok(key)
+    Ok((key, true))
 }
 
 fn warn_if_readable_by_others(path: &Path) {
@@ -129,9 +135,23 @@ mod tests {
         let key = NodeKey::generate();
         write_key(&path, &key).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(write_key(&path, &NodeKey::generate()).is_err());
+        let said = write_key(&path, &NodeKey::generate()).unwrap_err().to_string();
+        assert!(said.contains("never overwritten"), "{said}");
         assert_eq!(read_key(&path).unwrap(), key);
         fs::write(&path, "not a key").unwrap();
         assert!(read_key(&path).unwrap_err().to_string().contains("node.key"));
+    }
+
+    #[test]
+    fn a_hint_fits_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = read_key(&folder.path().join("node.key")).unwrap_err().to_string();
+        assert!(missing.contains("lonja key new"), "{missing}");
+        // A folder in the place of a file cannot be read or written, whoever tries.
+        let other = read_key(folder.path()).unwrap_err().to_string();
+        assert!(!other.contains("lonja key new"), "{other}");
+        fs::write(folder.path().join("file"), "").unwrap();
+        let below = write_key(&folder.path().join("file/node.key"), &NodeKey::generate()).unwrap_err();
+        assert!(!below.to_string().contains("overwritten"), "{below}");
     }
 }

@@ -12,7 +12,8 @@ const QUIET: &str = "libp2p_swarm=warn";
 pub fn start(filter: &str, format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|error| eyre!("log filter {filter:?}: {error}; try `info` or `info,lonja_p2p=debug`"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    // A node goes on when nobody reads its log any more; saying so on standard error could fail as well.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     let installed = match format {
         LogFormat::Text => builder.with_ansi(stdout().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -1,5 +1,8 @@
 //! `lonja`: a node of a permissioned Ethereum network, and the tools around it.
 
+#[macro_use]
+mod output;
+
 mod client;
 mod commands;
 mod files;
@@ -67,7 +70,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command) {
+    match run(cli.command).and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -91,7 +94,9 @@ fn run(command: Command) -> Result<()> {
         Command::Db(db) => db.run(),
         Command::Config(config) => config.run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "lonja", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lonja", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(())
         }
     }

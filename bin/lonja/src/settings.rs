@@ -20,7 +20,7 @@ pub struct NodeArgs {
     /// Genesis file; installed into the data directory when that has none [default: DATA_DIR/genesis.json]
     #[arg(long, env = "LONJA_GENESIS", value_name = "FILE")]
     pub genesis: Option<PathBuf>,
-    /// Node key file [default: DATA_DIR/node.key, made when missing]
+    /// Node key file; only the default one is made when missing [default: DATA_DIR/node.key]
     #[arg(long, env = "LONJA_NODE_KEY", value_name = "FILE")]
     pub node_key: Option<PathBuf>,
     /// Vote and propose while this node's address is among the validators; `false` makes a regular node of any
@@ -107,19 +107,19 @@ pub struct NodeArgs {
     /// Most gas that one eth_call or eth_estimateGas may use; 0 for the block gas limit [default: 0]
     #[arg(long, env = "LONJA_RPC_GAS_CAP", value_name = "GAS", help_heading = "JSON-RPC")]
     pub rpc_gas_cap: Option<u64>,
-    /// Longest time for one call, milliseconds
+    /// Longest time for one call, milliseconds [default: 5000]
     #[arg(long, env = "LONJA_RPC_TIMEOUT_MS", value_name = "MS", help_heading = "JSON-RPC")]
     pub rpc_timeout_ms: Option<u64>,
-    /// Most requests in one batch
+    /// Most requests in one batch [default: 1000]
     #[arg(long, env = "LONJA_RPC_BATCH", value_name = "N", help_heading = "JSON-RPC")]
     pub rpc_batch: Option<u32>,
-    /// Longest request body, bytes
+    /// Longest request body, bytes [default: 5242880]
     #[arg(long, env = "LONJA_RPC_BODY_BYTES", value_name = "BYTES", help_heading = "JSON-RPC")]
     pub rpc_body_bytes: Option<u32>,
-    /// Most blocks that one eth_getLogs may look at
+    /// Most blocks that one eth_getLogs may look at [default: 10000]
     #[arg(long, env = "LONJA_RPC_LOG_RANGE", value_name = "BLOCKS", help_heading = "JSON-RPC")]
     pub rpc_log_range: Option<u64>,
-    /// Most accounts and slots that may have changed since the block of an eth_getProof
+    /// Most accounts and slots that may have changed since the block of an eth_getProof [default: 100000]
     #[arg(long, env = "LONJA_RPC_PROOF_CHANGES", value_name = "COUNT", help_heading = "JSON-RPC")]
     pub rpc_proof_changes: Option<usize>,
 
@@ -325,6 +325,30 @@ mod tests {
         fs::write(&path, "p2p-prot = 1\n").unwrap();
         let error = NodeArgs::default().resolve(Some(&path)).unwrap_err().to_string();
         assert!(error.contains("p2p-prot"), "{error}");
+    }
+
+    /// Help says `[default: …]` of every option that has one value as its default, and says it right.
+    #[test]
+    fn help_tells_the_defaults() {
+        let settings = toml::Table::try_from(NodeArgs::default().with_defaults()).unwrap();
+        let command = NodeArgs::augment_args(Command::new("node"));
+        for arg in command.get_arguments() {
+            let key = arg.get_id().as_str().replace('_', "-");
+            let help = arg.get_help().unwrap().to_string();
+            let told = help.rsplit_once("[default: ").map(|(_, told)| told.trim_end_matches(']'));
+            let value = match &settings[&key] {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Array(items) => {
+                    items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
+                }
+                other => other.to_string(),
+            };
+            match key.as_str() {
+                "data-dir" | "genesis" | "node-key" => assert!(told.is_some(), "{key}"),
+                _ if value.is_empty() => assert!(told.is_none_or(|told| told == "none"), "{key}: {told:?}"),
+                _ => assert_eq!(told, Some(value.as_str()), "{key}"),
+            }
+        }
     }
 
     /// What `config show` prints can be used as a configuration file again.

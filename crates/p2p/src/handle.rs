@@ -94,7 +94,7 @@ pub async fn start(config: P2pConfig) -> Result<(P2p, PeerEvents), P2pError> {
     let listening = transport::listen(&mut swarm, &config).await?;
     hub.listening.get_or_init(|| listening);
     let p2p = P2p { hub: hub.clone() };
-    tracing::info!(enode = %p2p.enode(), quic = config.quic, "p2p started");
+    tracing::debug!(enode = %p2p.enode(), quic = config.quic, "p2p started");
     let service = tokio::spawn(Service::new(hub.clone(), swarm, sender).run());
     tokio::spawn(async move {
         if let Err(error) = service.await {

@@ -48,7 +48,7 @@ pub(crate) fn open_chain(
     };
     kv.forget_history(horizon.min(stored_trie));
     let votes = kv.last_at(Table::Votes, &head.number.to_be_bytes())?.map(|(_, votes)| votes);
-    tracing::info!(block = head.number, hash = %head.hash, oldest_state = horizon, "chain store open");
+    tracing::debug!(block = head.number, hash = %head.hash, oldest_state = horizon, "chain store open");
     let progress = Arc::new(Progress::at(head, horizon, stored_trie));
     let reader = Reader::new(kv.clone(), tries.reader(), progress.clone(), genesis.hash());
     Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes), reader })

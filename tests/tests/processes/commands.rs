@@ -62,7 +62,9 @@ fn a_running_node_tells_how_it_is() {
     assert_eq!(member.health.page("/nonsense").expect("it answers").0, 404);
 
     let screen = member.command(&["status"]);
-    for word in ["chainId", "1337", "validator", "head", "peers", "txpool"] {
+    for word in
+        ["chain id 1337", "validator, one of 2", "head  ", "1 connected", "pool  ", "ok   1 peers connected"]
+    {
         assert!(screen.contains(word), "{word} is not in {screen}");
     }
     let status: Value = serde_json::from_str(&member.command(&["status", "--json"])).expect("JSON");
@@ -81,6 +83,8 @@ fn votes_are_for_the_operator(network: &Network) {
     let refusal = network.member(0).rpc.call("istanbul_propose", json!([candidate, true])).expect_err("HTTP");
     assert!(refusal.contains("istanbul_propose"), "{refusal}");
     network.member(0).command(&["validator", "propose", &candidate.to_string()]);
+    let said = network.member(0).command(&["validator", "propose", &candidate.to_string(), "--remove"]);
+    assert!(said.contains("has no effect"), "{said}");
     let candidates = || network.member(0).rpc.get("istanbul_candidates", json!([]));
     wait_until("the vote stands", || candidates() == json!({ candidate.to_string().to_lowercase(): true }));
     network.member(0).command(&["validator", "discard", &candidate.to_string()]);

@@ -132,6 +132,9 @@ fn what_is_mistyped_is_named() {
         let said = run(["node", "--data-dir", &data, flag, "nonsense"]).failure();
         assert!(said.contains(flag) && said.contains("nonsense"), "{said}");
     }
+    let typo = folder.join("typo.key");
+    let said = run(["node", "--data-dir", &data, "--node-key", &typo.display().to_string()]).failure();
+    assert!(said.contains("typo.key") && said.contains("lonja key new") && !typo.exists(), "{said}");
     let said = run(["status", "--data-dir", &data]).failure();
     assert!(said.contains("no node answers"), "{said}");
 }

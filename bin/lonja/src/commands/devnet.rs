@@ -1,65 +1,28 @@
 //! `lonja devnet`: a whole network on this machine, as real processes.
 
+mod accounts;
+mod folder;
+
 use crate::client::Endpoint;
 use crate::files;
-use alloy_primitives::{Address, U256, address};
+use accounts::ACCOUNTS;
+use alloy_primitives::U256;
 use clap::Args;
 use eyre::{Context, Result, bail, eyre};
+use folder::{Folder, Shape};
 use lonja_primitives::NodeId;
 use lonja_primitives::genesis::NewNetwork;
-use serde_json::json;
-use std::fs::{self, File};
+use lonja_storage::RocksKv;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-
-/// The accounts of the phrase "test test test test test test test test test test test junk", which every
-/// developer tool knows. Their keys are public: worth nothing outside a devnet.
-const ACCOUNTS: [(Address, &str); 10] = [
-    (
-        address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
-        "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
-    ),
-    (
-        address!("70997970C51812dc3A010C7d01b50e0d17dc79C8"),
-        "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
-    ),
-    (
-        address!("3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"),
-        "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
-    ),
-    (
-        address!("90F79bf6EB2c4f870365E785982E1f101E93b906"),
-        "7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
-    ),
-    (
-        address!("15d34AAf54267DB7D7c367839AAf71A00a2C6A65"),
-        "47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a",
-    ),
-    (
-        address!("9965507D1a55bcC2695C58ba16FB37d819B0A4dc"),
-        "8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba",
-    ),
-    (
-        address!("976EA74026E726554dB657fA54763abd0C3a0aa9"),
-        "92db14e403b83dfe3df233f83dfa3a0d7096f21ca9b0d6d6b8d88b2b4ec1564e",
-    ),
-    (
-        address!("14dC79964da2C08b23698B3D3cc7Ca32193d9955"),
-        "4bbbf85ce3377467afe5d46f804f221813b2bb87f24d81f60f1fcdbf7cbf4356",
-    ),
-    (
-        address!("23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f"),
-        "dbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97",
-    ),
-    (
-        address!("a0Ee7A142d267C1f36714E4a8F75612F20a79720"),
-        "2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6",
-    ),
-];
 
 /// First RPC port of the validators.
 const VALIDATOR_RPC: u16 = 21001;
@@ -67,24 +30,30 @@ const VALIDATOR_RPC: u16 = 21001;
 const P2P: u16 = 30303;
 /// First metrics port.
 const METRICS: u16 = 9545;
-/// How long the network may take until its first block before we say that something is wrong.
+/// Validators, unless something else is said.
+const VALIDATORS: u16 = 4;
+/// Milliseconds between blocks, unless something else is said.
+const BLOCK_PERIOD_MS: u64 = 1000;
+/// How long the network may take until its first block, beside the block period, before we say that something is wrong.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a node may take to stop before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// As much of a log's end as a message about a node that died looks at.
+const LOG_END_BYTES: u64 = 8 << 10;
 
 /// Options of `lonja devnet`.
 #[derive(Args, Debug)]
 pub struct DevnetCommand {
-    /// How many validators
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=40))]
-    validators: u16,
-    /// Time between blocks, milliseconds
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
-    block_period_ms: u64,
-    /// Time after which an empty block is made, milliseconds (default: the block period)
+    /// How many validators [default: 4, or those of the devnet in the folder]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=40))]
+    validators: Option<u16>,
+    /// Time between blocks, milliseconds [default: 1000, or that of the devnet in the folder]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    block_period_ms: Option<u64>,
+    /// Time after which an empty block is made, milliseconds [default: the block period]
     #[arg(long)]
     empty_block_period_ms: Option<u64>,
-    /// Folder for data, keys and logs
+    /// Folder for data, keys and logs; a devnet that is there goes on
     #[arg(long, default_value = "devnet")]
     dir: PathBuf,
     /// Throw an earlier devnet in that folder away and begin at block 0
@@ -101,96 +70,150 @@ pub struct DevnetCommand {
     node_args: Vec<String>,
 }
 
-/// One node of the devnet.
-struct Member {
+/// A node's place: its name and where it is found.
+struct Seat {
     name: String,
     folder: PathBuf,
-    id: NodeId,
     p2p_port: u16,
     rpc_port: u16,
     metrics_port: u16,
     validates: bool,
 }
 
+/// One node of the devnet.
+struct Member {
+    seat: Seat,
+    id: NodeId,
+}
+
+/// What tells a block of this run from those of earlier ones.
+struct Before {
+    /// The newest block that was there.
+    number: u64,
+    /// When this run began, seconds since 1970: a node may have missed blocks of earlier runs.
+    timestamp: u64,
+}
+
 impl DevnetCommand {
     /// Prepares the folder, starts the nodes, waits for Ctrl-C, stops them.
     pub async fn run(self) -> Result<()> {
         let started = Instant::now();
-        if self.reset && self.dir.exists() {
-            remove_old(&self.dir)?;
+        let folder = Folder::take(&self.dir)?;
+        let shape = self.shape(&folder)?;
+        let seats = self.seats(&shape)?;
+        check_ports(&seats)?;
+        // Nothing stands in the way any more: only now something is removed.
+        if self.reset {
+            folder.clear()?;
         }
-        let members = self.members()?;
-        self.write_genesis(&members)?;
-        check_ports(&members)?;
+        folder.mark(&shape)?;
+        let members = seats.into_iter().map(Member::with_key).collect::<Result<Vec<_>>>()?;
+        self.write_genesis(&members, &shape)?;
+        let before = Before::now(&self.dir, &members);
         let mut children = Vec::new();
         for member in &members {
-            children.push(self.start(member, &members)?);
+            children.push(self.start(member, &members, &folder)?);
         }
-        let result = self.watch(&members, &mut children, started).await;
+        let patience = START_TIMEOUT + Duration::from_millis(shape.empty_block_period_ms);
+        let ready = async {
+            while !before.is_over(&members).await {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let ready = tokio::time::timeout(patience, ready);
+        let welcome = || self.print_welcome(&members, started.elapsed());
+        let result = watch(&members, &mut children, &folder, ready, welcome).await;
         println!("stopping {} nodes …", children.len());
         stop(&mut children).await;
         result
     }
 
-    fn members(&self) -> Result<Vec<Member>> {
+    /// What the devnet is made with: what was asked for, which must fit what is there.
+    fn shape(&self, folder: &Folder) -> Result<Shape> {
+        let present = folder.shape()?.filter(|_| !self.reset);
+        let period = self.block_period_ms.or(present.map(|shape| shape.block_period_ms));
+        let period = period.unwrap_or(BLOCK_PERIOD_MS);
+        let empty = self.empty_block_period_ms.or(present.map(|shape| shape.empty_block_period_ms));
+        let validators = self.validators.or(present.map(|shape| shape.validators));
+        let wanted = Shape {
+            validators: validators.unwrap_or(VALIDATORS),
+            block_period_ms: period,
+            empty_block_period_ms: empty.unwrap_or(period),
+        };
+        match present {
+            Some(present) if present != wanted => bail!(
+                "{} holds a devnet of {present}; leave the options away to go on with it, use --reset to throw it \
+                 away, or choose another --dir",
+                self.dir.display()
+            ),
+            _ if wanted.empty_block_period_ms < period => {
+                bail!("--empty-block-period-ms cannot be below the block period, {period} ms")
+            }
+            _ => Ok(wanted),
+        }
+    }
+
+    fn seats(&self, shape: &Shape) -> Result<Vec<Seat>> {
         let offset = |port: u16, n: u16| {
             port.checked_add(self.port_offset)
                 .and_then(|port| port.checked_add(n))
                 .ok_or_else(|| eyre!("--port-offset {} leads past port 65535", self.port_offset))
         };
-        let mut members = Vec::new();
-        for n in 0..=self.validators {
-            let validates = n < self.validators;
-            let name = if validates { format!("validator-{}", n + 1) } else { "node".into() };
-            let folder = self.dir.join(&name);
-            let key = files::read_or_make_key(&folder.join(files::NODE_KEY))?;
-            let rpc_port = if validates { offset(VALIDATOR_RPC, n)? } else { offset(self.rpc_port, 0)? };
-            members.push(Member {
+        let mut seats = Vec::new();
+        for n in 0..=shape.validators {
+            let validates = n < shape.validators;
+            let name = match validates {
+                true => format!("{}{}", folder::VALIDATOR, n + 1),
+                false => folder::REGULAR.into(),
+            };
+            seats.push(Seat {
+                folder: self.dir.join(&name),
                 name,
-                folder,
-                id: key.node_id(),
                 p2p_port: offset(P2P, n)?,
-                rpc_port,
+                rpc_port: if validates { offset(VALIDATOR_RPC, n)? } else { offset(self.rpc_port, 0)? },
                 metrics_port: if validates { offset(METRICS, n + 1)? } else { offset(METRICS, 0)? },
                 validates,
             });
         }
-        Ok(members)
+        Ok(seats)
     }
 
-    fn write_genesis(&self, members: &[Member]) -> Result<()> {
+    fn write_genesis(&self, members: &[Member], shape: &Shape) -> Result<()> {
         let path = self.dir.join(files::GENESIS);
         if path.exists() {
             return Ok(());
         }
         let million_ether = U256::from(10u64).pow(U256::from(24u64));
+        let validators = members.iter().filter(|member| member.seat.validates);
         let network = NewNetwork {
-            validators: members.iter().filter(|m| m.validates).map(|m| m.id.address()).collect(),
+            validators: validators.map(|member| member.id.address()).collect(),
             balances: ACCOUNTS.iter().map(|(account, _)| (*account, million_ether)).collect(),
-            block_period_ms: Some(self.block_period_ms),
-            empty_block_period_ms: self.empty_block_period_ms,
+            block_period_ms: Some(shape.block_period_ms),
+            empty_block_period_ms: Some(shape.empty_block_period_ms)
+                .filter(|empty| *empty != shape.block_period_ms),
             ..NewNetwork::default()
         };
-        fs::write(&path, network.to_json()).wrap_err_with(|| format!("cannot write {}", path.display()))
+        lonja_node::rules::write_file(&path, &network.to_json()).map_err(|error| eyre!("{error}"))
     }
 
-    fn start(&self, member: &Member, all: &[Member]) -> Result<Child> {
-        let log = File::create(self.log_path(member))?;
+    fn start(&self, member: &Member, all: &[Member], folder: &Folder) -> Result<Child> {
+        let seat = &member.seat;
+        let log = folder.log(&seat.name)?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["node", "--exit-with-stdin", "--p2p-addr", "127.0.0.1", "--identity", &member.name]);
-        command.arg("--data-dir").arg(&member.folder);
+        command.args(["node", "--exit-with-stdin", "--p2p-addr", "127.0.0.1", "--identity", &seat.name]);
+        command.arg("--data-dir").arg(&seat.folder);
         command.arg("--genesis").arg(self.dir.join(files::GENESIS));
-        command.args(["--p2p-port", &member.p2p_port.to_string()]);
-        command.args(["--http-port", &member.rpc_port.to_string()]);
-        command.args(["--metrics-port", &member.metrics_port.to_string()]);
-        if member.validates {
+        command.args(["--p2p-port", &seat.p2p_port.to_string()]);
+        command.args(["--http-port", &seat.rpc_port.to_string()]);
+        command.args(["--metrics-port", &seat.metrics_port.to_string()]);
+        if seat.validates {
             command.args(["--ws-port", "0"]);
         } else {
             command.args(["--validator", "false"]);
-            command.args(["--ws-port", &(member.rpc_port + 1).to_string()]);
+            command.args(["--ws-port", &seat.rpc_port.saturating_add(1).to_string()]);
         }
         for peer in all.iter().filter(|peer| peer.id != member.id) {
-            command.args(["--peer", &format!("enode://{}@127.0.0.1:{}", peer.id, peer.p2p_port)]);
+            command.args(["--peer", &format!("enode://{}@127.0.0.1:{}", peer.id, peer.seat.p2p_port)]);
             command.args(["--allow-node", &peer.id.to_string()]);
         }
         command.args(&self.node_args);
@@ -201,57 +224,23 @@ impl DevnetCommand {
             .stderr(log)
             .process_group(0)
             .kill_on_drop(true);
-        command.spawn().wrap_err_with(|| format!("cannot start {}", member.name))
-    }
-
-    fn log_path(&self, member: &Member) -> PathBuf {
-        self.dir.join(format!("{}.log", member.name))
-    }
-
-    async fn watch(&self, members: &[Member], children: &mut [Child], started: Instant) -> Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut ready = false;
-        let mut look = tokio::time::interval(Duration::from_millis(200));
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => { println!(); return Ok(()); }
-                _ = terminate.recv() => return Ok(()),
-                _ = look.tick() => {}
-            }
-            for (member, child) in members.iter().zip(children.iter_mut()) {
-                if let Some(status) = child.try_wait()? {
-                    bail!("{} ended with {status}:\n{}", member.name, tail(&self.log_path(member)));
-                }
-            }
-            if !ready {
-                ready = regular_has_block(members).await;
-                if ready {
-                    self.print_welcome(members, started.elapsed());
-                } else if started.elapsed() > START_TIMEOUT {
-                    bail!(
-                        "no block after {} s; the logs are in {}",
-                        START_TIMEOUT.as_secs(),
-                        self.dir.display()
-                    );
-                }
-            }
-        }
+        command.spawn().wrap_err_with(|| format!("cannot start {}", seat.name))
     }
 
     fn print_welcome(&self, members: &[Member], took: Duration) {
-        let Some(node) = members.last() else { return };
+        let Some(node) = members.last().map(|member| &member.seat) else { return };
         let rpc = node.rpc_port;
         println!(
             "lonja devnet: {} validators and a regular node, ready in {:.1} s\n",
             members.len() - 1,
             took.as_secs_f32()
         );
-        println!("  JSON-RPC   http://127.0.0.1:{rpc}   ws://127.0.0.1:{rpc} or {}", rpc + 1);
+        let ws = rpc.saturating_add(1);
+        println!("  JSON-RPC   http://127.0.0.1:{rpc}   ws://127.0.0.1:{rpc} or {ws}");
         println!("  chain id   1337, gas is free: an account needs no balance to send transactions");
         println!("  metrics    http://127.0.0.1:{}/metrics   health /readiness", node.metrics_port);
-        for member in members.iter().filter(|member| member.validates) {
-            println!("  {:<12} http://127.0.0.1:{}", member.name, member.rpc_port);
+        for seat in members.iter().map(|member| &member.seat).filter(|seat| seat.validates) {
+            println!("  {:<12} http://127.0.0.1:{}", seat.name, seat.rpc_port);
         }
         println!("\n  accounts (public test keys, phrase \"test test … junk\"), a million ether each:");
         for (account, key) in ACCOUNTS {
@@ -262,31 +251,64 @@ impl DevnetCommand {
         println!(
             "        -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_blockNumber\",\"params\":[]}}' http://127.0.0.1:{rpc}"
         );
-        println!("      lonja status --rpc http://127.0.0.1:{rpc}");
+        println!("      {} status --rpc http://127.0.0.1:{rpc}", own_command());
         println!("\nCtrl-C stops all of it; `--reset` begins anew.");
     }
 }
 
-/// Only a folder that a devnet made is removed.
-fn remove_old(dir: &Path) -> Result<()> {
-    let known = dir.join(files::GENESIS).exists() || fs::read_dir(dir)?.next().is_none();
-    if !known && !dir.join("validator-1").exists() {
-        bail!("{} does not look like a devnet's folder; it is left alone", dir.display());
+impl Member {
+    fn with_key(seat: Seat) -> Result<Self> {
+        let (key, _) = files::read_or_make_key(&seat.folder.join(files::NODE_KEY))?;
+        Ok(Self { seat, id: key.node_id() })
     }
-    fs::remove_dir_all(dir).wrap_err_with(|| format!("cannot remove {}", dir.display()))
 }
 
-fn check_ports(members: &[Member]) -> Result<()> {
-    for member in members {
-        let mut ports = vec![member.p2p_port, member.rpc_port, member.metrics_port];
+impl Before {
+    fn now(dir: &Path, members: &[Member]) -> Self {
+        let number = members.last().and_then(|member| stored_head(dir, &member.seat).ok()).unwrap_or(0);
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { number, timestamp: since_1970.as_secs() }
+    }
+
+    /// Whether the regular node has a block that this run made.
+    async fn is_over(&self, members: &[Member]) -> bool {
+        let Some(member) = members.last() else { return false };
+        let endpoint = Endpoint::Http(format!("http://127.0.0.1:{}", member.seat.rpc_port));
+        let newest = endpoint.call("eth_getBlockByNumber", json!(["latest", false])).await;
+        newest.is_ok_and(|block| {
+            quantity(&block["number"]) > Some(self.number)
+                && quantity(&block["timestamp"]) >= Some(self.timestamp)
+        })
+    }
+}
+
+/// The newest block in the store of a node that does not run.
+fn stored_head(dir: &Path, seat: &Seat) -> Result<u64> {
+    let (_, genesis) = files::read_genesis(&dir.join(files::GENESIS))?;
+    let kv = RocksKv::open_read_only(&seat.folder.join("db"), &super::db::options())?;
+    Ok(lonja_storage::open(Arc::new(kv), &genesis)?.reader.head().number)
+}
+
+fn quantity(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
+/// How this program was called: what works once works again.
+fn own_command() -> String {
+    std::env::args_os().next().map_or_else(|| "lonja".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn check_ports(seats: &[Seat]) -> Result<()> {
+    for seat in seats {
+        let mut ports = vec![seat.p2p_port, seat.rpc_port, seat.metrics_port];
         // The regular node serves WebSocket on a second port.
-        ports.extend((!member.validates).then(|| member.rpc_port.saturating_add(1)));
+        ports.extend((!seat.validates).then(|| seat.rpc_port.saturating_add(1)));
         for port in ports {
             TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
                 eyre!(
                     "port {port} (for {}) cannot be used: {error}. Is another devnet or node running? \
                      --port-offset moves all ports",
-                    member.name
+                    seat.name
                 )
             })?;
         }
@@ -294,15 +316,52 @@ fn check_ports(members: &[Member]) -> Result<()> {
     Ok(())
 }
 
-async fn regular_has_block(members: &[Member]) -> bool {
-    let Some(node) = members.last() else { return false };
-    let endpoint = Endpoint::Http(format!("http://127.0.0.1:{}", node.rpc_port));
-    matches!(endpoint.call("eth_blockNumber", json!([])).await, Ok(number) if number != json!("0x0"))
+/// Returns when we are told to stop, with an error when a node ended or no block came. `ready` resolves with the first
+/// block, or that it did not come in time.
+async fn watch(
+    members: &[Member],
+    children: &mut [Child],
+    folder: &Folder,
+    ready: impl Future<Output = Result<(), tokio::time::error::Elapsed>>,
+    welcome: impl Fn(),
+) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    let mut ready = std::pin::pin!(ready);
+    let mut waiting = true;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => { println!(); return Ok(()); }
+            _ = terminate.recv() => return Ok(()),
+            came = &mut ready, if waiting => {
+                came.map_err(|_| eyre!("no new block came in time; the logs are {}", folder.log_path("*").display()))?;
+                waiting = false;
+                welcome();
+            }
+            _ = look.tick() => {}
+        }
+        for (member, child) in members.iter().zip(children.iter_mut()) {
+            if let Some(status) = child.try_wait()? {
+                let name = &member.seat.name;
+                bail!("{name} ended with {status}:\n{}", tail(&folder.log_path(name)));
+            }
+        }
+    }
 }
 
 /// The end of a log, for a message about a node that died.
 fn tail(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_END_BYTES)))?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end)?;
+        Ok(end)
+    };
+    let end = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&end);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(12)..].join("\n")
 }
@@ -313,19 +372,6 @@ async fn stop(children: &mut [Child]) {
     for child in children {
         if tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
             let _ = child.kill().await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lonja_primitives::{NodeKey, Signer};
-
-    #[test]
-    fn the_printed_keys_belong_to_the_accounts() {
-        for (account, key) in ACCOUNTS {
-            assert_eq!(NodeKey::from_hex(key).unwrap().address(), account);
         }
     }
 }

@@ -40,7 +40,8 @@ pub struct NewArgs {
     /// Address of a first validator; may be repeated or separated by commas
     #[arg(long = "validator", value_delimiter = ',')]
     validators: Vec<Address>,
-    /// Make this many validator keys, in folders validator-1, validator-2, … beside the genesis file
+    /// Make this many validator keys, in folders validator-1, validator-2, … beside the genesis file; one that is
+    /// there already is kept
     #[arg(long, default_value_t = 0, conflicts_with = "validators")]
     make_validators: u16,
     /// Time between blocks, milliseconds
@@ -72,11 +73,19 @@ impl GenesisCommand {
             Self::Explain { file } => {
                 let (_, genesis) = files::read_genesis(&file)?;
                 print!("{}", genesis.explain());
+                let unvoted = lonja_node::unvoted_blocks(&genesis.spec);
+                if !unvoted.is_empty() {
+                    println!("\nBlocks of older formats, which lonja verifies but does not vote on");
+                    unvoted.iter().for_each(|blocks| println!("  {blocks}"));
+                }
                 Ok(())
             }
             Self::Check { file, hash } => {
                 let (_, genesis) = files::read_genesis(&file)?;
                 files::print_warnings(&genesis);
+                for blocks in lonja_node::unvoted_blocks(&genesis.spec) {
+                    eprintln!("note: lonja verifies {blocks}, but does not vote on them");
+                }
                 let found = genesis.header.hash();
                 if let Some(wanted) = hash.filter(|wanted| *wanted != found) {
                     bail!("{}: the genesis hash is {found}, not {wanted}", file.display());
@@ -130,8 +139,12 @@ impl NewArgs {
         for n in 1..=self.make_validators {
             let folder = beside.join(format!("validator-{n}"));
             fs::create_dir_all(&folder).wrap_err_with(|| format!("cannot make {}", folder.display()))?;
-            let key = files::read_or_make_key(&folder.join(files::NODE_KEY))?;
+            let file = folder.join(files::NODE_KEY);
+            let (key, made) = files::read_or_make_key(&file)?;
             eprintln!("{}  {}", folder.display(), key.address());
+            if !made {
+                eprintln!("warning: kept {}, which was there", file.display());
+            }
             self.validators.push(key.address());
         }
         Ok(())

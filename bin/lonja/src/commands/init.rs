@@ -26,7 +26,7 @@ impl InitCommand {
             .wrap_err_with(|| format!("cannot make {}", self.data_dir.display()))?;
         files::print_warnings(&genesis);
         let changes = files::install_genesis(&self.data_dir, &text, &genesis)?;
-        let key = files::read_or_make_key(&self.data_dir.join(files::NODE_KEY))?;
+        let (key, _) = files::read_or_make_key(&self.data_dir.join(files::NODE_KEY))?;
         println!("data directory  {}", self.data_dir.display());
         println!("chain id        {}", genesis.spec.chain_id);
         println!("genesis         {}", genesis.header.hash());

@@ -7,7 +7,7 @@ use clap::Args;
 use eyre::{Result, bail, eyre};
 use lonja_node::{Config, DiskLimits, Node};
 use lonja_p2p::PeerAddress;
-use lonja_primitives::{Genesis, NodeId};
+use lonja_primitives::{Genesis, NodeId, NodeKey, Signer};
 use lonja_rpc::{Access, HttpConfig, IpcConfig, Namespace, RpcConfig, RpcLimits};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -77,7 +77,7 @@ async fn standard_input_closed() {
 /// From settings to what the node takes: reads the files and parses the texts.
 fn node_config(settings: &Settings) -> Result<Config> {
     let (genesis_text, genesis) = read_network(settings)?;
-    let key = files::read_or_make_key(&settings.node_key)?;
+    let key = own_key(settings)?;
     let peers: Result<Vec<PeerAddress>, _> =
         settings.peers.iter().map(|peer| peer.parse().map_err(|e| eyre!("--peer {peer}: {e}"))).collect();
     let allowed: Result<Vec<NodeId>, _> = settings
@@ -105,6 +105,20 @@ fn node_config(settings: &Settings) -> Result<Config> {
             writing_bytes: settings.min_free_disk_mib.saturating_mul(MIB) / 4,
         },
     })
+}
+
+/// The node's key. Only the data directory's own is made when missing: another place that was named is a typing
+/// mistake, and a new identity no answer to it.
+fn own_key(settings: &Settings) -> Result<NodeKey> {
+    let own = settings.data_dir.join(files::NODE_KEY);
+    if settings.node_key != own {
+        return files::read_key(&settings.node_key);
+    }
+    let (key, made) = files::read_or_make_key(&own)?;
+    if made {
+        tracing::info!(file = %own.display(), address = %key.address(), "there was no node key; a new one was made");
+    }
+    Ok(key)
 }
 
 /// The genesis file. The node itself puts it into the data directory, once it has found that its chain allows the rules.

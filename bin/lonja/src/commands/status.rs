@@ -6,6 +6,7 @@ use clap::Args;
 use eyre::Result;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// Which running node a command talks to.
 #[derive(Args, Clone, Debug)]
@@ -42,37 +43,125 @@ impl StatusCommand {
         if self.json {
             println!("{status:#}");
         } else {
-            print_object("", &status);
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            print!("{}", screen(&status, since_1970.as_secs()));
         }
         Ok(())
     }
 }
 
-/// Prints nested objects as indented `name  value` lines, whatever the node chose to report.
-fn print_object(indent: &str, value: &Value) {
-    for (name, field) in value.as_object().into_iter().flatten() {
-        match field {
-            Value::Object(_) => {
-                println!("{indent}{name}");
-                print_object(&format!("{indent}  "), field);
-            }
-            Value::Array(items) => {
-                println!("{indent}{name} ({})", items.len());
-                items.iter().for_each(|item| println!("{indent}  {}", plain(item)));
-            }
-            _ => println!("{indent}{name:<22} {}", plain(field)),
-        }
+/// The screen: what an operator looks for first stands first.
+fn screen(status: &Value, now: u64) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_string();
+    let ready = if status["ready"] == true { "ready" } else { "NOT READY" };
+    let gas = if status["freeGas"] == true { "gas is free" } else { "gas is paid" };
+    let (head, pool) = (&status["head"], &status["txpool"]);
+    let age = now.saturating_sub(head["timestamp"].as_u64().unwrap_or(now));
+    let mut lines = vec![
+        (String::new(), format!("{}: {ready}", text(&status["client"]))),
+        ("network".into(), format!("chain id {}, {gas}, fork {}", status["chainId"], text(&status["fork"]))),
+        ("genesis".into(), text(&status["genesisHash"])),
+        ("node".into(), format!("{}, {}", text(&status["nodeAddress"]), role(&status["consensus"]))),
+        ("enode".into(), text(&status["enode"])),
+        (
+            "head".into(),
+            format!("block {}, made {} ago, {}", head["number"], duration(age), text(&head["hash"])),
+        ),
+        ("sync".into(), sync(&status["sync"])),
+        ("peers".into(), format!("{} connected", status["peers"])),
+        ("agreement".into(), agreement(&status["consensus"])),
+        (
+            "pool".into(),
+            format!(
+                "{} transactions can go into a block, {} wait for another; {} kB",
+                pool["pending"],
+                pool["queued"],
+                pool["bytes"].as_u64().unwrap_or(0).div_ceil(1000)
+            ),
+        ),
+        (String::new(), String::new()),
+    ];
+    for check in status["checks"].as_array().into_iter().flatten() {
+        let sign = if check["ok"] == true { "ok  " } else { "FAIL" };
+        lines.push((text(&check["name"]), format!("{sign} {}", text(&check["reason"]))));
+    }
+    let line = |(name, value): (String, String)| match name.is_empty() {
+        true => value + "\n",
+        false => format!("  {name:<10} {value}\n"),
+    };
+    lines.into_iter().map(line).collect()
+}
+
+fn role(consensus: &Value) -> String {
+    let validators = consensus["validators"].as_array().map_or(0, Vec::len);
+    match consensus["isValidator"] == true {
+        true => format!("validator, one of {validators}"),
+        false => format!("regular node; there are {validators} validators"),
     }
 }
 
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|(name, field)| format!("{name}: {}", plain(field))).collect();
-            fields.join(", ")
+fn sync(sync: &Value) -> String {
+    match sync.is_object() {
+        true => format!("fetching blocks, from {} up to {}", sync["start"], sync["highest"]),
+        false => "at the head, as far as the peers say".into(),
+    }
+}
+
+fn agreement(consensus: &Value) -> String {
+    let text = |name: &str| consensus[name].as_str().unwrap_or("?").to_string();
+    format!(
+        "block {}, round {}: {}; {} proposes",
+        consensus["height"],
+        consensus["round"],
+        text("phase"),
+        text("proposer")
+    )
+}
+
+/// `12 s`, `3 min`, `5 h`, `2 days`.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_screen_says_how_it_is() {
+        let status = json!({
+            "client": "lonja/v1", "chainId": 1337, "genesisHash": "0x12", "freeGas": true, "fork": "Osaka",
+            "nodeAddress": "0xab", "enode": "enode://", "ready": false, "peers": 0,
+            "head": { "number": 7, "hash": "0x34", "timestamp": 1_000 },
+            "sync": { "start": 7, "highest": 90 },
+            "consensus": {
+                "height": 8, "round": 2, "phase": "preparing", "proposer": "0xcd", "validators": ["0xab", "0xcd"],
+                "isValidator": true,
+            },
+            "txpool": { "pending": 3, "queued": 1, "bytes": 1_200 },
+            "checks": [
+                { "name": "disk", "ok": true, "reason": "there is room" },
+                { "name": "peers", "ok": false, "reason": "0 peers connected" },
+            ],
+        });
+        let lines = screen(&status, 1_300);
+        for line in [
+            "lonja/v1: NOT READY",
+            "  network    chain id 1337, gas is free, fork Osaka",
+            "  node       0xab, validator, one of 2",
+            "  head       block 7, made 5 min ago, 0x34",
+            "  sync       fetching blocks, from 7 up to 90",
+            "  agreement  block 8, round 2: preparing; 0xcd proposes",
+            "  pool       3 transactions can go into a block, 1 wait for another; 2 kB",
+            "  disk       ok   there is room",
+            "  peers      FAIL 0 peers connected",
+        ] {
+            assert!(lines.lines().any(|shown| shown == line), "{line:?} is not in\n{lines}");
         }
-        other => other.to_string(),
     }
 }

@@ -50,13 +50,7 @@ impl ValidatorCommand {
     pub async fn run(self) -> Result<()> {
         match self {
             Self::List { target, json } => list(&target, json).await,
-            Self::Propose { address, remove, target } => {
-                target.endpoint().call("istanbul_propose", json!([address, !remove])).await?;
-                let what = if remove { "removing" } else { "adding" };
-                println!("this node now votes for {what} {address} whenever it proposes a block");
-                println!("see how it stands: lonja validator status");
-                Ok(())
-            }
+            Self::Propose { address, remove, target } => propose(&target, address, remove).await,
             Self::Discard { address, target } => {
                 target.endpoint().call("istanbul_discard", json!([address])).await?;
                 println!("this node does not vote on {address} any more");
@@ -65,6 +59,46 @@ impl ValidatorCommand {
             Self::Status { target, json } => status(&target, json).await,
         }
     }
+}
+
+async fn propose(target: &Target, address: Address, remove: bool) -> Result<()> {
+    let endpoint = target.endpoint();
+    // Asked first: this vote may be the last that was missing.
+    let validators: Vec<Address> =
+        serde_json::from_value(endpoint.call("istanbul_getValidators", json!([])).await?)?;
+    let own: Address = serde_json::from_value(endpoint.call("istanbul_nodeAddress", json!([])).await?)?;
+    endpoint.call("istanbul_propose", json!([address, !remove])).await?;
+    let reasons = without_effect(&validators, own, address, remove);
+    if reasons.is_empty() {
+        let what = if remove { "removing" } else { "adding" };
+        println!("this node now votes for {what} {address} whenever it proposes a block");
+        println!("see how it stands: lonja validator status");
+    }
+    reasons.iter().for_each(|reason| println!("{reason}"));
+    Ok(())
+}
+
+/// Why a vote changes nothing as things stand; empty when it counts.
+fn without_effect(validators: &[Address], own: Address, candidate: Address, remove: bool) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !validators.contains(&own) {
+        reasons.push(format!(
+            "this vote has no effect now: this node ({own}) is no validator and proposes no blocks. Run the command \
+             at nodes that are"
+        ));
+    }
+    match (validators.contains(&candidate), remove) {
+        (true, false) => {
+            reasons.push(format!("this vote has no effect: {candidate} is a validator already"));
+        }
+        (false, true) => {
+            reasons.push(format!(
+                "this vote has no effect: {candidate} is no validator, so it cannot be removed"
+            ));
+        }
+        _ => {}
+    }
+    reasons
 }
 
 async fn list(target: &Target, as_json: bool) -> Result<()> {
@@ -114,5 +148,24 @@ fn print_votes(candidates: &Value, snapshot: &Value) {
         for (address, entry) in tally {
             println!("  {} {address}: {} votes", word(&entry["authorize"]), entry["votes"]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_without_effect_is_told() {
+        let address = Address::repeat_byte;
+        let validators = [address(1), address(2)];
+        let said = |own, candidate, remove| {
+            without_effect(&validators, address(own), address(candidate), remove).join("\n")
+        };
+        assert_eq!((said(1, 3, false), said(1, 2, true)), (String::new(), String::new()));
+        assert!(said(1, 2, false).contains("is a validator already"));
+        assert!(said(1, 3, true).contains("cannot be removed"));
+        assert!(said(3, 4, false).contains("proposes no blocks"));
+        assert_eq!(said(3, 1, false).lines().count(), 2);
     }
 }
