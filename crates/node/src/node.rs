@@ -174,17 +174,14 @@ impl Node {
         let rpc = lonja_rpc::start(config.rpc.clone(), context).await?;
         services::print_addresses(&rpc);
         let ingest = Ingest::new(&spec);
+        let receivers = services::Receivers {
+            mailbox: mailbox.clone(),
+            gossip,
+            reader: reader.clone(),
+            p2p: p2p.clone(),
+        };
         let tasks = vec![
-            tokio::spawn(services::deliver(
-                events,
-                ingest,
-                published.clone(),
-                mailbox.clone(),
-                gossip,
-                reader.clone(),
-                p2p.clone(),
-                clock,
-            )),
+            tokio::spawn(services::deliver(events, ingest, published.clone(), receivers, clock)),
             tokio::spawn(services::watch_disk(config.data_dir.clone(), config.disk, mailbox.clone())),
             tokio::spawn(services::follow_votes(wishes, published)),
             tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),

@@ -40,17 +40,27 @@ const SERVING_MAX: usize = 8;
 /// Room for the list heads around blocks in an answer.
 const ANSWER_SPARE_BYTES: usize = 4 << 10;
 
+/// Where what peers send goes.
+pub struct Receivers {
+    /// The loop.
+    pub mailbox: Sender,
+    /// Transactions.
+    pub gossip: Gossip,
+    /// Blocks that peers ask for.
+    pub reader: Reader,
+    /// Answers, and penalties.
+    pub p2p: P2p,
+}
+
 /// Takes what peers send, checks it at the door, and hands it on. Ends with the network.
 pub async fn deliver(
     mut events: PeerEvents,
     mut ingest: Ingest,
     published: Arc<ArcSwap<Published>>,
-    mailbox: Sender,
-    gossip: Gossip,
-    reader: Reader,
-    p2p: P2p,
+    receivers: Receivers,
     clock: Clock,
 ) {
+    let Receivers { mailbox, gossip, .. } = &receivers;
     let serving = Arc::new(Semaphore::new(SERVING_MAX));
     while let Some(event) = events.recv().await {
         match event {
@@ -68,21 +78,14 @@ pub async fn deliver(
                 let validators = &published.consensus.validators;
                 let ingested =
                     tokio::task::block_in_place(|| ingest.take(clock.mono_ms(), peer, message, validators));
-                hand_on(peer, ingested, &mailbox, &gossip, &reader, &p2p, &serving);
+                hand_on(peer, ingested, &receivers, &serving);
             }
         }
     }
 }
 
-fn hand_on(
-    peer: NodeId,
-    ingested: Ingested,
-    mailbox: &Sender,
-    gossip: &Gossip,
-    reader: &Reader,
-    p2p: &P2p,
-    serving: &Arc<Semaphore>,
-) {
+fn hand_on(peer: NodeId, ingested: Ingested, receivers: &Receivers, serving: &Arc<Semaphore>) {
+    let Receivers { mailbox, gossip, reader, p2p } = receivers;
     match ingested {
         Ingested::Event(event @ Event::Consensus { .. }) => drop(mailbox.offer(Lane::Consensus, event)),
         Ingested::Event(event) => drop(mailbox.offer(Lane::Bulk, event)),
@@ -245,7 +248,9 @@ pub fn print_banner(config: &Config, info: &NodeInfo, position: &ChainPosition, 
     tracing::info!(number = position.head.number, hash = %position.head.hash(), opened_in_ms = took.as_millis() as u64, "head");
     let unvoted = unvoted_blocks(spec).into_iter().find(|blocks| blocks.contains(next));
     if let Some(blocks) = unvoted.filter(|_| config.validate && validators.contains(&info.address)) {
-        tracing::warn!("this validator does not vote yet: lonja verifies {blocks}, but does not vote on them");
+        tracing::warn!(
+            "this validator does not vote yet: lonja verifies {blocks}, but does not vote on them"
+        );
     }
     if config.allowed.is_empty() {
         tracing::warn!("any node with this genesis may connect; --allow-node limits it to those named");
