@@ -7,5 +7,6 @@ mod estimates;
 mod fees;
 mod opcodes;
 mod splits;
+mod system;
 mod vectors;
 mod world;
