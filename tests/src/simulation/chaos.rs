@@ -219,7 +219,9 @@ impl World {
         wishes.push((candidate, kind));
         let faulty: BTreeSet<Address> =
             self.nodes.iter().filter(|node| !node.honest).map(|node| node.address).collect();
-        let dropped = |address: &Address| wishes.contains(&(*address, VoteKind::Drop));
+        // That a faulty one goes is a wish like others, and may never come true.
+        let dropped =
+            |address: &Address| !faulty.contains(address) && wishes.contains(&(*address, VoteKind::Drop));
         let left: BTreeSet<Address> = self
             .checks
             .chain
