@@ -12,7 +12,7 @@ mod settings;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
-    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, export::ExportCommand,
+    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, evm::EvmCommand, export::ExportCommand,
     genesis::GenesisCommand, import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
     status::StatusCommand, validator::ValidatorCommand,
 };
@@ -58,6 +58,9 @@ enum Command {
     /// Look after the database of a data directory
     #[command(subcommand)]
     Db(DbCommand),
+    /// Run the public Ethereum tests through this node's executor, state and block checks
+    #[command(subcommand)]
+    Evm(EvmCommand),
     /// Show the merged configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<()> {
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
         Command::Db(db) => db.run(),
+        Command::Evm(evm) => evm.run(),
         Command::Config(config) => config.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
