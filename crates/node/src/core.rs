@@ -19,6 +19,9 @@ use lonja_primitives::{Block, CertifiedBlock, ChainSpec, NodeId, Signer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// The node's state machine.
 pub struct NodeCore {
     own_address: Option<Address>,
