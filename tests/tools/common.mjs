@@ -14,6 +14,14 @@ export function check(what, condition) {
   console.log(`  ok  ${what}`);
 }
 
+/// Nothing is paid for anything: the account has nothing, before the scenario and after it.
+export async function checkEmpty(when, address) {
+  if (process.env.KEY) return;
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_getBalance", params: [address, "latest"] });
+  const answer = await fetch(HTTP, { method: "POST", headers: { "content-type": "application/json" }, body });
+  check(`the account has no balance ${when}`, BigInt((await answer.json()).result) === 0n);
+}
+
 /// Resolves like the promise, or fails after so many seconds.
 export function within(seconds, what, promise) {
   let timer;

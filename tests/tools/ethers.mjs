@@ -1,10 +1,11 @@
 // ethers 6: deploy, transfer, read events, wait for the receipt, follow a subscription.
 import { ContractFactory, JsonRpcProvider, Wallet, WebSocketProvider, parseEther } from "ethers";
-import { HTTP, WS, check, key, receiver, token, within } from "./common.mjs";
+import { HTTP, WS, check, checkEmpty, key, receiver, token, within } from "./common.mjs";
 
 const provider = new JsonRpcProvider(HTTP);
 const wallet = new Wallet(key, provider);
-if (!process.env.KEY) check("the account has no balance", (await provider.getBalance(wallet.address)) === 0n);
+await checkEmpty("before", wallet.address);
+if (!process.env.KEY) check("ethers sees none", (await provider.getBalance(wallet.address)) === 0n);
 
 const contract = await new ContractFactory(token.abi, token.bytecode, wallet).deploy();
 await within(60, "deployment", contract.waitForDeployment());
@@ -33,5 +34,6 @@ try {
 check("a revert carries its custom error", refused);
 const block = await provider.getBlock("finalized");
 check("finalized is the head or its parent", block.number >= receipt.blockNumber);
+await checkEmpty("after", wallet.address);
 await socket.destroy();
 provider.destroy();

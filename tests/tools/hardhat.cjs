@@ -17,6 +17,11 @@ const receipt = async (hash) => {
 
 async function main() {
   const [from] = await rpc("eth_accounts");
+  // With an account of one's own it may be any.
+  const checkEmpty = async (when) => {
+    if (process.env.FRESH) check(`the account has no balance ${when}`, BigInt(await rpc("eth_getBalance", from, "latest")) === 0n);
+  };
+  await checkEmpty("before");
   const { bytecode } = await hre.artifacts.readArtifact("Token");
   const deployed = await receipt(await rpc("eth_sendTransaction", { from, data: bytecode }));
   check("deployed", deployed.status === "0x1");
@@ -29,6 +34,7 @@ async function main() {
   check("the receiver has the tokens", BigInt(balance) === 5n);
   const logs = await rpc("eth_getLogs", { address: deployed.contractAddress, fromBlock: sent.blockNumber });
   check("the event is in the logs", logs.length === 1);
+  await checkEmpty("after");
 }
 
 main().then(() => process.exit(0), (error) => { console.error(error); process.exit(1); });

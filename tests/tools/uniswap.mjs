@@ -1,12 +1,13 @@
 // Uniswap v2 with the artefacts its authors published: factory, router, liquidity, a swap.
 import { readFileSync } from "node:fs";
 import { Contract, ContractFactory, JsonRpcProvider, NonceManager, Wallet, parseEther } from "ethers";
-import { HTTP, check, key, token, within } from "./common.mjs";
+import { HTTP, check, checkEmpty, key, token, within } from "./common.mjs";
 
 const artefact = (path) => JSON.parse(readFileSync(`node_modules/@uniswap/${path}.json`));
 const provider = new JsonRpcProvider(HTTP);
 const wallet = new NonceManager(new Wallet(key, provider));
 const me = await wallet.getAddress();
+await checkEmpty("before", me);
 const deploy = async ({ abi, bytecode }, ...args) => {
   const contract = await new ContractFactory(abi, bytecode, wallet).deploy(...args);
   return within(60, "deployment", contract.waitForDeployment());
@@ -29,4 +30,5 @@ const before = await b.balanceOf(me);
 check("a swap", await done(router.swapExactTokensForTokens(parseEther("10"), 0, [a.target, b.target], me, deadline)));
 const gained = (await b.balanceOf(me)) - before;
 check("the price follows the formula", gained === (parseEther("10") * 997n * parseEther("100")) / (parseEther("100") * 1000n + parseEther("10") * 997n));
+await checkEmpty("after", me);
 provider.destroy();

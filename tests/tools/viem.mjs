@@ -1,7 +1,7 @@
 // viem 2: deploy, transfer, read events, wait for the receipt, follow subscriptions.
 import { createPublicClient, createWalletClient, defineChain, http, parseEther, webSocket } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
-import { HTTP, WS, check, key, receiver, token, within } from "./common.mjs";
+import { HTTP, WS, check, checkEmpty, key, receiver, token, within } from "./common.mjs";
 
 const id = await createPublicClient({ transport: http(HTTP) }).getChainId();
 const chain = defineChain({
@@ -15,6 +15,7 @@ const reader = createPublicClient({ chain, transport: http(HTTP) });
 const writer = createWalletClient({ chain, account, transport: http(HTTP) });
 const socket = createPublicClient({ chain, transport: webSocket(WS) });
 
+await checkEmpty("before", account.address);
 const deployment = await writer.deployContract({ abi: token.abi, bytecode: token.bytecode });
 const deployed = await within(60, "deployment", reader.waitForTransactionReceipt({ hash: deployment }));
 const address = deployed.contractAddress;
@@ -40,5 +41,6 @@ const fees = await reader.estimateFeesPerGas();
 check("gas is free", fees.maxPriorityFeePerGas === 0n || process.env.KEY);
 const proof = await reader.getProof({ address, storageKeys: [] });
 check("a proof comes back", proof.accountProof.length > 0);
+await checkEmpty("after", account.address);
 stop.forEach((unwatch) => unwatch());
 process.exit(0);

@@ -1,9 +1,10 @@
 // web3.js 4: deploy, transfer, read events, wait for the receipt, follow a subscription.
 import { Web3 } from "web3";
-import { HTTP, WS, check, key, receiver, token, within } from "./common.mjs";
+import { HTTP, WS, check, checkEmpty, key, receiver, token, within } from "./common.mjs";
 
 const web3 = new Web3(HTTP);
 const account = web3.eth.accounts.wallet.add(key)[0];
+await checkEmpty("before", account.address);
 const amount = web3.utils.toWei("5", "ether");
 
 const factory = new web3.eth.Contract(token.abi);
@@ -22,6 +23,7 @@ check("the subscription delivered the event", (await event).transactionHash === 
 check("the receiver has the tokens", (await contract.methods.balanceOf(receiver).call()).toString() === amount);
 const past = await contract.getPastEvents("Transfer", { fromBlock: receipt.blockNumber });
 check("the event is in the logs", past.some((e) => e.transactionHash === receipt.transactionHash));
+await checkEmpty("after", account.address);
 await heads.unsubscribe();
 await logs.unsubscribe();
 socket.currentProvider.disconnect();

@@ -25,12 +25,19 @@ account = w3.eth.account.from_key(os.environ.get("KEY", "0x" + secrets.token_hex
 receiver = Web3.to_checksum_address("0x" + secrets.token_hex(20))
 
 
+def check_empty(when):
+    """Nothing is paid for anything."""
+    if "KEY" not in os.environ:
+        check(f"the account has no balance {when}", w3.eth.get_balance(account.address) == 0)
+
+
 def send(call):
     transaction = call.build_transaction({"from": account.address, "nonce": w3.eth.get_transaction_count(account.address)})
     signed = account.sign_transaction(transaction)
     return w3.eth.wait_for_transaction_receipt(w3.eth.send_raw_transaction(signed.raw_transaction), timeout=60)
 
 
+check_empty("before")
 deployed = send(w3.eth.contract(abi=token["abi"], bytecode=token["bytecode"]).constructor())
 check("deployed", deployed.status == 1)
 contract = w3.eth.contract(address=deployed.contractAddress, abi=token["abi"])
@@ -56,3 +63,4 @@ async def follow():
 
 
 check("the subscription delivers heads", asyncio.run(asyncio.wait_for(follow(), 60)) >= receipt.blockNumber)
+check_empty("after")
