@@ -159,12 +159,9 @@ impl Chain {
         body: &Body,
         work: bool,
     ) -> Result<(Executed, PreparedState), Refused> {
-        let mut rules = self.network.rules_at(header.number, header.timestamp);
+        let rules = self.network.rules_at(header.number, header.timestamp);
         let transactions = recover(&body.transactions, rules.chain_id)?;
         let view = self.view(header)?;
-        if rules.fork < Fork::Byzantium {
-            rules.block_reward = U256::ZERO;
-        }
         let reward = if work { block_reward(rules.fork) } else { U256::ZERO };
         let uncles = U256::from(body.uncles.len());
         let with_reward = BlockRules { block_reward: reward + reward / U256::from(32) * uncles, ..rules };

@@ -225,17 +225,17 @@ impl Case<'_> {
 
     fn block_env(&self) -> BlockEnv {
         let env = &self.test.env;
-        let number = |quantity: Quantity| quantity.to::<u64>().unwrap_or(u64::MAX);
+        let fits = |quantity: Quantity| quantity.to::<u64>().unwrap_or(u64::MAX);
         let random = env.current_random.and_then(|random| random.0).unwrap_or_default();
-        let (number_, timestamp) = (number(env.current_number), number(env.current_timestamp));
-        let fork = self.network.spec.fork_at(number_, timestamp);
+        let (number, timestamp) = (fits(env.current_number), fits(env.current_timestamp));
+        let fork = self.network.spec.fork_at(number, timestamp);
         let difficulty = env.current_difficulty.and_then(|difficulty| difficulty.0).unwrap_or_default();
-        let base_fee = env.current_base_fee.map_or(DEFAULT_BASE_FEE, number);
+        let base_fee = env.current_base_fee.map_or(DEFAULT_BASE_FEE, fits);
         BlockEnv {
-            number: number_,
+            number,
             timestamp,
             beneficiary: env.current_coinbase,
-            gas_limit: number(env.current_gas_limit),
+            gas_limit: fits(env.current_gas_limit),
             base_fee: (fork >= Fork::London).then_some(base_fee),
             prevrandao: B256::from(random),
             // Paris has no fork of its own with us: all it changes in the EVM is what this opcode says.
