@@ -82,9 +82,9 @@ fn votes_are_for_the_operator(network: &Network) {
     let candidate = Wallet::empty().address();
     let refusal = network.member(0).rpc.call("istanbul_propose", json!([candidate, true])).expect_err("HTTP");
     assert!(refusal.contains("istanbul_propose"), "{refusal}");
-    network.member(0).command(&["validator", "propose", &candidate.to_string()]);
     let said = network.member(0).command(&["validator", "propose", &candidate.to_string(), "--remove"]);
     assert!(said.contains("has no effect"), "{said}");
+    network.member(0).command(&["validator", "propose", &candidate.to_string()]);
     let candidates = || network.member(0).rpc.get("istanbul_candidates", json!([]));
     wait_until("the vote stands", || candidates() == json!({ candidate.to_string().to_lowercase(): true }));
     network.member(0).command(&["validator", "discard", &candidate.to_string()]);
