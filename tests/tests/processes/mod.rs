@@ -12,4 +12,5 @@ mod harness;
 mod lines;
 mod membership;
 mod misuse;
+mod old_chain;
 mod outages;
