@@ -147,7 +147,9 @@ fn is_own(name: &str) -> bool {
         let number = name.strip_prefix(VALIDATOR).unwrap_or_default();
         name == REGULAR || (!number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
     };
-    [MARKER, files::GENESIS, "devnet.draft", "genesis.draft"].contains(&name) || node(name) || name.strip_suffix(".log").is_some_and(node)
+    [MARKER, files::GENESIS, "devnet.draft", "genesis.draft"].contains(&name)
+        || node(name)
+        || name.strip_suffix(".log").is_some_and(node)
 }
 
 #[cfg(test)]
