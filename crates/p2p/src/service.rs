@@ -303,7 +303,8 @@ impl Service {
         metrics::counter!("lonja_p2p_refused_connections_total", "reason" => label).increment(1);
         let why = refusal.map_or_else(|| transport::words(&error), |refusal| refusal.to_string());
         let peer = peer.map_or("unknown".to_owned(), |peer| short(&peer));
-        if self.refusals_logged.try_take(1.0, Instant::now()) {
+        // What never came to a handshake is mostly somebody who looks for open ports.
+        if refusal.is_some() && self.refusals_logged.try_take(1.0, Instant::now()) {
             tracing::info!(%peer, address = %from, "connection refused: {why}");
         } else {
             tracing::debug!(%peer, address = %from, "connection refused: {why}");
