@@ -61,7 +61,8 @@ impl Table {
     /// As [`Table::inline`], for a method that changes something on the node.
     pub(crate) fn dangerous<T: Serialize + 'static>(&mut self, name: &'static str, handler: Handler<T>) {
         if self.access.dangerous {
-            self.inline(name, handler);
+            // Not on the thread that read the request: a vote is written to the disk before its answer.
+            self.read(name, handler);
         } else {
             self.withheld.insert(name);
         }

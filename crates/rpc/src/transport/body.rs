@@ -6,6 +6,8 @@ use futures::StreamExt;
 use jsonrpsee::core::BoxError;
 use jsonrpsee::server::http::response;
 use jsonrpsee::server::{HttpBody, HttpResponse};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How long a body may take to arrive: the longest one by default (5 MiB) over a line of 1.5 Mbit/s.
@@ -14,6 +16,35 @@ pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Room made for a body before its first byte has come, at most.
 const FIRST_BYTES: usize = 16 * 1024;
 
+/// Bytes of bodies in hand on all connections together: being read, or waiting for their answer. Beyond it a node of
+/// 4 GB could be filled by a thousand clients that each send the longest body.
+const BYTES_IN_HAND_MAX: usize = 256 << 20;
+
+/// Counts the bytes in hand. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InHand(Arc<AtomicUsize>);
+
+/// The bytes of one body, given back when it is dropped.
+pub(crate) struct Held {
+    all: InHand,
+    bytes: usize,
+}
+
+impl Held {
+    fn grow(&mut self, bytes: usize) -> Result<(), Unread> {
+        // Counted first, so that dropping it always takes back what was added.
+        self.bytes = self.bytes.saturating_add(bytes);
+        let all = self.all.0.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if all > BYTES_IN_HAND_MAX { Err(Unread::Busy) } else { Ok(()) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
@@ -21,21 +52,29 @@ pub(crate) enum Unread {
     TooLong(u32),
     /// It did not arrive within [`BODY_PATIENCE`].
     TooSlow,
+    /// Too many others are in hand.
+    Busy,
     /// The client went away, or what came is no HTTP.
     Broken,
 }
 
-/// The whole body.
-pub(crate) async fn read<B>(body: B, bytes_max: u32, patience: Duration) -> Result<Vec<u8>, Unread>
+/// The whole body, with what it counts for until it is answered.
+pub(crate) async fn read<B>(
+    body: B,
+    bytes_max: u32,
+    patience: Duration,
+    in_hand: &InHand,
+) -> Result<(Vec<u8>, Held), Unread>
 where
     B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let collected = tokio::time::timeout(patience, collect(Body::new(body), bytes_max)).await;
-    collected.unwrap_or(Err(Unread::TooSlow))
+    let mut held = Held { all: in_hand.clone(), bytes: 0 };
+    let collected = tokio::time::timeout(patience, collect(Body::new(body), bytes_max, &mut held)).await;
+    Ok((collected.unwrap_or(Err(Unread::TooSlow))?, held))
 }
 
-async fn collect(body: Body, bytes_max: u32) -> Result<Vec<u8>, Unread> {
+async fn collect(body: Body, bytes_max: u32, held: &mut Held) -> Result<Vec<u8>, Unread> {
     let most = bytes_max as usize;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > most {
@@ -51,6 +90,7 @@ async fn collect(body: Body, bytes_max: u32) -> Result<Vec<u8>, Unread> {
         if bytes.len().saturating_add(piece.len()) > most {
             return Err(Unread::TooLong(bytes_max));
         }
+        held.grow(piece.len())?;
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes)
@@ -63,9 +103,11 @@ impl Unread {
             Self::TooLong(bytes_max) => ("too long", response::too_large(*bytes_max)),
             Self::TooSlow => {
                 let text = format!("the body did not arrive within {} s\n", BODY_PATIENCE.as_secs());
-                let mut answer = HttpResponse::new(HttpBody::from(text));
-                *answer.status_mut() = StatusCode::REQUEST_TIMEOUT;
-                ("too slow", answer)
+                ("too slow", plain(StatusCode::REQUEST_TIMEOUT, text))
+            }
+            Self::Busy => {
+                let text = "too many requests at the moment; try again\n".to_owned();
+                ("busy", plain(StatusCode::SERVICE_UNAVAILABLE, text))
             }
             Self::Broken => ("broken", response::malformed()),
         };
@@ -76,6 +118,12 @@ impl Unread {
     }
 }
 
+fn plain(status: StatusCode, text: String) -> HttpResponse {
+    let mut answer = HttpResponse::new(HttpBody::from(text));
+    *answer.status_mut() = status;
+    answer
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +131,7 @@ mod tests {
     use std::convert::Infallible;
 
     async fn read_all(body: Body) -> Result<Vec<u8>, Unread> {
-        read(body, 5, BODY_PATIENCE).await
+        read(body, 5, BODY_PATIENCE, &InHand::default()).await.map(|(bytes, _)| bytes)
     }
 
     fn pieces(sizes: &[usize]) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
@@ -102,8 +150,23 @@ mod tests {
     #[tokio::test]
     async fn a_body_without_end_is_not_waited_for() {
         let endless = pieces(&[1]).chain(stream::pending());
-        assert_eq!(read(Body::from_stream(endless), 5, Duration::from_millis(1)).await, Err(Unread::TooSlow));
+        let unread = read(Body::from_stream(endless), 5, Duration::from_millis(1), &InHand::default()).await;
+        assert_eq!(unread.err(), Some(Unread::TooSlow));
         assert_eq!(Unread::TooSlow.answer().status(), 408);
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_are_bounded_and_counted_until_they_are_answered() {
+        let in_hand = InHand::default();
+        let read = || read(Body::from("hello"), 5, BODY_PATIENCE, &in_hand);
+        let (_, first) = read().await.unwrap();
+        assert_eq!(in_hand.0.load(Ordering::Relaxed), 5);
+        in_hand.0.fetch_add(BYTES_IN_HAND_MAX - 9, Ordering::Relaxed);
+        assert_eq!(read().await.err(), Some(Unread::Busy));
+        drop(first);
+        assert!(read().await.is_ok());
+        assert_eq!(in_hand.0.load(Ordering::Relaxed), BYTES_IN_HAND_MAX - 9);
+        assert_eq!(Unread::Busy.answer().status(), 503);
     }
 
     #[tokio::test]

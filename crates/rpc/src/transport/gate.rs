@@ -34,6 +34,7 @@ struct Rules {
     hosts: Vec<String>,
     origins: Vec<String>,
     request_bytes_max: u32,
+    in_hand: body::InHand,
     /// What requests are told where only WebSockets are served.
     sockets_only: Option<String>,
 }
@@ -52,6 +53,7 @@ impl GateLayer {
             hosts: lower(hosts),
             origins: lower(origins),
             request_bytes_max,
+            in_hand: body::InHand::default(),
             sockets_only: None,
         }))
     }
@@ -67,6 +69,7 @@ impl GateLayer {
             hosts: vec!["*".to_owned()],
             origins: lower(origins),
             request_bytes_max: 0,
+            in_hand: body::InHand::default(),
             sockets_only: Some(text),
         }))
     }
@@ -110,7 +113,7 @@ where
             Verdict::Pass if request.method() != Method::POST || !content_type_is_json(&request) => {
                 return self.inner.call(request.map(HttpBody::new)).boxed();
             }
-            Verdict::Pass => return pass(self.inner.clone(), request, self.rules.request_bytes_max).boxed(),
+            Verdict::Pass => return pass(self.inner.clone(), request, Arc::clone(&self.rules)).boxed(),
             Verdict::Hello => HttpResponse::new(HttpBody::empty()),
             Verdict::Refuse(reason) => {
                 metrics::counter!("lonja_rpc_gate_refusals_total").increment(1);
@@ -126,15 +129,20 @@ where
 }
 
 /// Reads the body, and hands it on where it is JSON-RPC that wants an answer.
-async fn pass<S, B>(mut inner: S, request: HttpRequest<B>, bytes_max: u32) -> Result<HttpResponse, BoxError>
+async fn pass<S, B>(
+    mut inner: S,
+    request: HttpRequest<B>,
+    rules: Arc<Rules>,
+) -> Result<HttpResponse, BoxError>
 where
     S: Service<HttpRequest, Response = HttpResponse, Error = BoxError>,
     B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let bytes = match body::read(body, bytes_max, body::BODY_PATIENCE).await {
-        Ok(bytes) => bytes,
+    let read = body::read(body, rules.request_bytes_max, body::BODY_PATIENCE, &rules.in_hand).await;
+    let (bytes, _held) = match read {
+        Ok(read) => read,
         Err(unread) => return Ok(unread.answer()),
     };
     let bytes = match shape::body(&bytes) {
