@@ -153,8 +153,10 @@ impl Control {
 
     /// The peers' highest head, when we are below it and write nothing more.
     fn stopped_below(&self, published: &Published) -> Option<u64> {
-        let highest = self.peer_heads().1;
-        (published.room == Room::ReadOnly && highest > published.head).then_some(highest)
+        if published.room != Room::ReadOnly {
+            return None;
+        }
+        Some(self.peer_heads().1).filter(|highest| *highest > published.head)
     }
 
     fn liveness(&self, published: &Published) -> Vec<HealthCheck> {
