@@ -52,18 +52,7 @@ fn halves_that_could_not_hear_each_other_agree_at_once_when_they_can() {
 
     network.cut(&[0]);
     network.wait_for_more(1, 6);
-    network.cut(&[0, 1]);
-    thread::sleep(Duration::from_secs(1));
-    let stood = network.all().iter().filter_map(|n| network.head(*n)).max().expect("somebody answers");
-    thread::sleep(OUTAGE);
-    let heads = network.all().into_iter().filter_map(|n| network.head(n));
-    assert!(heads.max() == Some(stood), "two of four are no quorum");
-
-    let mended = Instant::now();
-    network.mend();
-    network.wait_for_block(2, stood + 1);
-    let first_block = mended.elapsed();
-    println!("cut in halves for {OUTAGE:?}: first block after {first_block:?}");
+    let first_block = network.part_in_halves(OUTAGE);
     assert!(
         first_block < 2 * BASE_TIMEOUT + NOISE,
         "first block {first_block:?} after the cables were mended"

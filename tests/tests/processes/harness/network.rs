@@ -229,6 +229,25 @@ impl Network {
         }
     }
 
+    /// Parts the network in two halves that are no quorum, for as long as `outage`, and joins them again. Answers with
+    /// how long the next block then took.
+    #[track_caller]
+    pub fn part_in_halves(&self, outage: Duration) -> Duration {
+        self.cut(&[0, 1]);
+        thread::sleep(Duration::from_secs(1));
+        let stood = self.all().iter().filter_map(|n| self.head(*n)).max().expect("somebody answers");
+        thread::sleep(outage);
+        let heads = self.all().into_iter().filter_map(|n| self.head(n));
+        assert!(heads.max() == Some(stood), "two of four are no quorum");
+
+        let mended = Instant::now();
+        self.mend();
+        self.wait_for_block(2, stood + 1);
+        let first_block = mended.elapsed();
+        println!("cut in halves for {outage:?}: first block after {first_block:?}");
+        first_block
+    }
+
     /// Mends every line.
     pub fn mend(&self) {
         self.cut(&[]);
