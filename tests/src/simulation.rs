@@ -18,7 +18,7 @@ mod byzantine;
 mod chaos;
 mod check;
 mod crowd;
-mod dice;
+pub mod dice;
 mod disk;
 mod forge;
 mod links;

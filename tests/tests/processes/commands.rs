@@ -1,6 +1,6 @@
 //! The small commands, and the pages that supervisors and Prometheus read.
 
-use super::harness::{Network, Plan, Wallet, run, wait_until};
+use lonja_tests::harness::{Network, Plan, Wallet, run, wait_until};
 use serde_json::{Value, json};
 use std::fs;
 

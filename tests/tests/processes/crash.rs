@@ -1,6 +1,6 @@
 //! `kill -9` under load: what was final stays final, what was acknowledged is mined, nobody repairs anything.
 
-use super::harness::{Load, Network, Plan, Witness};
+use lonja_tests::harness::{Load, Network, Plan, Witness};
 use std::thread;
 use std::time::Duration;
 
@@ -10,19 +10,6 @@ const RESTART_MOST: Duration = Duration::from_secs(5);
 const KILLS: usize = 4;
 /// Transfers between two kills, at least.
 const TRANSFERS: usize = 300;
-
-/// Every block that anybody saw before is on every node's chain now.
-fn nothing_was_taken_back(network: &Network, witness: Witness) {
-    let seen = witness.report();
-    let newest = *seen.keys().next_back().expect("somebody saw a block");
-    for n in network.all() {
-        network.wait_for_block(n, newest);
-        let chain = network.member(n).rpc.hashes(0, newest);
-        for (number, hash) in &seen {
-            assert_eq!(chain[*number as usize], Some(*hash), "{}: {number}", network.member(n).name);
-        }
-    }
-}
 
 fn restart(network: &mut Network, numbers: &[usize]) {
     let took = network.start_all(numbers);
@@ -51,7 +38,7 @@ fn all_validators_killed_under_load_go_on_where_they_were() {
     let acknowledged = load.finish();
     network.assert_mined(regular, &acknowledged);
     network.assert_same_chain(&[regular, 0, 1, 2, 3]);
-    nothing_was_taken_back(&network, witness);
+    witness.assert_kept(&network);
     network.assert_calm(&network.all());
 }
 
@@ -74,6 +61,6 @@ fn all_nodes_killed_again_and_again_at_random_instants_lose_nothing() {
     let acknowledged = load.finish();
     network.assert_mined(regular, &acknowledged);
     network.assert_same_chain(&[regular, 0, 1, 2, 3]);
-    nothing_was_taken_back(&network, witness);
+    witness.assert_kept(&network);
     network.assert_calm(&network.all());
 }

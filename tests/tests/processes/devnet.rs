@@ -1,6 +1,6 @@
 //! `lonja devnet`: what a developer runs first.
 
-use super::harness::{
+use lonja_tests::harness::{
     Process, Rpc, Wallet, assert_calm, is_free, lonja, offset_for, run, turn, wait_for, wait_until,
 };
 use alloy_primitives::{Address, B256};

@@ -1,6 +1,6 @@
 //! A hostile or broken surrounding: garbage on the ports, torn files, a full disk.
 
-use super::harness::{Network, Plan, lonja, run_for, wait_until};
+use lonja_tests::harness::{Network, Plan, lonja, run_for, wait_until};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! Who belongs to the network: nodes that come late, validators that are voted in and out.
 
-use super::harness::{Network, Plan, wait_until};
+use lonja_tests::harness::{Network, Plan, wait_until};
 use alloy_primitives::Address;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Mistakes of operators: each is refused, and the refusal names what is wrong.
 
-use super::harness::{Network, Plan, lonja, run, run_for};
+use lonja_tests::harness::{Network, Plan, lonja, run, run_for};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

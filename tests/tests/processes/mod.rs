@@ -1,6 +1,6 @@
 //! Scenarios on real processes: the program as it is shipped, on loopback, killed, frozen and misused.
 //!
-//! One network runs at a time (see [`harness::turn`]), so that a small machine runs them as well as a large one.
+//! One network runs at a time (see [`lonja_tests::harness::turn`]), so that a small machine runs them as well as a large one.
 //! What is timed is timed because a promise names the time; everything else waits as long as it takes, up to a
 //! deadline that only a hanging node reaches.
 
@@ -8,7 +8,6 @@ mod commands;
 mod crash;
 mod devnet;
 mod faults;
-mod harness;
 mod lines;
 mod membership;
 mod misuse;

@@ -1,6 +1,6 @@
 //! A network of GoQuorum's goes on as one of lonja: its IBFT 1.0 chain is imported, and continued by QBFT.
 
-use super::harness::{Network, Plan, run};
+use lonja_tests::harness::{Network, Plan, run};
 use lonja_primitives::NodeKey;
 use serde_json::{Value, json};
 use std::fs;

@@ -1,6 +1,6 @@
 //! Nodes that are gone for a while, and what the others do meanwhile.
 
-use super::harness::{Load, Network, Plan};
+use lonja_tests::harness::{Load, Network, Plan};
 use std::thread;
 use std::time::{Duration, Instant};
 

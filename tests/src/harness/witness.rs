@@ -1,6 +1,6 @@
 //! Somebody who writes down every head that any node ever showed. A block that was seen once is final.
 
-use super::Rpc;
+use super::{Network, Rpc};
 use alloy_primitives::B256;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,22 @@ impl Witness {
             }
         }
         seen
+    }
+
+    /// Every block that anybody saw is on every node's chain now, once the node has come so far. Answers how many
+    /// there were.
+    #[track_caller]
+    pub fn assert_kept(self, network: &Network) -> usize {
+        let seen = self.report();
+        let newest = *seen.keys().next_back().expect("somebody saw a block");
+        for n in network.all() {
+            network.wait_for_block(n, newest);
+            let chain = network.member(n).rpc.hashes(0, newest);
+            for (number, hash) in &seen {
+                assert_eq!(chain[*number as usize], Some(*hash), "{}: {number}", network.member(n).name);
+            }
+        }
+        seen.len()
     }
 }
 

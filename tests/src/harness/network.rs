@@ -30,6 +30,7 @@ const STOP_MOST: Duration = Duration::from_secs(10);
 /// What a network is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// Validators, from number 0 on.
     pub validators: usize,
     /// Regular nodes.
     pub regular: usize,
@@ -48,13 +49,19 @@ impl Plan {
 
 /// One node: what belongs to it whether it runs or not.
 pub struct Member {
+    /// As it stands in logs and messages.
     pub name: String,
+    /// What is in its `node.key`.
     pub key: NodeKey,
+    /// Its data directory.
     pub folder: PathBuf,
+    /// The genesis file it is started with.
     pub genesis: PathBuf,
     /// Where the others reach it.
     pub host: Ipv4Addr,
+    /// The same.
     pub p2p_port: u16,
+    /// Its JSON-RPC.
     pub rpc: Rpc,
     /// Metrics and health.
     pub health: Rpc,
@@ -98,6 +105,7 @@ impl Member {
         }
     }
 
+    /// What it votes with.
     pub fn address(&self) -> Address {
         self.key.address()
     }
@@ -107,6 +115,7 @@ impl Member {
         format!("enode://{}@{}:{port}", self.key.node_id(), self.host)
     }
 
+    /// Where its output goes.
     pub fn log_path(&self) -> PathBuf {
         self.folder.with_extension("log")
     }
@@ -274,14 +283,17 @@ impl Network {
         (0..self.members.len()).collect()
     }
 
+    /// One of them.
     pub fn member(&self, n: usize) -> &Member {
         &self.members[n]
     }
 
+    /// One of them, to be changed before its next start.
     pub fn member_mut(&mut self, n: usize) -> &mut Member {
         &mut self.members[n]
     }
 
+    /// The folder with everything.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -315,16 +327,29 @@ impl Network {
     pub fn start_all(&mut self, numbers: &[usize]) -> Duration {
         let started = Instant::now();
         numbers.iter().for_each(|n| self.launch(*n));
+        self.await_answers(numbers);
+        started.elapsed()
+    }
+
+    /// Waits until some running nodes answer; fails when one of them ends.
+    #[track_caller]
+    pub fn await_answers(&mut self, numbers: &[usize]) {
         for n in numbers {
-            let member = &mut self.members[*n];
-            let what = format!("{} answers", member.name);
-            wait_for(&what, || {
-                let ended = member.process.as_mut().and_then(Process::ended);
-                assert!(ended.is_none(), "{} ended: {ended:?}", member.name);
-                member.rpc.head()
+            wait_for(&format!("{} answers", self.members[*n].name), || {
+                self.assert_running(&[*n]);
+                self.head(*n)
             });
         }
-        started.elapsed()
+    }
+
+    /// None of these may have ended by itself.
+    #[track_caller]
+    pub fn assert_running(&mut self, numbers: &[usize]) {
+        for n in numbers {
+            let member = &mut self.members[*n];
+            let ended = member.process.as_mut().and_then(Process::ended);
+            assert!(ended.is_none(), "{} ended: {ended:?}", member.name);
+        }
     }
 
     /// Kills some nodes at the same instant, as far as there is one.
@@ -424,7 +449,6 @@ impl Network {
                 mined(chunk)
             });
         }
-        println!("{} acknowledged transactions, all mined", hashes.len());
     }
 
     /// No node may have logged an error, or the end of a thread.

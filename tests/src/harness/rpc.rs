@@ -15,6 +15,7 @@ const BATCH: usize = 100;
 /// Where a node's JSON-RPC, or its health page, is served.
 #[derive(Clone, Copy, Debug)]
 pub struct Rpc {
+    /// Of the loopback address.
     pub port: u16,
     /// Where the node is, if not where the test is.
     pub namespace: Option<Namespace>,

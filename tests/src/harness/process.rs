@@ -6,15 +6,29 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The program beside this test: `target/release/lonja` for `target/release/deps/it-…`.
+static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program to be run, instead of the one that was built beside this one. To be called first of all.
+pub fn choose_binary(path: PathBuf) {
+    let path = fs::canonicalize(&path).unwrap_or(path);
+    CHOSEN.set(path).expect("it is chosen once, before anything runs");
+}
+
+/// The program under test: the chosen one, or that beside this test (`target/release/lonja` for
+/// `target/release/deps/it-…`) or beside this program.
 fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it stands");
-    let path = test.parent().and_then(Path::parent).expect("tests stand two folders deep").join("lonja");
+    let beside = || {
+        let own = std::env::current_exe().expect("a program knows where it stands");
+        let folders = own.ancestors().skip(1).take(2);
+        folders.map(|folder| folder.join("lonja")).find(|path| path.exists()).unwrap_or("lonja".into())
+    };
+    let path = CHOSEN.get_or_init(beside);
     assert!(path.exists(), "{} is missing: run `cargo build --release -p lonja` first", path.display());
-    path
+    path.clone()
 }
 
 /// A call of the program, free of what the developer's own environment says.
@@ -32,8 +46,11 @@ pub fn lonja<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) 
 /// What a call that ended said.
 #[derive(Debug)]
 pub struct Finished {
+    /// Exit code; none for one that a signal ended.
     pub code: Option<i32>,
+    /// Standard output.
     pub stdout: String,
+    /// Standard error.
     pub stderr: String,
 }
 

@@ -20,7 +20,9 @@ pub struct Wallet {
 /// A transaction ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Signed {
+    /// Its bytes.
     pub raw: Bytes,
+    /// Its hash.
     pub hash: B256,
 }
 
@@ -35,6 +37,7 @@ impl Wallet {
         Self { key: NodeKey::from_hex(FUNDED_KEY).expect("a valid key"), nonce: 0 }
     }
 
+    /// Who sends.
     pub fn address(&self) -> Address {
         self.key.address()
     }

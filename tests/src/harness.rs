@@ -11,11 +11,11 @@ mod wallet;
 mod witness;
 
 pub use load::Load;
-pub use network::{Network, Plan, assert_calm};
+pub use network::{Member, Network, Plan, assert_calm};
 pub use ports::{free_port, is_free, offset_for};
-pub use process::{Process, lonja, run, run_for};
+pub use process::{Finished, Process, choose_binary, lonja, run, run_for};
 pub use rpc::Rpc;
-pub use wallet::Wallet;
+pub use wallet::{Signed, Wallet};
 pub use witness::Witness;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,0 +1,1 @@
+//! Single bytes of a node's files flipped.
