@@ -47,6 +47,11 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     !crc32c_update(crc32c_update(!0, &length), payload)
 }
 
+/// CRC-32C of some bytes.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    !crc32c_update(!0, bytes)
+}
+
 /// CRC-32C (Castagnoli): polynomial 0x1EDC6F41, reflected (RFC 3720, appendix B.4).
 fn crc32c_update(sum: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(sum, |sum, byte| CRC_TABLE[usize::from(sum as u8 ^ byte)] ^ (sum >> 8))
@@ -82,7 +87,7 @@ mod tests {
             (&[0xff; 32], 0x62a8_ab43),
             (&b""[..], 0),
         ] {
-            assert_eq!(!crc32c_update(!0, bytes), sum);
+            assert_eq!(crc32c(bytes), sum);
         }
     }
 

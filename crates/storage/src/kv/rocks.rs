@@ -2,9 +2,11 @@
 //!
 //! A batch goes to the write-ahead log, which the operating system holds from then on (so it survives
 //! `kill -9`), and to memory tables; `sync` makes the log durable. Recovery takes a torn end of the log for what it
-//! is, a write that was never promised, and refuses any other damage. Every block read from a file is checked
-//! against its checksum.
+//! is, a write that was never promised, and refuses any other damage ([`recovery`] looks before RocksDB does). Every
+//! block read from a file is checked against its checksum.
 
+mod physical;
+mod recovery;
 mod upkeep;
 
 pub use upkeep::TableFigures;
@@ -74,7 +76,8 @@ pub struct RocksKv {
     path: PathBuf,
     tuning: Tuning,
     forgotten: Arc<AtomicU64>,
-    read_only: bool,
+    /// What was made durable; none for who only reads.
+    promise: Option<recovery::Promise>,
 }
 
 /// Opens or creates the database in `path` and takes its exclusive lock. Errors: `Locked` when another
@@ -92,6 +95,8 @@ impl RocksKv {
         let families = Table::ALL.into_iter().map(|table| {
             ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, options, &forgotten))
         });
+        let promise = recovery::Promise::open(path)?;
+        recovery::check(path, true)?;
         let db = DB::open_cf_descriptors(&database_options(options), path, families)
             .map_err(|error| open_error(path, &error))?;
         let tuning = Tuning {
@@ -101,7 +106,7 @@ impl RocksKv {
             trie_lag_bytes: options.trie_lag_bytes,
             history: options.history,
         };
-        Ok(Self { db, path: path.to_owned(), tuning, forgotten, read_only: false })
+        Ok(Self { db, path: path.to_owned(), tuning, forgotten, promise: Some(promise) })
     }
 
     fn family(&self, table: Table) -> Result<Arc<BoundColumnFamily<'_>>, StoreError> {
@@ -123,7 +128,8 @@ fn database_options(options: &StoreOptions) -> Options {
     db.create_if_missing(true);
     db.create_missing_column_families(true);
     db.set_paranoid_checks(true);
-    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // Torn ends are cut off before: see [`recovery`].
+    db.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
     db.set_max_total_wal_size(options.max_log_bytes);
     db.set_db_write_buffer_size(options.write_buffer_bytes);
     db.set_max_open_files(options.max_open_files);
@@ -370,10 +376,10 @@ impl Kv for RocksKv {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        if self.read_only {
-            return Ok(());
-        }
-        self.db.flush_wal(true).map_err(|error| self.error(&error))
+        let Some(promise) = &self.promise else { return Ok(()) };
+        let newest = self.db.latest_sequence_number();
+        self.db.flush_wal(true).map_err(|error| self.error(&error))?;
+        promise.keep(newest)
     }
 
     fn forget_history(&self, up_to: u64) {

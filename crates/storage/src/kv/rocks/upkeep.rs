@@ -1,8 +1,10 @@
 //! What an operator does with a database beside running a node on it.
 
-use super::{RocksKv, StoreOptions, database_options, open_error, table_options};
+use super::{RocksKv, StoreOptions, database_options, open_error, recovery, table_options};
 use crate::{StoreError, Table, Tuning};
-use rocksdb::{BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions, DB, properties};
+use rocksdb::{
+    BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions, DB, DBRecoveryMode, properties,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -30,12 +32,15 @@ impl RocksKv {
         let families = Table::ALL.into_iter().map(|table| {
             ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, options, &forgotten))
         });
+        recovery::check(path, false)?;
         let mut database = database_options(options);
+        // A running node may be about to write.
+        database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         // A running node may delete a file it does not need any more; it stays readable if it is open.
         database.set_max_open_files(-1);
         let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
             .map_err(|error| open_error(path, &error))?;
-        Ok(Self { db, path: path.to_owned(), tuning: Tuning::default(), forgotten, read_only: true })
+        Ok(Self { db, path: path.to_owned(), tuning: Tuning::default(), forgotten, promise: None })
     }
 
     /// How large each table is.
