@@ -107,6 +107,9 @@ pub enum HeaderError {
     /// The body is not the one the header stands for.
     #[error("the transactions hash to {got}, the header says {want}")]
     TransactionsRoot { want: B256, got: B256 },
+    /// Votes wait at this height that the header does not tell of.
+    #[error("block {0} is not an epoch block")]
+    NoEpochBlock(u64),
     /// Longer than the network allows, measured without seals and in round 0.
     #[error("the block has {got} bytes, {limit} are the most")]
     BlockSize { got: usize, limit: usize },
@@ -176,9 +179,21 @@ pub fn check_header(
         return Err(HeaderError::Author(author));
     }
     match seals {
-        Seals::Required => check_seals(header, &extra, params.format, validators),
+        Seals::Required => check_seals(header, &extra, params.format, validators).map(drop),
         Seals::NotYet => Ok(()),
     }
+}
+
+/// Those who sealed a header, which must be a quorum of these validators and nobody else. Nothing else of the header
+/// is looked at.
+pub(crate) fn sealers(
+    header: &Header,
+    extra: &ExtraData,
+    params: &ConsensusParams,
+    validators: &ValidatorSet,
+) -> Result<BTreeSet<Address>, HeaderError> {
+    check_seal_count(extra, params, validators, Seals::Required)?;
+    check_seals(header, extra, params.format, validators)
 }
 
 /// Checks a sealed block apart from its execution: the header with its seals, the transactions root, the size.
@@ -226,7 +241,7 @@ pub fn unsealed_size(block: &Block, format: HeaderFormat) -> Result<usize, Heade
 }
 
 /// Decodes `extraData` after a look at its length.
-fn decode_extra(header: &Header, format: HeaderFormat) -> Result<ExtraData, HeaderError> {
+pub(crate) fn decode_extra(header: &Header, format: HeaderFormat) -> Result<ExtraData, HeaderError> {
     match header.extra_data.len() {
         bytes if bytes > MAX_EXTRA_DATA_BYTES => Err(HeaderError::ExtraTooLong(bytes)),
         _ => Ok(ExtraData::decode(&header.extra_data, format)?),
@@ -256,7 +271,7 @@ fn check_seals(
     extra: &ExtraData,
     format: HeaderFormat,
     validators: &ValidatorSet,
-) -> Result<(), HeaderError> {
+) -> Result<BTreeSet<Address>, HeaderError> {
     let digest = commit_digest(header, format)?;
     let mut signers = BTreeSet::new();
     for (index, seal) in extra.seals.iter().enumerate() {
@@ -268,5 +283,5 @@ fn check_seals(
             return Err(HeaderError::RepeatedSeal { index, signer });
         }
     }
-    Ok(())
+    Ok(signers)
 }

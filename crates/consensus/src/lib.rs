@@ -13,6 +13,7 @@
 pub mod catchup;
 pub mod header;
 pub mod justification;
+pub mod light;
 pub mod machine;
 pub mod message;
 pub mod proposer;

@@ -63,6 +63,20 @@ impl VoteState {
         Ok(state)
     }
 
+    /// After an epoch block, where the tally begins anew: the header says all there is to know. Errors: it is no
+    /// epoch block, or not a header of this chain.
+    pub fn after_epoch_block(spec: &ChainSpec, header: &Header) -> Result<Self, HeaderError> {
+        let Some(below) = header.number.checked_sub(1) else { return Self::genesis(spec, header) };
+        if !is_epoch_block(spec, header.number) {
+            return Err(HeaderError::NoEpochBlock(header.number));
+        }
+        let format = spec.format_at(header.number);
+        let validators = ValidatorSet::new(ExtraData::decode(&header.extra_data, format)?.validators)?;
+        let mut state = Self { number: below, validators, votes: Vec::new(), replaced: None };
+        state.apply(spec, header, crate::header::author(header, format)?)?;
+        Ok(state)
+    }
+
     /// Takes in the header after the last one, which `author` built. On an error nothing has changed.
     ///
     /// Who votes for whom counts by the rules of the client that the chain spec names: GoQuorum and Besu differ
