@@ -39,6 +39,12 @@ pub enum StoreError {
         /// Version of this program.
         expected: u32,
     },
+    /// A state was being fetched into the data directory, and that did not come to its end.
+    #[error(
+        "the data directory holds part of a state that was being fetched. Start with --sync snapshot to fetch it \
+         anew, or remove the folder `db` in it to fetch every block"
+    )]
+    Unfinished,
     /// Another process has the data directory open.
     #[error(
         "the data directory {} is in use by another process. Stop that process first, or name another data \
@@ -61,14 +67,19 @@ pub enum StoreError {
         why: String,
     },
     /// The state of this block is not kept any more, or not yet there.
-    #[error("the state of block {0} is not available on this node")]
-    NotAvailable(u64),
+    #[error("the state of block {number} is not kept: this node has the states of block {oldest} and later")]
+    NotAvailable {
+        /// The block whose state was asked for.
+        number: u64,
+        /// The oldest block whose state can be read.
+        oldest: u64,
+    },
 }
 
 impl StoreError {
     /// Whether the node must stop: our disk or an invariant of our own is broken.
     pub fn is_halt(&self) -> bool {
-        !matches!(self, Self::NotAvailable(_) | Self::TooMuchChanged { .. })
+        !matches!(self, Self::NotAvailable { .. } | Self::TooMuchChanged { .. })
     }
 
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
@@ -83,7 +94,7 @@ impl StoreError {
 impl From<StoreError> for StateError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotAvailable(number) => Self::NotAvailable(number),
+            StoreError::NotAvailable { number, oldest } => Self::NotAvailable { number, oldest },
             other => Self::Store(other.to_string()),
         }
     }

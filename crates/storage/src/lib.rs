@@ -27,19 +27,21 @@ pub mod proof;
 pub mod reader;
 mod recent;
 pub mod record;
+pub mod snapshot;
 pub mod state;
 pub mod tables;
 pub mod touched;
 pub mod trie;
+pub mod upkeep;
 pub mod writer;
 
-pub use audit::{Audit, AuditProgress, Stage};
+pub use audit::{Audit, AuditProgress, Position, Slice, Stage};
 pub use disk::free_bytes;
 pub use error::StoreError;
 pub use figures::{ChainFigures, chain_figures};
 pub use kv::memory::MemoryKv;
 pub use kv::rocks::{RocksKv, StoreOptions, TableFigures, open_rocks};
-pub use kv::{Batch, History, Kv, KvRead, Tuning};
+pub use kv::{Batch, History, Kv, KvRead, MIN_HISTORY_BLOCKS, Tuning};
 pub use log::{Durability, RecordLog};
 pub use open::{Opened, open};
 pub use prepare::PreparedState;
@@ -47,6 +49,7 @@ pub use proof::{AccountProof, ProofLimits, SlotProof};
 pub use reader::{Head, Reader};
 pub use state::StateAt;
 pub use tables::Table;
+pub use upkeep::Upkeep;
 pub use writer::{BlockCommit, ChainWriter, Publisher};
 
 #[cfg(test)]

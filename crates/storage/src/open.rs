@@ -3,11 +3,12 @@
 use crate::codec::decode_header;
 use crate::prepare::Newest;
 use crate::reader::{Head, Reader};
+use crate::snapshot::BackfillWriter;
 use crate::state::Progress;
-use crate::tables::{FORMAT_VERSION, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON, META_TRIE};
+use crate::tables::{FORMAT_VERSION, META_FLOOR, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON, META_JOINING, META_TRIE};
 use crate::touched::Touched;
 use crate::trie::{TrieStore, catch_up};
-use crate::writer::{BlockCommit, ChainWriter, write_block, write_codes};
+use crate::writer::{BlockCommit, ChainWriter, horizon_after, write_block, write_codes};
 use crate::{Batch, Kv, KvRead, StoreError, Table};
 use alloy_primitives::B256;
 use lonja_primitives::{Block, Genesis, SealedHeader, StateChanges};
@@ -19,6 +20,8 @@ pub struct Opened {
     pub writer: ChainWriter,
     /// Reads; clone it freely.
     pub reader: Reader,
+    /// Writes the blocks that are missing below a fetched state.
+    pub backfill: BackfillWriter,
 }
 
 /// Opens the chain of `genesis` in a store, writing block 0 when the store is empty. The head is the newest
@@ -41,23 +44,32 @@ pub(crate) fn open_chain(
     let newest = read_head(&*kv)?;
     let stored_trie = read_trie(&*kv, &tries, &newest)?;
     let head = Head { number: newest.number, hash: newest.hash() };
+    let stored_horizon = read_number(&*kv, META_HORIZON)?;
+    let floor = read_number(&*kv, META_FLOOR)?;
+    // Where less is to be kept from now on, it is less at once; where more, what was dropped stays dropped.
+    let horizon = horizon_after(head.number, kv.tuning().history, stored_horizon);
+    if horizon > stored_horizon {
+        let mut batch = Batch::default();
+        batch.put(Table::Meta, META_HORIZON, horizon.to_be_bytes());
+        kv.write(batch)?;
+    }
     kv.sync()?;
-    let horizon = match kv.get(Table::Meta, META_HORIZON)? {
-        Some(bytes) => u64::from_be_bytes(exactly(&bytes, "horizon")?),
-        None => 0,
-    };
     kv.forget_history(horizon.min(stored_trie));
     let votes = kv.last_at(Table::Votes, &head.number.to_be_bytes())?.map(|(_, votes)| votes);
     tracing::debug!(block = head.number, hash = %head.hash, oldest_state = horizon, "chain store open");
-    let progress = Arc::new(Progress::at(head, horizon, stored_trie));
+    let progress = Arc::new(Progress::at(head, horizon, floor, stored_trie));
     let reader = Reader::new(kv.clone(), tries.reader(), progress.clone(), genesis.hash());
-    Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes), reader })
+    let backfill = BackfillWriter::new(kv.clone(), progress.clone());
+    Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes), reader, backfill })
 }
 
 fn check_identity(kv: &dyn Kv, version: &[u8], expected: B256) -> Result<(), StoreError> {
     let found = u32::from_be_bytes(exactly(version, "format version")?);
     if found != FORMAT_VERSION {
         return Err(StoreError::WrongVersion { found, expected: FORMAT_VERSION });
+    }
+    if kv.get(Table::Meta, META_JOINING)?.is_some() {
+        return Err(StoreError::Unfinished);
     }
     let genesis = kv.get(Table::Meta, META_GENESIS)?.ok_or_else(|| missing("the genesis hash"))?;
     let found = B256::new(exactly(&genesis, "genesis hash")?);
@@ -167,6 +179,12 @@ pub(crate) fn header_at(kv: &dyn KvRead, number: u64) -> Result<SealedHeader, St
 
 fn exactly<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], StoreError> {
     bytes.try_into().map_err(|_| StoreError::damaged(format!("the stored {what} has {} bytes", bytes.len())))
+}
+
+/// A number in the facts about the database; 0 where it is absent.
+pub(crate) fn read_number(kv: &dyn KvRead, key: &[u8]) -> Result<u64, StoreError> {
+    let stored = kv.get(Table::Meta, key)?;
+    stored.map_or(Ok(0), |bytes| Ok(u64::from_be_bytes(exactly(&bytes, &String::from_utf8_lossy(key))?)))
 }
 
 fn missing(what: &str) -> StoreError {

@@ -75,7 +75,7 @@ impl Reader {
         slots: &[U256],
         limits: &ProofLimits,
     ) -> Result<AccountProof, StoreError> {
-        let header = self.header(number)?.ok_or(StoreError::NotAvailable(number))?;
+        let header = self.header(number)?.ok_or_else(|| self.not_available(number))?;
         let (newest, tries) = self.trie_snapshot(number)?;
         let key = account_key(address);
         let past = Past { kv: tries.kv(), number, limits };
@@ -87,7 +87,7 @@ impl Reader {
         let storage = past.storage(&tries, &key, &touched, storage_root, slots)?;
         if self.oldest_state() > number {
             // Some of what was read may have been dropped already.
-            return Err(StoreError::NotAvailable(number));
+            return Err(self.not_available(number));
         }
         Ok(AccountProof {
             address: *address,
@@ -98,10 +98,14 @@ impl Reader {
         })
     }
 
+    fn not_available(&self, number: u64) -> StoreError {
+        StoreError::NotAvailable { number, oldest: self.oldest_state() }
+    }
+
     /// The tries between two blocks, not before `number`.
-    fn trie_snapshot(&self, number: u64) -> Result<(u64, TrieSnapshot<'_>), StoreError> {
+    pub(crate) fn trie_snapshot(&self, number: u64) -> Result<(u64, TrieSnapshot<'_>), StoreError> {
         if number < self.oldest_state() {
-            return Err(StoreError::NotAvailable(number));
+            return Err(self.not_available(number));
         }
         let settled = || {
             let written = self.progress.written.load(Ordering::SeqCst);

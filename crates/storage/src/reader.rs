@@ -21,7 +21,7 @@ pub struct Head {
 /// Reads what is published. Cheap to clone, good for any thread; blocks above the head are not seen.
 #[derive(Clone)]
 pub struct Reader {
-    kv: Arc<dyn Kv>,
+    pub(crate) kv: Arc<dyn Kv>,
     pub(crate) tries: TrieReader,
     pub(crate) progress: Arc<Progress>,
     genesis_hash: B256,
@@ -73,7 +73,7 @@ impl Reader {
 
     /// The senders of a block's transactions.
     pub fn senders(&self, number: u64) -> Result<Option<Vec<Address>>, StoreError> {
-        if number > self.head().number {
+        if number > self.head().number || (number > 0 && number < self.oldest_block()) {
             return Ok(None);
         }
         self.body(number).map(|(_, senders)| Some(senders))
@@ -94,6 +94,11 @@ impl Reader {
         Ok(self.kv.last_at(Table::Votes, &number.to_be_bytes())?.map(|(_, votes)| votes))
     }
 
+    /// The oldest block above block 0 that is stored; 0 where all are.
+    pub fn oldest_block(&self) -> u64 {
+        self.progress.floor.load(Ordering::SeqCst)
+    }
+
     /// The oldest block whose state can be read.
     pub fn oldest_state(&self) -> u64 {
         self.progress.horizon.load(Ordering::SeqCst)
@@ -101,14 +106,15 @@ impl Reader {
 
     /// The state after a block. It stays readable until the block's history is dropped, and says so then.
     pub fn state_at(&self, number: u64) -> Result<StateAt, StoreError> {
-        if number > self.head().number || number < self.oldest_state() {
-            return Err(StoreError::NotAvailable(number));
+        let oldest = self.oldest_state();
+        if number > self.head().number || number < oldest {
+            return Err(StoreError::NotAvailable { number, oldest });
         }
         Ok(StateAt::new(self.kv.clone(), self.progress.clone(), None, number))
     }
 
     fn row(&self, table: Table, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        if number > self.head().number {
+        if number > self.head().number || (number > 0 && number < self.oldest_block()) {
             return Ok(None);
         }
         let row = self.kv.get(table, &number.to_be_bytes())?;

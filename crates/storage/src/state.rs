@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) written: AtomicU64,
     /// Oldest block whose state can be read: raised before any of its history goes.
     pub(crate) horizon: AtomicU64,
+    /// Oldest block above block 0 that is stored; 0 where all are. Lowered after a batch.
+    pub(crate) floor: AtomicU64,
     /// The block whose state the stored trie nodes are of: raised after the batch.
     pub(crate) stored_trie: AtomicU64,
     /// Newest durable block.
@@ -36,11 +38,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn at(head: Head, horizon: u64, stored_trie: u64) -> Self {
+    pub(crate) fn at(head: Head, horizon: u64, floor: u64, stored_trie: u64) -> Self {
         Self {
             begun: AtomicU64::new(head.number),
             written: AtomicU64::new(head.number),
             horizon: AtomicU64::new(horizon),
+            floor: AtomicU64::new(floor),
             stored_trie: AtomicU64::new(stored_trie),
             head: ArcSwap::from_pointee(head),
             broken: AtomicBool::new(false),
@@ -130,8 +133,9 @@ impl StateAt {
         }
         let above = history_key(key, self.number.saturating_add(1));
         let changed = self.kv.first_from(history, &above, Some(&history_key(key, u64::MAX)))?;
-        if self.progress.horizon.load(Ordering::SeqCst) > self.number {
-            return Err(StoreError::NotAvailable(self.number));
+        let oldest = self.progress.horizon.load(Ordering::SeqCst);
+        if oldest > self.number {
+            return Err(StoreError::NotAvailable { number: self.number, oldest });
         }
         Ok(changed.map(|(_, before)| before))
     }
@@ -164,6 +168,11 @@ impl StateView for StateAt {
 
     fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
         Ok(self.flat_account(address)?.is_some_and(|flat| flat.storage_root != EMPTY_ROOT_HASH))
+    }
+
+    fn account_and_storage(&self, address: &Address) -> Result<Option<(Account, bool)>, StateError> {
+        let found = self.flat_account(address)?;
+        Ok(found.map(|flat| (flat.account, flat.storage_root != EMPTY_ROOT_HASH)))
     }
 
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {

@@ -20,9 +20,19 @@ pub const META_HEAD: &[u8] = b"head";
 /// absent.
 pub const META_HORIZON: &[u8] = b"horizon";
 
+/// Key in [`Table::Meta`]: the block up to which the room of forgotten history was given back, 8 bytes big-endian; 0
+/// where it is absent.
+pub const META_RECLAIMED: &[u8] = b"reclaimed";
+
 /// Key in [`Table::Meta`]: the block whose state the stored trie nodes are of, 8 bytes big-endian. It stands
 /// at or below the newest block; [`Table::Touched`] names what the blocks between changed.
 pub const META_TRIE: &[u8] = b"trie";
+
+/// Key in [`Table::Meta`]: the oldest block above block 0 that is stored, 8 bytes big-endian; absent where all are.
+pub const META_FLOOR: &[u8] = b"floor";
+
+/// Key in [`Table::Meta`]: there while a state is being fetched into the store, and nothing may be read from it.
+pub const META_JOINING: &[u8] = b"joining";
 
 /// A table; in RocksDB a column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

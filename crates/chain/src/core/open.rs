@@ -24,7 +24,7 @@ impl ChainCore {
     /// # Errors
     /// Always a halt: headers that cannot be read or do not follow the rules they were committed under.
     pub fn open(opened: Opened, spec: Arc<ChainSpec>, pool: Arc<Mutex<TxPool>>) -> Result<Self, ChainError> {
-        let Opened { writer, reader } = opened;
+        let Opened { writer, reader, .. } = opened;
         let head = stored_header(&reader, writer.written().number)?;
         let (votes, votes_stored) = restore_votes(&reader, &spec, head.number)?;
         let author = proposer::last_author(&spec, &head).map_err(broken(head.number))?;

@@ -30,7 +30,7 @@ fn committed_blocks_are_seen_once_published() {
     assert_eq!(chain.reader.block(3).unwrap(), None);
     assert_eq!(chain.reader.number_of(&B256::ZERO).unwrap(), None);
     assert_eq!(chain.reader.transaction_location(&B256::ZERO).unwrap(), None);
-    assert!(matches!(chain.reader.state_at(3), Err(StoreError::NotAvailable(3))));
+    assert!(matches!(chain.reader.state_at(3), Err(StoreError::NotAvailable { number: 3, oldest: 0 })));
 }
 
 /// The disk may be busy with one block while the next is written; the head never goes back.
@@ -302,7 +302,7 @@ fn rocksdb_round_trip_with_reopening() {
     let Chain { genesis, genesis_state, kv, writer, reader, model, past, blocks } = chain;
     drop((kv, writer, reader));
     let kv = open_rocks(directory.path(), &options).unwrap();
-    let Opened { writer, reader } = open_chain(kv.clone(), &genesis, &genesis_state).unwrap();
+    let Opened { writer, reader, .. } = open_chain(kv.clone(), &genesis, &genesis_state).unwrap();
     let mut chain = Chain { genesis, genesis_state, kv, writer, reader, model, past, blocks };
     assert_eq!(chain.reader.head().number, 21);
     chain.check_blocks();
@@ -328,7 +328,7 @@ fn pruned_states_are_refused_and_the_others_stay_right() {
     };
     assert_eq!(refused(&chain), (0..7).collect::<Vec<_>>());
     assert_eq!(chain.reader.oldest_state(), 7);
-    assert_eq!(old.account(&address(0)), Err(StateError::NotAvailable(0)));
+    assert_eq!(old.account(&address(0)), Err(StateError::NotAvailable { number: 0, oldest: 7 }));
     assert_eq!(kv.len(Table::AccountHistory), 3);
     for number in 7..=10 {
         let state = chain.reader.state_at(number).unwrap();
@@ -351,7 +351,7 @@ fn an_archive_after_pruning_keeps_from_then_on() {
     let Chain { genesis, genesis_state, kv, writer, reader, model, past, blocks } = chain;
     drop((kv, writer, reader));
     let kv = open_rocks(directory.path(), &options(History::Archive)).unwrap();
-    let Opened { writer, reader } = open_chain(kv.clone(), &genesis, &genesis_state).unwrap();
+    let Opened { writer, reader, .. } = open_chain(kv.clone(), &genesis, &genesis_state).unwrap();
     let mut chain = Chain { genesis, genesis_state, kv, writer, reader, model, past, blocks };
     for number in 7..=9 {
         chain.commit_and_publish(&change(1, number, &[]));

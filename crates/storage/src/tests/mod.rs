@@ -3,7 +3,9 @@
 mod chain;
 mod concurrent;
 mod crash;
+mod snapshot;
 mod states;
+mod upkeep;
 
 use crate::open::open_chain;
 use crate::{BlockCommit, ChainWriter, Head, Kv, Opened, Reader, StoreError};
@@ -108,7 +110,7 @@ impl Chain {
         let header = Header { state_root: model.root(), difficulty: U256::from(1), ..Header::default() };
         let hash = header.hash_slow();
         let genesis = SealedHeader::new_unchecked(header.clone(), hash);
-        let Opened { writer, reader } = open_chain(kv.clone(), &genesis, &genesis_state).unwrap();
+        let Opened { writer, reader, .. } = open_chain(kv.clone(), &genesis, &genesis_state).unwrap();
         let blocks = vec![Block { header, transactions: vec![] }];
         Self { kv, genesis, genesis_state, writer, reader, past: vec![model.clone()], model, blocks }
     }
@@ -159,7 +161,7 @@ impl Chain {
 
     /// Opens the store again, as a new process does, and takes what it finds as the chain.
     fn reopen(&mut self) {
-        let Opened { writer, reader } =
+        let Opened { writer, reader, .. } =
             open_chain(self.kv.clone(), &self.genesis, &self.genesis_state).unwrap();
         let kept = usize::try_from(writer.written().number).unwrap() + 1;
         self.past.truncate(kept);

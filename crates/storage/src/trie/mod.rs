@@ -11,6 +11,7 @@ mod branch;
 mod catch_up;
 mod proof;
 mod store;
+mod subtree;
 mod update;
 mod walk;
 
@@ -18,8 +19,9 @@ pub use branch::Branch;
 pub use catch_up::catch_up;
 pub use proof::prove;
 pub use store::{NodeChange, Trie, TrieReader, TrieSnapshot, TrieStore};
+pub use subtree::{Leaves, check_part, prove_part, rebuild};
 pub use update::{Update, build, update};
-pub use walk::TrieWalk;
+pub use walk::{TrieWalk, Walked};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use parking_lot::RwLock;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -229,22 +230,18 @@ impl Trie<'_> {
         path: &Nibbles,
         updates: &[Update<'_>],
     ) -> Result<Option<(B256, Vec<u8>)>, StoreError> {
-        let table = if self.owner.is_some() { Table::Slots } else { Table::Accounts };
         let owner = self.owner.as_ref().map_or(&[][..], |owner| owner.as_slice());
         let mut from = [owner, &path.pack()].concat();
         let until = end_of(&from, path);
         loop {
-            let Some((stored, value)) = self.kv.first_from(table, &from, until.as_deref())? else {
+            let Some((stored, value)) = self.kv.first_from(self.flat_table(), &from, until.as_deref())?
+            else {
                 return Ok(None);
             };
             let key = stored.strip_prefix(owner).and_then(|key| B256::try_from(key).ok());
-            let key = key.ok_or_else(|| {
-                StoreError::damaged(format!("a key of table {} is too short", table.name()))
-            })?;
+            let key = key.ok_or_else(|| self.short_key())?;
             if updates.binary_search_by_key(&key, |update| update.key).is_err() {
-                let is_slot = self.owner.is_some();
-                let leaf = if is_slot { slot_leaf(&value) } else { FlatAccount::decode(&value)?.leaf() };
-                return Ok(Some((key, leaf)));
+                return Ok(Some((key, self.leaf_of(&value)?)));
             }
             from = stored;
             from.push(0);
@@ -254,6 +251,67 @@ impl Trie<'_> {
     /// The leaf that a parent says is there.
     pub(super) fn known_leaf(&self, path: &Nibbles) -> Result<(B256, Vec<u8>), StoreError> {
         self.leaf_under(path, &[])?.ok_or_else(|| self.missing("leaf", path))
+    }
+
+    /// Visits what stands in the flat table under the keys that begin with `prefix`, in order, as it is stored,
+    /// until `visit` answers `false`.
+    pub fn scan(
+        &self,
+        prefix: &Nibbles,
+        visit: &mut dyn FnMut(B256, &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let owner = self.owner.as_ref().map_or(&[][..], |owner| owner.as_slice());
+        let from = [owner, &prefix.pack()].concat();
+        let until = end_of(&from, prefix);
+        let mut sound = true;
+        self.kv.scan(self.flat_table(), &from, &mut |key, stored| {
+            if until.as_deref().is_some_and(|until| key >= until) {
+                return false;
+            }
+            match key.strip_prefix(owner).map(B256::try_from) {
+                Some(Ok(key)) => visit(key, stored),
+                // The next account's.
+                None => false,
+                Some(Err(_)) => {
+                    sound = false;
+                    false
+                }
+            }
+        })?;
+        match sound {
+            true => Ok(()),
+            false => Err(self.short_key()),
+        }
+    }
+
+    /// The leaves whose keys begin with `prefix`, sorted, as the flat table has them.
+    pub(super) fn leaves(&self, prefix: &Nibbles) -> Result<Vec<(B256, Cow<'static, [u8]>)>, StoreError> {
+        let mut leaves = Vec::new();
+        let mut fault = None;
+        self.scan(prefix, &mut |key, stored| {
+            match self.leaf_of(stored) {
+                Ok(leaf) => leaves.push((key, Cow::Owned(leaf))),
+                Err(error) => fault = Some(error),
+            }
+            fault.is_none()
+        })?;
+        fault.map_or(Ok(leaves), Err)
+    }
+
+    /// The leaf for what the flat table holds.
+    fn leaf_of(&self, stored: &[u8]) -> Result<Vec<u8>, StoreError> {
+        match self.owner {
+            Some(_) => Ok(slot_leaf(stored)),
+            None => Ok(FlatAccount::decode(stored)?.leaf()),
+        }
+    }
+
+    fn flat_table(&self) -> Table {
+        if self.owner.is_some() { Table::Slots } else { Table::Accounts }
+    }
+
+    fn short_key(&self) -> StoreError {
+        StoreError::damaged(format!("a key of table {} is too short", self.flat_table().name()))
     }
 
     /// The paths of all branches.
@@ -288,6 +346,11 @@ impl Trie<'_> {
         }
         let leaf = self.leaf_under(&top, &[])?;
         Ok(leaf.map_or(EMPTY_ROOT_HASH, |(key, value)| root_of(&leaf_reference(&key, 0, &value))))
+    }
+
+    /// Adds changes to a batch.
+    pub(crate) fn write(&self, changes: &[NodeChange], batch: &mut Batch) {
+        changes.iter().for_each(|(path, branch)| self.write_one(path, branch.as_deref(), batch));
     }
 
     fn write_one(&self, path: &Nibbles, branch: Option<&Branch>, batch: &mut Batch) {

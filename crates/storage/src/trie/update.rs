@@ -57,10 +57,21 @@ pub fn build<'a>(leaves: &[(B256, Cow<'a, [u8]>)]) -> (B256, Vec<NodeChange>) {
 }
 
 /// What stands at a place, with what a parent needs to move it up.
-enum Subtree<'a> {
+pub(super) enum Subtree<'a> {
     Empty,
     Leaf(B256, Cow<'a, [u8]>),
     Branch(Arc<Branch>),
+}
+
+impl Subtree<'_> {
+    /// The same without a borrowed value.
+    pub(super) fn into_owned(self) -> Subtree<'static> {
+        match self {
+            Self::Empty => Subtree::Empty,
+            Self::Leaf(key, value) => Subtree::Leaf(key, Cow::Owned(value.into_owned())),
+            Self::Branch(branch) => Subtree::Branch(branch),
+        }
+    }
 }
 
 /// A child of a branch while it is worked on.
@@ -191,7 +202,8 @@ fn split_extension<'a>(
     join(trie, &here, extension, None, slots, changes)
 }
 
-fn build_subtree<'a>(
+/// What stands at a place whose leaves are all there, none of it stored.
+pub(super) fn build_subtree<'a>(
     path: &Nibbles,
     leaves: &[(B256, Cow<'a, [u8]>)],
     changes: &mut Vec<NodeChange>,
@@ -210,6 +222,31 @@ fn build_subtree<'a>(
         let subtree = build_subtree(&below, group, changes);
         if let Some(reference) = place(&below, &subtree, None, changes) {
             node.push(nibble, reference, matches!(subtree, Subtree::Leaf(..)));
+        }
+    }
+    Subtree::Branch(node.finish())
+}
+
+/// What stands at a place, made of what stands below it at each nibble, none of it stored.
+pub(super) fn assemble<'a>(
+    path: &Nibbles,
+    mut children: Vec<(u8, Subtree<'a>)>,
+    changes: &mut Vec<NodeChange>,
+) -> Subtree<'a> {
+    children.retain(|(_, child)| !matches!(child, Subtree::Empty));
+    if children.len() < 2 {
+        return match children.pop() {
+            None => Subtree::Empty,
+            Some((nibble, Subtree::Branch(branch))) => {
+                Subtree::Branch(Arc::new(branch.lifted(&Nibbles::new(), nibble)))
+            }
+            Some((_, leaf)) => leaf,
+        };
+    }
+    let mut node = NodeBuilder::new(Nibbles::new());
+    for (nibble, child) in &children {
+        if let Some(reference) = place(&child_path(path, *nibble), child, None, changes) {
+            node.push(*nibble, reference, matches!(child, Subtree::Leaf(..)));
         }
     }
     Subtree::Branch(node.finish())
@@ -286,7 +323,7 @@ fn collapse<'a>(
 
 /// Settles what stands at a place: notes the change of the stored branch, and answers how a parent refers to
 /// it.
-fn place(
+pub(super) fn place(
     path: &Nibbles,
     subtree: &Subtree<'_>,
     old: Option<&Arc<Branch>>,
