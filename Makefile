@@ -36,8 +36,8 @@ tools: build ## Drive a devnet with ethers, viem, web3.js, web3.py, Hardhat, cas
 sim: setup ## Run the simulator: make sim ARGS="--seeds 10000"
 	cargo run --release --locked -p lonja-tests --bin simulate -- $(ARGS)
 
-bench: build ## The standard load: 4 validators, 1 regular node, this machine
-	cargo run --release --locked -p lonja-benches -- load --devnet $(LONJA) $(ARGS)
+bench: build ## Measure the standard cases: 4 validators, 1 regular node, this machine (about ten minutes)
+	cargo run --release --locked -p lonja-benches -- standard --devnet $(LONJA) $(ARGS)
 
 clean: ## Remove build output
 	cargo clean

@@ -30,6 +30,8 @@ pub struct Shape {
     pub block_period_ms: u64,
     /// Added to all ports.
     pub port_offset: u16,
+    /// Whether it is spoken to over WebSocket.
+    pub websocket: bool,
 }
 
 /// A running network.
@@ -50,7 +52,8 @@ impl Devnet {
         fs::create_dir_all(&dir).wrap_err_with(|| format!("cannot make {}", dir.display()))?;
         let port =
             RPC_PORT.checked_add(shape.port_offset).ok_or_else(|| eyre!("--port-offset is too large"))?;
-        let rpc = Endpoint::new(&format!("http://127.0.0.1:{port}"))?;
+        let scheme = if shape.websocket { "ws" } else { "http" };
+        let rpc = Endpoint::new(&format!("{scheme}://127.0.0.1:{port}"))?;
         let network = dir.join("network");
         let output = File::create(dir.join("devnet.log"))?;
         let mut command = Command::new(lonja);
@@ -88,15 +91,11 @@ impl Devnet {
     fn find_processes(&self) -> Vec<Watched> {
         let named = |(pid, line): (u32, Vec<String>)| {
             let at = line.iter().position(|word| word == "--identity")?;
-            Some(Watched { name: line.get(at + 1)?.clone(), pid })
+            let name = line.get(at + 1)?.clone();
+            let data = Some(self.dir.join("network").join(&name));
+            Some(Watched { name, pid, data })
         };
         self.child.id().map(process::children).unwrap_or_default().into_iter().filter_map(named).collect()
-    }
-
-    /// Bytes of data on disk, by node.
-    pub fn disk_bytes(&self) -> Vec<(String, u64)> {
-        let size = |process: &Watched| folder_bytes(&self.dir.join("network").join(&process.name));
-        self.processes.iter().map(|process| (process.name.clone(), size(process))).collect()
     }
 
     /// Stops it and clears up.
@@ -120,13 +119,4 @@ impl Drop for Devnet {
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
-}
-
-fn folder_bytes(folder: &Path) -> u64 {
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(data) if data.is_dir() => folder_bytes(&entry.path()),
-        Ok(data) => data.len(),
-        Err(_) => 0,
-    };
-    fs::read_dir(folder).into_iter().flatten().flatten().map(size).sum()
 }

@@ -1,8 +1,9 @@
-//! What processes use, from `/proc`.
+//! What processes use, from `/proc`, and what they have on disk.
 
 use eyre::{Context, Result, bail, eyre};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Clock ticks per second of the CPU times in `/proc`: 100 on every Linux there is.
@@ -19,6 +20,26 @@ pub struct Watched {
     pub name: String,
     /// Its id.
     pub pid: u32,
+    /// Folder of its data.
+    pub data: Option<PathBuf>,
+}
+
+/// Where the data of a watched process are: `name=DIR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFolder {
+    /// Name of the process.
+    pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
+}
+
+impl FromStr for DataFolder {
+    type Err = eyre::Report;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, folder) = text.split_once('=').ok_or_else(|| eyre!("{text:?} is not NAME=DIR"))?;
+        Ok(Self { name: name.to_owned(), folder: folder.into() })
+    }
 }
 
 impl FromStr for Watched {
@@ -29,6 +50,7 @@ impl FromStr for Watched {
         Ok(Self {
             name: name.to_owned(),
             pid: pid.parse().wrap_err_with(|| format!("{pid:?} is no process id"))?,
+            data: None,
         })
     }
 }
@@ -44,6 +66,8 @@ pub struct Usage {
     pub rss_bytes: u64,
     /// Most that ever was resident, bytes.
     pub peak_rss_bytes: u64,
+    /// Its data on disk, bytes, where their folder is known.
+    pub disk_bytes: Option<u64>,
 }
 
 /// CPU time of the whole machine, seconds over all processors.
@@ -56,6 +80,17 @@ pub struct Machine {
 }
 
 impl Watched {
+    /// This tool itself.
+    pub fn own() -> Self {
+        Self { name: "this tool".into(), pid: std::process::id(), data: None }
+    }
+
+    /// Resident memory now, bytes; 0 when the process has ended.
+    pub fn rss_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid));
+        status.map_or(0, |status| kib(&status, "VmRSS:") << 10)
+    }
+
     /// What the process has used until now.
     pub fn usage(&self) -> Result<Usage> {
         let folder = format!("/proc/{}", self.pid);
@@ -67,6 +102,7 @@ impl Watched {
             cpu_s: cpu_s(&read(format!("{folder}/stat"))?)?,
             rss_bytes: kib(&status, "VmRSS:") << 10,
             peak_rss_bytes: kib(&status, "VmHWM:") << 10,
+            disk_bytes: self.data.as_deref().map(folder_bytes),
             ..Usage::default()
         };
         for thread in fs::read_dir(format!("{folder}/task"))?.flatten() {
@@ -121,6 +157,16 @@ pub fn children(parent: u32) -> Vec<(u32, Vec<String>)> {
     found
 }
 
+/// Size of all files in a folder. Files that vanish meanwhile count nothing.
+fn folder_bytes(folder: &Path) -> u64 {
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => folder_bytes(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().map(size).sum()
+}
+
 fn field(stat: &str, number: usize) -> Option<f64> {
     stat.rsplit_once(") ")?.1.split(' ').nth(number)?.parse().ok()
 }
@@ -141,8 +187,9 @@ mod tests {
 
     #[test]
     fn a_process_finds_itself() {
-        let own = Watched { name: "me".into(), pid: std::process::id() };
+        let own = Watched::own();
         let usage = own.usage().unwrap();
+        assert!(own.rss_bytes() > 0 && usage.disk_bytes.is_none());
         assert!(usage.rss_bytes > 0 && usage.peak_rss_bytes >= usage.rss_bytes);
         assert!(!usage.threads.is_empty());
         assert!(Machine::now().unwrap().busy_s > 0.0);
@@ -157,7 +204,21 @@ mod tests {
     fn names_of_processes_with_brackets_do_not_confuse() {
         let stat = "12 (a) b (c) S 1 12 12 0 -1 4194304 0 0 0 0 150 50 0 0 20 0 1 0";
         assert_eq!(cpu_s(stat).unwrap(), 2.0);
-        assert_eq!("v=7".parse::<Watched>().unwrap(), Watched { name: "v".into(), pid: 7 });
+        assert_eq!("v=7".parse::<Watched>().unwrap(), Watched { name: "v".into(), pid: 7, data: None });
+        let folder = DataFolder { name: "v".into(), folder: "/d=e".into() };
+        assert_eq!("v=/d=e".parse::<DataFolder>().unwrap(), folder);
         assert!("7".parse::<Watched>().is_err() && "v=x".parse::<Watched>().is_err());
+    }
+
+    #[test]
+    fn files_in_all_folders_count() {
+        let dir = std::env::temp_dir().join(format!("lonja-benches-{}", std::process::id()));
+        fs::create_dir_all(dir.join("inner")).unwrap();
+        fs::write(dir.join("one"), [0; 10]).unwrap();
+        fs::write(dir.join("inner/two"), [0; 5]).unwrap();
+        let own = Watched { data: Some(dir.clone()), ..Watched::own() };
+        assert_eq!(own.usage().unwrap().disk_bytes, Some(15));
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(own.usage().unwrap().disk_bytes, Some(0));
     }
 }

@@ -1,57 +1,81 @@
-//! What a measurement says: for people as a table, for programs as JSON.
+//! What a measurement says, as JSON for programs; `table` says it for people, `plot` draws it.
 
 use super::ledger::{SeenBlock, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Threads shown per process.
-const THREADS_SHOWN: usize = 12;
-
 /// Everything that was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// How the tool was called.
     pub command: Vec<String>,
     /// `web3_clientVersion` of the metered node.
     pub client: String,
+    /// What was sent.
+    pub workload: String,
+    /// Load before the measured window, seconds.
+    pub warm_up: f64,
     /// Length of the measured window, seconds.
     pub seconds: f64,
     /// Transactions per second that were to be offered; 0 for as many as are taken.
     pub rate: u32,
-    /// Whether signed transactions ran out before the end.
-    pub exhausted: bool,
-    /// Transactions finalised per second, from the first to the last block seen within the window.
+    /// Transactions finalised per second (goodput), from the first to the last block seen within the window.
     pub finalised_per_s: f64,
     /// Transactions offered within the window per second, each time counted.
     pub offered_per_s: f64,
     /// Of them refused or not answered, per second.
     pub refused_per_s: f64,
-    /// What became of those accepted within the window.
+    /// What became of those offered within the window.
     pub transactions: Transactions,
-    /// Reasons of refusals over the whole run, each with how often it was given.
+    /// The same over the whole run, from the first to the last.
+    pub whole_run: Transactions,
+    /// Of some accepted and lost ones that the metered node was asked for at the end: how many it still has waiting.
+    pub lost_still_waiting: Option<Share>,
+    /// Reasons of refusals over the whole run, code and words, each with how often it was given.
     pub reasons: BTreeMap<String, u64>,
-    /// From submission until seen in a block, of those offered within the window.
+    /// From submission until its block and receipt could be read, of those offered within the window.
     pub latency_ms: Spread,
     /// Blocks seen within the window.
     pub blocks: Blocks,
+    /// Reads made beside the transactions.
+    pub reads: Vec<Reads>,
     /// Processes watched.
     pub processes: Vec<Process>,
     /// Where the machine's processors were.
     pub machine: Processors,
+    /// What this tool itself did.
+    pub tool: Tool,
+    /// The run second by second, warm-up and draining included.
+    pub series: Vec<SeriesSecond>,
+    /// Memory of the watched processes, second by second.
+    pub memory: Vec<SeriesOfMemory>,
 }
 
 /// Counts.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Transactions {
+    /// Taken by the node, or found in a block whatever it had answered.
     pub accepted: u64,
+    /// In a block.
     pub finalised: u64,
+    /// Accepted, and in no block when nothing more came.
     pub lost: u64,
+    /// Offered, never answered, and in no block.
+    pub unanswered: u64,
+}
+
+/// Some of many.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Share {
+    /// Looked at.
+    pub of: u64,
+    /// Found so.
+    pub count: u64,
 }
 
 /// Quantiles of a quantity.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Spread {
     pub p50: f64,
@@ -61,7 +85,7 @@ pub struct Spread {
 }
 
 /// Blocks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Blocks {
     /// How many.
     pub count: usize,
@@ -77,8 +101,23 @@ pub struct Blocks {
     pub gas_per_s: f64,
 }
 
+/// Reads by one method.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reads {
+    /// Name of the method.
+    pub method: String,
+    /// Answered within the window.
+    pub answered: u64,
+    /// Refused or not answered over the whole run.
+    pub errors: u64,
+    /// Why, the last time.
+    pub last_error: Option<String>,
+    /// From question to answer, within the window.
+    pub latency_ms: Spread,
+}
+
 /// A process over the window.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Process {
     /// Name.
     pub name: String,
@@ -86,18 +125,19 @@ pub struct Process {
     pub cpu_s: f64,
     /// The same per finalised transaction, microseconds.
     pub cpu_us_per_transaction: f64,
-    /// Resident memory at the end, MiB.
+    /// Resident memory at the end of the window, MiB.
     pub rss_mib: f64,
-    /// Most that ever was, MiB.
+    /// Most over the whole run, MiB.
     pub peak_rss_mib: f64,
-    /// Growth of its data on disk from the first to the last transaction of the run, bytes per transaction.
+    /// Growth of its data on disk over the whole run, bytes per finalised transaction; nothing where their folder is
+    /// not known.
     pub disk_bytes_per_transaction: Option<f64>,
     /// CPU time by name of thread, seconds, greatest first.
     pub threads: Vec<(String, f64)>,
 }
 
 /// CPU seconds over the window, all processors together.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Processors {
     /// How many processors.
     pub count: usize,
@@ -109,6 +149,51 @@ pub struct Processors {
     pub others_s: f64,
     /// Taken away by the host.
     pub stolen_s: f64,
+}
+
+/// What this tool itself did.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Tool {
+    /// Processors it took in the window, on average.
+    pub processors: f64,
+    /// Most memory it ever had, MiB.
+    pub peak_rss_mib: f64,
+    /// Transactions signed before the run.
+    pub signed_ahead: u64,
+    /// Transactions signed while it ran.
+    pub signed_meanwhile: u64,
+    /// Transactions not offered although it was time, over the whole run: too many requests were under way.
+    pub held_back: u64,
+    /// The same: not signed in time.
+    pub unsigned: u64,
+    /// Reads not made in time: too many were under way.
+    pub reads_held_back: u64,
+}
+
+/// One second of the run.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SeriesSecond {
+    /// Which, from 0.
+    pub second: u64,
+    /// Transactions offered, each time counted.
+    pub offered: u64,
+    /// Refused or not answered.
+    pub refused: u64,
+    /// Finalised; those of a block are spread over the time since the block before.
+    pub finalised: f64,
+    /// Latency of those finalised in this second, where there were any.
+    pub latency_p50_ms: Option<f64>,
+    /// The same.
+    pub latency_p99_ms: Option<f64>,
+}
+
+/// Memory of a process, looked at every second.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SeriesOfMemory {
+    /// The process.
+    pub name: String,
+    /// Resident memory, MiB.
+    pub rss_mib: Vec<u32>,
 }
 
 impl Spread {
@@ -126,7 +211,8 @@ impl Spread {
 impl Transactions {
     /// From the ledger's counts.
     pub fn of(tally: &Tally) -> Self {
-        Self { accepted: tally.accepted, finalised: tally.latencies.len() as u64, lost: tally.lost }
+        let finalised = tally.latencies.len() as u64;
+        Self { accepted: finalised + tally.lost, finalised, lost: tally.lost, unanswered: tally.unanswered }
     }
 }
 
@@ -166,66 +252,6 @@ impl Blocks {
     }
 }
 
-impl Report {
-    /// Prints it for people.
-    pub fn print(&self) {
-        let rate = if self.rate == 0 { "as many as are taken".into() } else { format!("{}/s", self.rate) };
-        println!("\n{}, {:.0} s, {rate}", self.client, self.seconds);
-        if self.exhausted {
-            println!("the signed transactions ran out before the end: sign more with --most");
-        }
-        println!("\n  finalised   {:>9.1} tx/s", self.finalised_per_s);
-        println!(
-            "  offered     {:>9.1} tx/s, of which {:.1} refused",
-            self.offered_per_s, self.refused_per_s
-        );
-        let t = &self.transactions;
-        println!("  of {} accepted: {} finalised, {} lost", t.accepted, t.finalised, t.lost);
-        for (reason, count) in &self.reasons {
-            println!("    refused {count} times in all: {reason}");
-        }
-        println!("\n  {:<26}{:>9}{:>9}{:>9}{:>9}", "", "p50", "p90", "p99", "max");
-        row("submit to finalised, ms", self.latency_ms);
-        row("block interval, ms", self.blocks.interval_ms);
-        row("block transactions", self.blocks.transactions);
-        row("block size, bytes", self.blocks.bytes);
-        let b = &self.blocks;
-        println!("  {} blocks ({} empty), {:.1} Mgas/s", b.count, b.empty, b.gas_per_s / 1e6);
-        self.print_processes();
-    }
-
-    fn print_processes(&self) {
-        if !self.processes.is_empty() {
-            println!("\n  process          CPU s   us/tx   RSS MiB   peak   disk B/tx   threads, CPU s");
-        }
-        for p in &self.processes {
-            let shown = p.threads.iter().filter(|(_, cpu_s)| *cpu_s >= 0.05).take(THREADS_SHOWN);
-            let threads: Vec<String> = shown.map(|(name, cpu_s)| format!("{name} {cpu_s:.2}")).collect();
-            let disk = p.disk_bytes_per_transaction.map_or("-".into(), |bytes| format!("{bytes:.0}"));
-            println!(
-                "  {:<14}{:>8.2}{:>8.0}{:>10.0}{:>7.0}{:>12}   {}",
-                p.name,
-                p.cpu_s,
-                p.cpu_us_per_transaction,
-                p.rss_mib,
-                p.peak_rss_mib,
-                disk,
-                threads.join(", ")
-            );
-        }
-        let m = &self.machine;
-        println!(
-            "\n  {} processors for {:.0} s: network {:.1} s, this tool {:.1} s, others {:.1} s, stolen {:.1} s",
-            m.count, self.seconds, m.watched_s, m.tool_s, m.others_s, m.stolen_s
-        );
-    }
-}
-
-fn row(name: &str, spread: Spread) {
-    let Spread { p50, p90, p99, max } = spread;
-    println!("  {name:<26}{p50:>9.0}{p90:>9.0}{p99:>9.0}{max:>9.0}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +263,8 @@ mod tests {
         assert_eq!((spread.p50, spread.p90, spread.p99, spread.max), (50.0, 90.0, 99.0, 100.0));
         assert_eq!(Spread::of(vec![7.0]).p50, 7.0);
         assert_eq!(Spread::of(Vec::new()).max, 0.0);
+        let three = Spread::of(vec![3.0, 1.0, 2.0]);
+        assert_eq!((three.p50, three.p90), (2.0, 3.0));
     }
 
     #[test]
@@ -253,5 +281,18 @@ mod tests {
         assert_eq!(rate(&blocks), 100.0);
         assert_eq!((rate(&blocks[..1]), rate(&[])), (0.0, 0.0));
         assert_eq!(Blocks::of(&blocks).interval_ms.max, 2_000.0);
+    }
+
+    #[test]
+    fn what_is_finalised_was_accepted() {
+        let latencies = vec![Duration::from_millis(1); 5];
+        let counts = Transactions::of(&Tally { lost: 2, unanswered: 1, latencies });
+        assert_eq!((counts.accepted, counts.finalised, counts.lost, counts.unanswered), (7, 5, 2, 1));
+    }
+
+    #[test]
+    fn a_report_can_be_read_again() {
+        let written = serde_json::to_string(&Report { rate: 7, ..Report::default() }).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&written).unwrap().rate, 7);
     }
 }

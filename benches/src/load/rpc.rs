@@ -1,5 +1,6 @@
-//! A JSON-RPC client over HTTP, as small as the work allows.
+//! A JSON-RPC client over HTTP or WebSocket, as small as the work allows.
 
+use super::websocket::WebSocket;
 use alloy_primitives::{B256, U64};
 use bytes::Bytes;
 use eyre::{Context, Result, bail, eyre};
@@ -7,6 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// A request that takes longer is counted as failed.
@@ -16,7 +18,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     url: String,
-    client: reqwest::Client,
+    door: Door,
+}
+
+#[derive(Clone, Debug)]
+enum Door {
+    Http(reqwest::Client),
+    WebSocket(Rc<WebSocket>),
 }
 
 /// The error object of an answer.
@@ -57,11 +65,18 @@ struct Envelope<T> {
 }
 
 impl Endpoint {
-    /// A node at this URL.
+    /// A node at this URL: `http://`, `ws://`, or a host and port for HTTP.
     pub fn new(url: &str) -> Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).no_proxy().build()?;
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        Ok(Self { url, client })
+        let door = match url.split_once("://") {
+            Some(("ws", rest)) => Door::WebSocket(Rc::new(WebSocket::new(rest)?)),
+            Some(("http", _)) => {
+                let client = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).no_proxy();
+                Door::Http(client.build()?)
+            }
+            _ => bail!("{url}: only http:// and ws:// are spoken"),
+        };
+        Ok(Self { url, door })
     }
 
     /// Where it is.
@@ -69,13 +84,23 @@ impl Endpoint {
         &self.url
     }
 
-    /// Sends an encoded request and gives the encoded answer, and when it began to arrive.
+    /// Sends an encoded request and gives the encoded answer, and when it began to arrive (over WebSocket: had arrived).
     pub async fn post(&self, body: Bytes) -> Result<(Bytes, Instant)> {
-        let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/json").body(body);
-        let response = request.send().await?;
+        match &self.door {
+            Door::Http(client) => self.post_http(client, body).await,
+            Door::WebSocket(door) => {
+                let answer = tokio::time::timeout(TIMEOUT, door.exchange(&body)).await;
+                answer.map_err(|_| eyre!("timed out"))?
+            }
+        }
+    }
+
+    async fn post_http(&self, client: &reqwest::Client, body: Bytes) -> Result<(Bytes, Instant)> {
+        let request = client.post(&self.url).header(CONTENT_TYPE, "application/json").body(body);
+        let response = request.send().await.map_err(plain)?;
         let arrived = Instant::now();
         let status = response.status();
-        let bytes = response.bytes().await?;
+        let bytes = response.bytes().await.map_err(plain)?;
         if !status.is_success() {
             let text = String::from_utf8_lossy(&bytes);
             bail!("HTTP {status}: {}", text.chars().take(200).collect::<String>());
@@ -111,6 +136,18 @@ impl Endpoint {
     }
 }
 
+/// The innermost reason: the outer ones say only that a request failed.
+fn plain(error: reqwest::Error) -> eyre::Report {
+    if error.is_timeout() {
+        return eyre!("timed out");
+    }
+    let mut reason: &dyn std::error::Error = &error;
+    while let Some(inner) = reason.source() {
+        reason = inner;
+    }
+    eyre!("{reason}")
+}
+
 /// Answers to a batch, or to the only request of one.
 pub fn answers(bytes: &[u8]) -> Result<Vec<Answer>> {
     #[derive(Deserialize)]
@@ -137,5 +174,13 @@ mod tests {
         assert!(both[0].error.is_none());
         assert_eq!(both[1].error.as_ref().unwrap().code, -32000);
         assert!(super::answers(b"<html>").is_err());
+    }
+
+    #[test]
+    fn only_http_and_web_sockets_are_spoken() {
+        let url = |url: &str| super::Endpoint::new(url).map(|endpoint| endpoint.url().to_owned());
+        assert_eq!(url("node:8545").unwrap(), "http://node:8545");
+        assert_eq!(url("ws://node:8546").unwrap(), "ws://node:8546");
+        assert!(url("wss://node").is_err() && url("https://node").is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! Offering transactions: at a fixed rate whatever the network does, or as fast as it takes them.
 
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::rpc::{self, Endpoint};
-use super::workload::Workload;
+use super::signing::Signing;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Requests under way at the same time at a fixed rate. Beyond that the network is so far behind that sending more would
-/// only measure this tool's memory; the rate is then missed, and the report shows it.
+/// only measure this tool's memory; what is held back is counted.
 const UNDER_WAY_MAX: usize = 512;
 /// How long a saturating sender pauses when enough is outstanding.
 const PAUSE: Duration = Duration::from_millis(5);
-
 /// How often holes are looked for at the end.
 const HOLES_LOOK: Duration = Duration::from_millis(500);
 
@@ -34,36 +33,26 @@ pub enum Pace {
     },
 }
 
-/// Sends a workload. The accounts take turns in groups of one batch each. What is refused is offered again at the
+/// Sends transactions. The accounts take turns in groups of one batch each. What is refused is offered again at the
 /// account's next turn, before anything later of that account: a later nonce would be of no use alone.
 pub struct Sender {
-    workload: Rc<Workload>,
     ledger: Rc<RefCell<Ledger>>,
+    signing: Rc<Signing>,
     endpoints: Vec<Endpoint>,
     batch: usize,
-    /// The nonce that each account offers next.
-    next: RefCell<Vec<usize>>,
     /// The group whose turn it is.
     turn: Cell<usize>,
-    exhausted: Cell<bool>,
 }
 
 impl Sender {
-    /// Sends to these nodes.
+    /// Sends to these nodes. The number of accounts must be a multiple of `batch`.
     pub fn new(
-        workload: Rc<Workload>,
         ledger: Rc<RefCell<Ledger>>,
+        signing: Rc<Signing>,
         endpoints: Vec<Endpoint>,
         batch: usize,
     ) -> Self {
-        let next = RefCell::new(vec![0; workload.accounts()]);
-        let (turn, exhausted) = (Cell::new(0), Cell::new(false));
-        Self { workload, ledger, endpoints, batch, next, turn, exhausted }
-    }
-
-    /// Whether everything that was signed has been sent.
-    pub fn exhausted(&self) -> bool {
-        self.exhausted.get()
+        Self { ledger, signing, endpoints, batch, turn: Cell::new(0) }
     }
 
     /// Offers transactions until the given time. Must run inside a `LocalSet`.
@@ -90,11 +79,15 @@ impl Sender {
             due += step;
             while tasks.try_join_next().is_some() {}
             if tasks.len() >= UNDER_WAY_MAX {
+                self.ledger.borrow_mut().held_back(self.batch);
                 continue;
             }
-            let Some((indexes, body)) = self.take() else { break };
+            let Some((numbers, body)) = self.take() else {
+                self.ledger.borrow_mut().unsigned(self.batch);
+                continue;
+            };
             let sender = self.clone();
-            tasks.spawn_local(async move { sender.send(&indexes, body).await });
+            tasks.spawn_local(async move { sender.send(&numbers, body).await });
         }
         tasks.join_all().await;
     }
@@ -105,8 +98,13 @@ impl Sender {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            let Some((indexes, body)) = self.take() else { return };
-            self.send(&indexes, body).await;
+            match self.take() {
+                Some((numbers, body)) => self.send(&numbers, body).await,
+                None => {
+                    self.ledger.borrow_mut().unsigned(self.batch);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
         }
     }
 
@@ -114,98 +112,94 @@ impl Sender {
     /// end while there may be any. Must run inside a `LocalSet`.
     pub async fn fill_holes(&self) {
         loop {
-            let holes = self.holes();
-            for indexes in holes.chunks(self.batch) {
-                self.send(indexes, self.workload.request(indexes)).await;
+            let holes = self.ledger.borrow().holes();
+            for numbers in holes.chunks(self.batch) {
+                let body = self.ledger.borrow().request(numbers);
+                self.send(numbers, body).await;
             }
             tokio::time::sleep(HOLES_LOOK).await;
         }
     }
 
-    fn holes(&self) -> Vec<usize> {
-        let (next, ledger) = (self.next.borrow(), self.ledger.borrow());
-        let mut holes = Vec::new();
-        for account in 0..self.workload.accounts() {
-            let from_next = (next[account]..).map_while(|nonce| self.workload.index(account, nonce));
-            let offered: Vec<usize> = from_next.take_while(|index| ledger.was_offered(*index)).collect();
-            let last_taken = offered.iter().rposition(|index| ledger.is_taken(*index)).unwrap_or(0);
-            holes.extend(offered.into_iter().take(last_taken).filter(|index| ledger.is_refused(*index)));
-        }
-        holes
-    }
-
     /// The transactions of the next group that has any, and their request.
-    fn take(&self) -> Option<(Vec<usize>, Bytes)> {
-        let groups = self.workload.accounts() / self.batch;
+    fn take(&self) -> Option<(Vec<u64>, Bytes)> {
+        let groups = self.ledger.borrow().accounts() / self.batch;
         for _ in 0..groups {
             let group = self.turn.get();
             self.turn.set((group + 1) % groups);
-            let indexes = self.of_group(group);
-            if !indexes.is_empty() {
-                let request = self.workload.request(&indexes);
-                return Some((indexes, request));
+            let numbers = self.of_group(group);
+            if !numbers.is_empty() {
+                let body = self.ledger.borrow().request(&numbers);
+                return Some((numbers, body));
             }
         }
-        self.exhausted.set(true);
         None
     }
 
-    fn of_group(&self, group: usize) -> Vec<usize> {
-        let (mut next, ledger) = (self.next.borrow_mut(), self.ledger.borrow());
-        let accounts = group * self.batch..(group + 1) * self.batch;
-        let of_account = |account: usize| {
-            while let Some(index) = self.workload.index(account, next[account]) {
-                next[account] += 1;
-                if !ledger.is_taken(index) {
-                    return Some(index);
-                }
+    fn of_group(&self, group: usize) -> Vec<u64> {
+        let mut ledger = self.ledger.borrow_mut();
+        let mut numbers = Vec::with_capacity(self.batch);
+        for account in group * self.batch..(group + 1) * self.batch {
+            numbers.extend(ledger.take(account));
+            if let Some(nonces) = ledger.order(account) {
+                self.signing.order(account, nonces);
             }
-            None
-        };
-        accounts.filter_map(of_account).collect()
-    }
-
-    fn refused(&self, index: usize, reason: &str) {
-        if self.ledger.borrow_mut().refused(index, reason) {
-            let (account, nonce) = self.workload.place(index);
-            let next = &mut self.next.borrow_mut()[account];
-            *next = nonce.min(*next);
         }
+        numbers
     }
 
-    async fn send(&self, indexes: &[usize], body: Bytes) {
-        let Some(first) = indexes.first() else { return };
-        let endpoint = &self.endpoints[self.workload.endpoint(*first, self.endpoints.len())];
-        self.ledger.borrow_mut().offering(indexes, Instant::now());
-        let answers = match endpoint.post(body).await {
+    /// Always the same for one account, so that its nonces arrive in order.
+    fn endpoint(&self, number: u64) -> &Endpoint {
+        let (account, _) = self.ledger.borrow().place(number);
+        &self.endpoints[account / self.batch % self.endpoints.len()]
+    }
+
+    async fn send(&self, numbers: &[u64], body: Bytes) {
+        let Some(first) = numbers.first() else { return };
+        self.ledger.borrow_mut().offering(numbers, Instant::now());
+        let answers = match self.endpoint(*first).post(body).await {
             Ok((bytes, _)) => rpc::answers(&bytes),
             Err(error) => Err(error),
         };
+        let mut ledger = self.ledger.borrow_mut();
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => {
                 let reason = format!("no answer: {error}");
-                indexes.iter().for_each(|index| self.refused(*index, &reason));
+                numbers.iter().for_each(|number| ledger.refused(*number, &reason));
                 return;
             }
         };
-        let mut unanswered: BTreeSet<usize> = indexes.iter().copied().collect();
+        let mut unanswered: BTreeSet<u64> = numbers.iter().copied().collect();
         for answer in &answers {
-            let index = answer.id.and_then(|id| usize::try_from(id).ok()).filter(|id| unanswered.remove(id));
-            let Some(index) = index else { continue };
+            let Some(number) = answer.id.filter(|id| unanswered.remove(id)) else { continue };
             match &answer.error {
-                Some(error) if !is_known(&error.message) => self.refused(index, &error.message),
-                _ => self.ledger.borrow_mut().accepted(index),
+                Some(error) if !is_known(&error.message) => {
+                    ledger.refused(number, &ledger::reason(error));
+                }
+                _ => ledger.accepted(number),
             }
         }
         let whole = answers.iter().find_map(|answer| answer.error.as_ref().filter(|_| answer.id.is_none()));
-        let reason = whole.map_or("no answer to this one in the batch", |error| &error.message);
-        unanswered.iter().for_each(|index| self.refused(*index, reason));
+        let reason = whole.map_or("no answer to this one in the batch".into(), ledger::reason);
+        unanswered.iter().for_each(|number| ledger.refused(*number, &reason));
     }
 }
 
 /// The node has it, from an earlier offer whose answer got lost, or from a peer.
 fn is_known(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["already known", "known transaction", "already imported"].iter().any(|text| message.contains(text))
+    let texts = ["already known", "known transaction", "already imported"];
+    texts.iter().any(|text| message.contains(text)) && !message.contains("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_transaction_that_the_node_has_is_not_refused() {
+        for known in ["already known", "Known transaction", "transaction already imported"] {
+            assert!(super::is_known(known), "{known}");
+        }
+        assert!(!super::is_known("nonce too low") && !super::is_known("unknown transaction type"));
+    }
 }

@@ -1,14 +1,28 @@
-//! What is sent: transfers signed and encoded before the clock starts, so that the load costs the machine under test as
-//! little as it can.
+//! What is sent: the transactions of every account, signed and encoded.
 
+use super::contracts;
 use alloy_consensus::{SignableTransaction, TxLegacy};
 use alloy_primitives::{Address, B256, Bytes as HexBytes, Signature, TxKind, U256, hex};
 use bytes::Bytes;
+use clap::ValueEnum;
 use lonja_primitives::{NodeKey, Signer};
 use std::ops::Range;
 
 /// Gas of a plain transfer.
-pub const TRANSFER_GAS: u64 = 21_000;
+const TRANSFER_GAS: u64 = 21_000;
+
+/// What kind of transactions are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Plain transfers between the accounts
+    Transfers,
+    /// Transfers of an ERC-20 token between the accounts
+    Erc20,
+    /// Calls that write fresh storage slots
+    Storage,
+    /// Plain transfers, beside a stream of reads
+    Mixed,
+}
 
 /// What all transactions of a run have in common.
 #[derive(Clone, Copy, Debug)]
@@ -17,154 +31,139 @@ pub struct Terms {
     pub chain_id: u64,
     /// Wei per gas offered.
     pub gas_price: u128,
-    /// Wei per transfer.
-    pub value: U256,
 }
 
-/// Signed transactions in the order in which they are to be sent. Transaction `i` is that of account
-/// `i % accounts` with nonce `i / accounts`, so that each account's come in nonce order, as far apart as possible.
+/// What a call does.
+#[derive(Clone, Copy, Debug)]
+pub enum Action {
+    /// Sends so many wei to the next account.
+    Transfer(U256),
+    /// Sends one unit of the token at this address to the next account.
+    Token(Address),
+    /// Writes so many slots of the contract at this address.
+    Slots(Address, u64),
+}
+
+/// How the transactions of a run are made. Each has a number: that of account `a` with nonce `n` is
+/// `n * accounts + a`.
 pub struct Workload {
-    batch: usize,
-    accounts: usize,
-    hashes: Vec<B256>,
-    /// Encoded requests, one per batch.
-    bodies: Vec<Bytes>,
-    /// Where in the body of its batch a transaction's request stands.
-    places: Vec<Range<u32>>,
+    keys: Vec<NodeKey>,
+    addresses: Vec<Address>,
+    terms: Terms,
+    action: Action,
+}
+
+/// A transaction ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// Its hash.
+    pub hash: B256,
+    /// The request that sends it. Its id is the transaction's number.
+    pub request: Bytes,
+}
+
+impl Action {
+    /// Gas that it may use.
+    pub fn gas(&self) -> u64 {
+        match self {
+            Self::Transfer(_) => TRANSFER_GAS,
+            Self::Token(_) => contracts::TOKEN_TRANSFER_GAS,
+            Self::Slots(_, count) => contracts::write_gas(*count),
+        }
+    }
+
+    /// Wei that it sends along.
+    pub fn value(&self) -> U256 {
+        if let Self::Transfer(value) = self { *value } else { U256::ZERO }
+    }
 }
 
 impl Workload {
-    /// Signs `each` transactions of every account on all processors. Account `n` pays account `n + 1`. The number of
-    /// accounts must be a multiple of `batch`.
-    pub fn sign(keys: &[NodeKey], terms: Terms, each: usize, batch: usize) -> Self {
-        let count = keys.len() * each;
-        let recipients: Vec<Address> =
-            keys.iter().cycle().skip(1).take(keys.len()).map(Signer::address).collect();
-        let batches: Vec<usize> = (0..count.div_ceil(batch)).collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = batches.len().div_ceil(threads).max(1);
-        let sign_batch = |number: usize| {
-            let transactions = (number * batch..count.min((number + 1) * batch)).map(|index| {
-                let account = index % keys.len();
-                let nonce = (index / keys.len()) as u64;
-                let (hash, raw) = sign_transfer(&keys[account], nonce, recipients[account], terms);
-                (hash, request(index, &raw))
-            });
-            Encoded::join(transactions, batch > 1)
-        };
-        let encoded: Vec<Encoded> = std::thread::scope(|scope| {
-            let spawn = |share: &[usize]| {
-                let share = share.to_vec();
-                scope.spawn(move || share.into_iter().map(sign_batch).collect::<Vec<_>>())
-            };
-            let workers: Vec<_> = batches.chunks(share).map(spawn).collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("signing does not panic")).collect()
-        });
-        let mut workload =
-            Self { batch, accounts: keys.len(), hashes: Vec::new(), bodies: Vec::new(), places: Vec::new() };
-        for part in encoded {
-            workload.hashes.extend(part.hashes);
-            workload.places.extend(part.places);
-            workload.bodies.push(part.body);
-        }
-        workload
-    }
-
-    /// How many transactions there are.
-    pub fn len(&self) -> usize {
-        self.hashes.len()
+    /// Of accounts with these keys.
+    pub fn new(keys: Vec<NodeKey>, terms: Terms, action: Action) -> Self {
+        let addresses = keys.iter().map(Signer::address).collect();
+        Self { keys, addresses, terms, action }
     }
 
     /// How many accounts send.
     pub fn accounts(&self) -> usize {
-        self.accounts
+        self.keys.len()
     }
 
-    /// The transaction of an account with this nonce, unless there are fewer.
-    pub fn index(&self, account: usize, nonce: usize) -> Option<usize> {
-        let index = nonce.checked_mul(self.accounts)?.checked_add(account)?;
-        (index < self.len()).then_some(index)
+    /// Makes the transaction of an account with a nonce. Account `a` pays account `a + 1`.
+    pub fn sign(&self, account: usize, nonce: u64) -> Signed {
+        let neighbour = self.addresses[(account + 1) % self.addresses.len()];
+        let (to, input) = match self.action {
+            Action::Transfer(_) => (neighbour, HexBytes::new()),
+            Action::Token(token) => (token, contracts::transfer(neighbour, U256::ONE)),
+            Action::Slots(contract, count) => (contract, contracts::write(count)),
+        };
+        let (gas, value) = (self.action.gas(), self.action.value());
+        let tx = transaction(self.terms, nonce, gas, TxKind::Call(to), value, input);
+        let (hash, raw) = sign(&self.keys[account], tx);
+        let number = nonce * self.keys.len() as u64 + account as u64;
+        Signed { hash, request: request(number, &raw).into() }
     }
 
-    /// The account of a transaction, and its nonce.
-    pub fn place(&self, index: usize) -> (usize, usize) {
-        (index % self.accounts, index / self.accounts)
-    }
-
-    /// Hashes, by transaction.
-    pub fn hashes(&self) -> &[B256] {
-        &self.hashes
-    }
-
-    /// The request that offers these transactions: a prepared one where they are just a batch.
-    pub fn request(&self, indexes: &[usize]) -> Bytes {
-        let first = indexes.first().copied().unwrap_or(0);
-        let in_order = indexes.iter().zip(first..).all(|(index, expected)| *index == expected);
-        if in_order && indexes.len() == self.batch && first.is_multiple_of(self.batch) {
-            return self.bodies[first / self.batch].clone();
-        }
-        let requests = indexes.iter().map(|index| {
-            let Range { start, end } = self.places[*index];
-            self.bodies[index / self.batch].slice(start as usize..end as usize)
-        });
-        let requests = requests.map(|request| (B256::ZERO, request));
-        Encoded::join(requests, indexes.len() > 1).body
-    }
-
-    /// Which of `endpoints` gets a batch: always the same for one account, so that its nonces arrive in order.
-    pub fn endpoint(&self, index: usize, endpoints: usize) -> usize {
-        (index % self.accounts) / self.batch % endpoints
+    /// Makes the first `each` transactions of every account, on all processors.
+    pub fn sign_all(&self, each: u64) -> Vec<Vec<Signed>> {
+        let accounts: Vec<usize> = (0..self.accounts()).collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = accounts.len().div_ceil(threads).max(1);
+        let of_account =
+            |account: &usize| (0..each).map(|nonce| self.sign(*account, nonce)).collect::<Vec<_>>();
+        std::thread::scope(|scope| {
+            let spawn =
+                |share| scope.spawn(move || <[usize]>::iter(share).map(of_account).collect::<Vec<_>>());
+            let workers: Vec<_> = accounts.chunks(share).map(spawn).collect();
+            workers.into_iter().flat_map(|worker| worker.join().expect("signing does not panic")).collect()
+        })
     }
 }
 
-struct Encoded {
-    hashes: Vec<B256>,
-    places: Vec<Range<u32>>,
-    body: Bytes,
+/// A legacy transaction before it is signed (EIP-155).
+pub fn transaction(
+    terms: Terms,
+    nonce: u64,
+    gas_limit: u64,
+    to: TxKind,
+    value: U256,
+    input: HexBytes,
+) -> TxLegacy {
+    let Terms { chain_id, gas_price } = terms;
+    TxLegacy { chain_id: Some(chain_id), nonce, gas_price, gas_limit, to, value, input }
 }
 
-impl Encoded {
-    fn join<R: AsRef<[u8]>>(requests: impl Iterator<Item = (B256, R)>, as_list: bool) -> Self {
-        let (mut hashes, mut places, mut body) = (Vec::new(), Vec::new(), Vec::new());
-        for (hash, request) in requests {
-            if as_list {
-                body.push(if hashes.is_empty() { b'[' } else { b',' });
-            }
-            let start = body.len() as u32;
-            body.extend_from_slice(request.as_ref());
-            places.push(start..body.len() as u32);
-            hashes.push(hash);
-        }
-        if as_list {
-            body.push(b']');
-        }
-        Self { hashes, places, body: body.into() }
-    }
-}
-
-/// A request to send a raw transaction. The id is the transaction's index.
-pub fn request(index: usize, raw: &[u8]) -> String {
-    let raw = hex::encode(raw);
-    format!(r#"{{"jsonrpc":"2.0","id":{index},"method":"eth_sendRawTransaction","params":["0x{raw}"]}}"#)
-}
-
-/// A legacy transfer (EIP-155): its hash and its encoding.
-pub fn sign_transfer(key: &NodeKey, nonce: u64, to: Address, terms: Terms) -> (B256, Vec<u8>) {
-    let tx = TxLegacy {
-        chain_id: Some(terms.chain_id),
-        nonce,
-        gas_price: terms.gas_price,
-        gas_limit: TRANSFER_GAS,
-        to: TxKind::Call(to),
-        value: terms.value,
-        input: HexBytes::new(),
-    };
+/// Signs: the hash and the encoding.
+pub fn sign(key: &NodeKey, tx: TxLegacy) -> (B256, Vec<u8>) {
     let signature = key.sign(tx.signature_hash()).0;
     let word = |range: Range<usize>| U256::from_be_slice(&signature[range]);
     let signed = tx.into_signed(Signature::new(word(0..32), word(32..64), signature[64] == 1));
-    let mut raw = Vec::with_capacity(128);
+    let mut raw = Vec::with_capacity(192);
     signed.eip2718_encode(&mut raw);
     (*signed.hash(), raw)
+}
+
+/// A request to send a raw transaction.
+pub fn request(id: u64, raw: &[u8]) -> String {
+    let raw = hex::encode(raw);
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_sendRawTransaction","params":["0x{raw}"]}}"#)
+}
+
+/// Several requests as one body: a batch, where they are more than one.
+pub fn body<'a>(requests: impl ExactSizeIterator<Item = &'a Bytes>) -> Bytes {
+    let is_batch = requests.len() > 1;
+    let mut body = Vec::with_capacity(512 * requests.len());
+    for (position, request) in requests.enumerate() {
+        if is_batch {
+            body.push(if position == 0 { b'[' } else { b',' });
+        }
+        body.extend_from_slice(request);
+    }
+    if is_batch {
+        body.push(b']');
+    }
+    body.into()
 }
 
 #[cfg(test)]
@@ -174,41 +173,42 @@ mod tests {
     use lonja_primitives::RecoveredTransaction;
     use serde_json::Value;
 
-    const TERMS: Terms = Terms { chain_id: 1337, gas_price: 5, value: U256::ONE };
+    const TERMS: Terms = Terms { chain_id: 1337, gas_price: 5 };
 
-    fn raw(request: &Value) -> HexBytes {
-        request["params"][0].as_str().unwrap().parse().unwrap()
+    fn workload(action: Action) -> Workload {
+        Workload::new((0..3).map(|_| NodeKey::generate()).collect(), TERMS, action)
+    }
+
+    fn recovered(signed: &Signed) -> (u64, RecoveredTransaction) {
+        let request: Value = serde_json::from_slice(&signed.request).unwrap();
+        let raw: HexBytes = request["params"][0].as_str().unwrap().parse().unwrap();
+        assert_eq!(keccak256(&raw), signed.hash);
+        let id = request["id"].as_u64().unwrap();
+        (id, RecoveredTransaction::recover(raw, TERMS.chain_id).unwrap())
     }
 
     #[test]
-    fn transactions_stand_in_nonce_order_and_can_be_sent_in_any_company() {
-        let keys: Vec<NodeKey> = (0..6).map(|_| NodeKey::generate()).collect();
-        let workload = Workload::sign(&keys, TERMS, 3, 3);
-        assert_eq!((workload.len(), workload.accounts()), (18, 6));
-        for indexes in [[0, 1, 2], [15, 16, 17], [1, 2, 3], [7, 0, 12]] {
-            let requests: Vec<Value> = serde_json::from_slice(&workload.request(&indexes)).unwrap();
-            assert_eq!(requests.len(), 3);
-            for (index, request) in indexes.into_iter().zip(&requests) {
-                assert_eq!(request["id"], index);
-                let tx = RecoveredTransaction::recover(raw(request), 1337).unwrap();
-                let (account, nonce) = workload.place(index);
-                assert_eq!((tx.sender(), tx.nonce()), (keys[account].address(), nonce as u64));
-                assert_eq!(workload.index(account, nonce), Some(index));
-                assert_eq!(tx.hash(), workload.hashes()[index]);
-                assert_eq!(tx.hash(), keccak256(raw(request)));
-                let alone: Value = serde_json::from_slice(&workload.request(&[index])).unwrap();
-                assert_eq!(&alone, request);
+    fn every_account_has_its_transactions_in_nonce_order() {
+        let contract = Address::repeat_byte(9);
+        for action in [Action::Transfer(U256::ONE), Action::Token(contract), Action::Slots(contract, 10)] {
+            let workload = workload(action);
+            let signed = workload.sign_all(2);
+            assert_eq!(signed.len(), workload.accounts());
+            for (account, own) in signed.iter().enumerate() {
+                assert_eq!(own.len(), 2);
+                for (nonce, signed) in own.iter().enumerate() {
+                    let (id, tx) = recovered(signed);
+                    assert_eq!((tx.sender(), tx.nonce()), (workload.addresses[account], nonce as u64));
+                    assert_eq!(id, (nonce * 3 + account) as u64);
+                }
             }
         }
-        assert_eq!(workload.index(0, 3), None);
-        assert_eq!(workload.endpoint(2, 2), workload.endpoint(8, 2));
-        assert_ne!(workload.endpoint(2, 2), workload.endpoint(3, 2));
     }
 
     #[test]
-    fn a_batch_of_one_is_no_list() {
-        let workload = Workload::sign(&[NodeKey::generate()], TERMS, 2, 1);
-        let request: Value = serde_json::from_slice(&workload.request(&[1])).unwrap();
-        assert_eq!(request["id"], 1);
+    fn requests_are_joined_to_a_batch_only_when_there_are_several() {
+        let [one, two] = [Bytes::from_static(b"{\"id\":1}"), Bytes::from_static(b"{\"id\":2}")];
+        assert_eq!(body([&one].into_iter()), one);
+        assert_eq!(body([&one, &two].into_iter()), "[{\"id\":1},{\"id\":2}]");
     }
 }
