@@ -37,6 +37,8 @@ struct Entry {
     /// As the view has it.
     original: Option<Account>,
     current: Option<Account>,
+    /// Whether the view has anything stored for it.
+    has_stored: bool,
     slots: U256Map<Slot>,
     /// What the view has stored does not count any more.
     wiped: bool,
@@ -63,8 +65,10 @@ impl<'a> Overlay<'a> {
         match self.accounts.entry(address) {
             Occupied(entry) => Ok(entry.into_mut()),
             Vacant(entry) => {
-                let account = self.view.account(&address)?;
-                Ok(entry.insert(Entry { original: account, current: account, ..Entry::default() }))
+                let found = self.view.account_and_storage(&address)?;
+                let original = found.map(|(account, _)| account);
+                let has_stored = found.is_some_and(|(_, has_stored)| has_stored);
+                Ok(entry.insert(Entry { original, current: original, has_stored, ..Entry::default() }))
             }
         }
     }
@@ -75,15 +79,9 @@ impl<'a> Overlay<'a> {
     }
 
     fn has_storage(&mut self, address: Address) -> Result<bool, StateError> {
-        let view = self.view;
         let entry = self.entry(address)?;
-        if entry.slots.values().any(|slot| !slot.current.is_zero()) {
-            return Ok(true);
-        }
-        if entry.wiped || entry.original.is_none() {
-            return Ok(false);
-        }
-        view.has_storage(&address)
+        let written = entry.slots.values().any(|slot| !slot.current.is_zero());
+        Ok(written || (entry.has_stored && !entry.wiped))
     }
 
     /// Adds to a balance; an account that is not there is made.

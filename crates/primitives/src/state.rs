@@ -33,8 +33,13 @@ impl Account {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StateError {
     /// The state of this block is not kept any more, or not yet there.
-    #[error("the state of block {0} is not available on this node")]
-    NotAvailable(u64),
+    #[error("the state of block {number} is not kept: this node has the states of block {oldest} and later")]
+    NotAvailable {
+        /// The block whose state was asked for.
+        number: u64,
+        /// The oldest block whose state can be read.
+        oldest: u64,
+    },
     /// The store is damaged or refused to answer.
     #[error("the state store failed: {0}")]
     Store(String),
@@ -48,6 +53,13 @@ pub trait StateView: Send + Sync {
     fn storage(&self, address: &Address, slot: &U256) -> Result<U256, StateError>;
     /// Whether an account has anything stored.
     fn has_storage(&self, address: &Address) -> Result<bool, StateError>;
+    /// Both answers about an account; for views that read them together.
+    fn account_and_storage(&self, address: &Address) -> Result<Option<(Account, bool)>, StateError> {
+        match self.account(address)? {
+            Some(account) => Ok(Some((account, self.has_storage(address)?))),
+            None => Ok(None),
+        }
+    }
     /// The code with this hash; empty for [`KECCAK256_EMPTY`].
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError>;
     /// The hash of an ancestor of the block that is executed on this state (the opcode BLOCKHASH asks for the

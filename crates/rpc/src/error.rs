@@ -123,7 +123,7 @@ impl From<RpcError> for ErrorObjectOwned {
 impl From<StoreError> for RpcError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotAvailable(_) | StoreError::TooMuchChanged { .. } => {
+            StoreError::NotAvailable { .. } | StoreError::TooMuchChanged { .. } => {
                 Self::Refused(error.to_string())
             }
             other => Self::Internal(other.to_string()),
@@ -144,7 +144,7 @@ impl From<ControlError> for RpcError {
 impl From<StateError> for RpcError {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::NotAvailable(_) => Self::Refused(error.to_string()),
+            StateError::NotAvailable { .. } => Self::Refused(error.to_string()),
             StateError::Store(_) => Self::Internal(error.to_string()),
         }
     }

@@ -6,6 +6,9 @@
 mod blocks;
 mod state;
 
+pub(crate) use state::StateLook;
+pub use state::{Position, Slice};
+
 use crate::open::{read_head, read_trie};
 use crate::trie::TrieStore;
 use crate::{Head, Kv, StoreError, Table};

@@ -125,7 +125,8 @@ impl ChainWriter {
         if self.votes.as_deref() != Some(commit.votes) {
             batch.put(Table::Votes, number.to_be_bytes(), commit.votes);
         }
-        let horizon = horizon_after(number, &*self.kv, &self.progress);
+        let now = self.progress.horizon.load(Ordering::SeqCst);
+        let horizon = horizon_after(number, self.kv.tuning().history, now);
         if horizon > 0 {
             batch.put(Table::Meta, META_HORIZON, horizon.to_be_bytes());
         }
@@ -149,9 +150,8 @@ impl ChainWriter {
 
 /// The oldest block whose state is kept once `number` is the newest. It never goes back: what was dropped
 /// stays dropped when the operator asks for more.
-fn horizon_after(number: u64, kv: &dyn Kv, progress: &Progress) -> u64 {
-    let now = progress.horizon.load(Ordering::SeqCst);
-    match kv.tuning().history {
+pub(crate) fn horizon_after(number: u64, history: History, now: u64) -> u64 {
+    match history {
         History::Archive => now,
         History::Last(count) => now.max(number.saturating_sub(count)),
     }

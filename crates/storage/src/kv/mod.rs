@@ -4,6 +4,12 @@ pub mod memory;
 pub mod rocks;
 
 use crate::{StoreError, Table};
+use std::fmt;
+use std::str::FromStr;
+
+/// Fewer blocks than this are not worth the trouble: what was forgotten must lie below what a restart works out
+/// again, and clients look some blocks back.
+pub const MIN_HISTORY_BLOCKS: u64 = 128;
 
 /// Reading a sorted map per [`Table`].
 pub trait KvRead: Send + Sync {
@@ -51,6 +57,17 @@ pub trait Kv: KvRead {
     /// changed, may be dropped, whenever convenient.
     fn forget_history(&self, up_to: u64);
 
+    /// In how many shares the room of what was forgotten is best given back: one takes a second or so.
+    fn reclaim_shares(&self) -> u32 {
+        1
+    }
+
+    /// Gives the room that forgotten entries still take in a share of the history back to the disk. The work is done
+    /// beside reads and writes, which do not wait for it. Nothing is to be done where forgetting drops at once.
+    fn reclaim(&self, _share: u32, _of: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// What the store was opened with.
     fn tuning(&self) -> Tuning;
 }
@@ -63,6 +80,33 @@ pub enum History {
     Archive,
     /// Of the head and this many blocks before it.
     Last(u64),
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Archive => f.write_str("archive"),
+            Self::Last(blocks) => write!(f, "{blocks}"),
+        }
+    }
+}
+
+/// `archive`, or the number of blocks, [`MIN_HISTORY_BLOCKS`] at least.
+impl FromStr for History {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "archive" {
+            return Ok(Self::Archive);
+        }
+        match text.parse() {
+            Ok(blocks) if blocks >= MIN_HISTORY_BLOCKS => Ok(Self::Last(blocks)),
+            Ok(blocks) => Err(format!(
+                "the states of {blocks} blocks are too few: keep {MIN_HISTORY_BLOCKS} at least, or `archive` for all"
+            )),
+            Err(_) => Err(format!("`{text}` is neither `archive` nor a number of blocks")),
+        }
+    }
 }
 
 /// How the chain uses a store.

@@ -386,6 +386,14 @@ impl Kv for RocksKv {
         self.forgotten.fetch_max(up_to, Ordering::SeqCst);
     }
 
+    fn reclaim_shares(&self) -> u32 {
+        self.history_shares()
+    }
+
+    fn reclaim(&self, share: u32, of: u32) -> Result<(), StoreError> {
+        self.reclaim_share(share, of)
+    }
+
     fn tuning(&self) -> Tuning {
         self.tuning
     }

@@ -194,7 +194,7 @@ fn a_proof_that_is_too_much_work_says_so() {
         "{error}"
     );
     assert!(!error.is_halt());
-    assert_eq!(ask(7, 100), Err(StoreError::NotAvailable(7)));
+    assert_eq!(ask(7, 100), Err(StoreError::NotAvailable { number: 7, oldest: 0 }));
     let late = ProofLimits { changes: 100, until: Instant::now() - Duration::from_secs(1) };
     for nonce in 0..300 {
         chain.commit_and_publish(&change(1, nonce, &[]));
@@ -222,7 +222,7 @@ fn proofs_within_a_short_history() {
         }
         if let Some(gone) = number.checked_sub(3) {
             let answer = chain.reader.proof(gone, &address(1), &[], &limits(100));
-            assert_eq!(answer, Err(StoreError::NotAvailable(gone)));
+            assert_eq!(answer, Err(StoreError::NotAvailable { number: gone, oldest: gone + 1 }));
         }
     }
     assert!(kv.len(Table::Touched) < 12, "lists are forgotten with the history");

@@ -29,7 +29,8 @@ impl Publisher {
         self.progress.refuse_if_broken()?;
         let stored_trie = self.progress.stored_trie.load(Ordering::SeqCst);
         self.kv.sync().inspect_err(|_| self.progress.broken.store(true, Ordering::SeqCst))?;
-        let horizon = horizon_after(written.number, &*self.kv, &self.progress);
+        let now = self.progress.horizon.load(Ordering::SeqCst);
+        let horizon = horizon_after(written.number, self.kv.tuning().history, now);
         self.progress.horizon.fetch_max(horizon, Ordering::SeqCst);
         let newer = |head: &Arc<Head>| match head.number < written.number {
             true => Arc::new(written),

@@ -7,7 +7,7 @@ use rocksdb::{
 };
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How large a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,50 @@ impl RocksKv {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         self.db.compact_range_cf_opt::<&[u8], &[u8]>(&family, None, None, &options);
+        Ok(())
+    }
+}
+
+/// Bytes of history in one share of giving room back: about a file, and a second's work.
+const SHARE_BYTES: u64 = 64 << 20;
+/// Shares are cut by the first two bytes of keys.
+const MAX_SHARES: u64 = 1 << 16;
+
+impl RocksKv {
+    pub(super) fn history_shares(&self) -> u32 {
+        let tables = [Table::AccountHistory, Table::SlotHistory];
+        let bytes: u64 = tables
+            .into_iter()
+            .filter_map(|table| self.table_figures(table).ok())
+            .map(|found| found.file_bytes)
+            .sum();
+        (bytes / SHARE_BYTES).clamp(1, MAX_SHARES) as u32
+    }
+
+    /// Rewrites the files of a share; the filter leaves out what was forgotten. Lists of touched keys stand by block:
+    /// whole files of them go, with the first share.
+    pub(super) fn reclaim_share(&self, share: u32, of: u32) -> Result<(), StoreError> {
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        // Other tables and new blocks are compacted meanwhile: writing never waits for this.
+        options.set_exclusive_manual_compaction(false);
+        if share == 0 {
+            let family = self.family(Table::Touched)?;
+            let end = self.forgotten.load(Ordering::SeqCst).saturating_add(1).to_be_bytes();
+            self.db
+                .delete_file_in_range_cf(&family, 0u64.to_be_bytes(), end)
+                .map_err(|error| self.error(&error))?;
+            self.db.compact_range_cf_opt::<&[u8], &[u8]>(&family, None, Some(&end), &options);
+        }
+        let bound = |share: u32| {
+            let at = MAX_SHARES * u64::from(share) / u64::from(of.max(1));
+            u16::try_from(at).ok().map(u16::to_be_bytes)
+        };
+        let (from, until) = (bound(share), bound(share.saturating_add(1)));
+        for table in [Table::AccountHistory, Table::SlotHistory] {
+            let family = self.family(table)?;
+            self.db.compact_range_cf_opt(&family, from, until, &options);
+        }
         Ok(())
     }
 }
