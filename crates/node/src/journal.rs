@@ -19,15 +19,21 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the file; gives what is in it. A damaged file is begun anew: the transactions in it were
-    /// promised to survive a killed process, not a broken disk, and a node must start.
+    /// Opens or makes the file; gives what is in it. Of a damaged file all is taken that can be read: the transactions
+    /// in it were promised to survive a killed process, not a broken disk, and a node must start.
     pub fn open(path: &Path) -> Result<(Self, Vec<Bytes>), StoreError> {
         let (log, records) = match RecordLog::open(path) {
             Ok((log, records, _)) => (log, records),
-            Err(error) => {
-                tracing::warn!(%error, "the journal of waiting transactions is damaged; beginning a new one");
-                (RecordLog::create(path)?, Vec::new())
+            Err(StoreError::Damaged(_)) => {
+                let (log, records, bytes) = RecordLog::salvage(path)?;
+                let (file, read) = (path.display(), records.len());
+                tracing::error!(
+                    "{file} is damaged: {bytes} bytes of it cannot be read, {read} waiting transactions can. Who sent \
+                     the others must send them again; the damaged file is kept as {file}.damaged. Check the disk"
+                );
+                (log, records)
             }
+            Err(error) => return Err(error),
         };
         let rewritten_at_bytes = log.length_bytes();
         Ok((Self { log, rewritten_at_bytes }, records.into_iter().map(Bytes::from).collect()))

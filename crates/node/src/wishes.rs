@@ -5,14 +5,18 @@ use alloy_primitives::Address;
 use lonja_consensus::machine::CANDIDATES_MAX;
 use lonja_primitives::VoteKind;
 use lonja_rpc::ControlError;
+use lonja_storage::record::crc32c;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-/// Name of the file in the data directory: a line a candidate, `add 0x…` or `drop 0x…`.
+/// Name of the file in the data directory: a line a candidate, `add 0x…` or `drop 0x…`, and a last line `sum` with the
+/// CRC-32C of the others in hex: a damaged digit would be a vote on somebody else.
 const FILE: &str = "votes";
+/// What the last line begins with.
+const SUM: &str = "sum ";
 
 /// The wishes, in the file and in memory.
 pub struct Wishes {
@@ -38,9 +42,10 @@ impl Wishes {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             text => text?,
         };
-        let wishes: Option<BTreeMap<_, _>> = text.lines().map(parse).collect();
-        let wishes = wishes.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "each line must be `add 0x…` or `drop 0x…`")
+        let wishes = parse_all(&text).ok_or_else(|| {
+            let rule =
+                "each line must be `add 0x…` or `drop 0x…`, and the last `sum` with the sum of the others";
+            io::Error::new(io::ErrorKind::InvalidData, rule)
         })?;
         Ok(Self { file, held: Mutex::new(Held { wishes, ..Held::default() }) })
     }
@@ -91,6 +96,7 @@ impl Wishes {
     fn write(&self, held: &Held) -> Result<(), ControlError> {
         let line = |(address, kind): (&Address, &VoteKind)| format!("{} {address}\n", word(*kind));
         let text: String = held.wishes.iter().map(line).collect();
+        let text = text.clone() + &sum_line(&text);
         write_file(&self.file, &text).map_err(|error| ControlError::Unavailable(error.to_string()))
     }
 }
@@ -100,6 +106,19 @@ fn word(kind: VoteKind) -> &'static str {
         VoteKind::Add => "add",
         VoteKind::Drop => "drop",
     }
+}
+
+fn sum_line(text: &str) -> String {
+    format!("{SUM}{:08x}\n", crc32c(text.as_bytes()))
+}
+
+fn parse_all(text: &str) -> Option<BTreeMap<Address, VoteKind>> {
+    let lines = match text.rfind(SUM) {
+        Some(end) => text.split_at_checked(end).filter(|(lines, sum)| *sum == sum_line(lines))?.0,
+        None if text.is_empty() => text,
+        None => return None,
+    };
+    lines.lines().map(parse).collect()
 }
 
 fn parse(line: &str) -> Option<(Address, VoteKind)> {
@@ -161,6 +180,15 @@ mod tests {
     #[test]
     fn a_file_that_means_nothing_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
+        let (wishes, candidate) = (Wishes::open(folder.path()).unwrap(), address(7));
+        wishes.propose(candidate, VoteKind::Add).unwrap();
+        let whole = fs::read(folder.path().join(FILE)).unwrap();
+        for place in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1;
+            fs::write(folder.path().join(FILE), bytes).unwrap();
+            assert!(Wishes::open(folder.path()).is_err(), "byte {place}");
+        }
         for text in ["add\n", "keep 0x0000000000000000000000000000000000000001\n", "add 0x01\n", "\n"] {
             fs::write(folder.path().join(FILE), text).unwrap();
             assert!(Wishes::open(folder.path()).is_err(), "{text:?}");

@@ -26,8 +26,8 @@ pub struct RecordLog {
 
 impl RecordLog {
     /// Opens or creates the file and gives its records. A torn last record, which a crash leaves, is cut off;
-    /// the number of bytes cut is returned for the log. Damage before a readable record is an error: those
-    /// records were promised to be durable.
+    /// the number of bytes cut is returned for the log. Damage before a readable record, and in a last record that
+    /// was written whole, is an error: those records were promised to be durable.
     pub fn open(path: &Path) -> Result<(Self, Vec<Vec<u8>>, u64), StoreError> {
         let bytes = read_or_empty(path)?;
         let (records, valid) = record::decode_all(&bytes);
@@ -35,6 +35,12 @@ impl RecordLog {
         if record::contains_record(tail) {
             return Err(StoreError::damaged(format!(
                 "{}: the record at byte {valid} cannot be read, but later ones can",
+                path.display()
+            )));
+        }
+        if record::is_damaged_whole(tail, valid) {
+            return Err(StoreError::damaged(format!(
+                "{}: the last record, at byte {valid}, was written whole and cannot be read now",
                 path.display()
             )));
         }
@@ -49,10 +55,17 @@ impl RecordLog {
         Ok((log, records, cut_bytes))
     }
 
-    /// Begins with an empty file, whatever stood there: for a journal whose loss is bearable.
-    pub fn create(path: &Path) -> Result<Self, StoreError> {
-        write_anew(path, &[])?;
-        Self::at(path, 0)
+    /// Opens a damaged file with all of its records that can be read, and answers how many bytes cannot: for a journal
+    /// whose loss is bearable. The damaged file is kept beside it, its name ending in `.damaged`.
+    pub fn salvage(path: &Path) -> Result<(Self, Vec<Vec<u8>>, u64), StoreError> {
+        let bytes = read_or_empty(path)?;
+        let (records, lost) = record::decode_around(&bytes);
+        let mut name = path.as_os_str().to_owned();
+        name.push(".damaged");
+        write_anew(Path::new(&name), &bytes)?;
+        let mut log = Self::at(path, bytes.len() as u64)?;
+        log.rewrite(&records)?;
+        Ok((log, records, lost as u64))
     }
 
     fn at(path: &Path, length: u64) -> Result<Self, StoreError> {
@@ -229,12 +242,16 @@ mod tests {
             let error = RecordLog::open(&path).unwrap_err();
             assert!(matches!(&error, StoreError::Damaged(text) if text.contains("consensus.log")), "{error}");
         }
-        let mut last = whole.clone();
-        last[30] ^= 1;
-        std::fs::write(&path, &last).unwrap();
-        assert_eq!(reopen(&path), (vec![b"one".to_vec(), b"two".to_vec()], 13));
-        drop(RecordLog::create(&path).unwrap());
-        assert_eq!(reopen(&path), (vec![], 0));
+        for place in 22..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 0x10;
+            std::fs::write(&path, &bytes).unwrap();
+            assert!(RecordLog::open(&path).is_err(), "byte {place}");
+        }
+        let (_, records, lost) = RecordLog::salvage(&path).unwrap();
+        assert_eq!((&records[..], lost), (&[b"one".to_vec(), b"two".to_vec()][..], 13));
+        assert_eq!(reopen(&path), (records, 0));
+        assert!(directory.path().join("consensus.log.damaged").exists());
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub const MAX_RECORD_BYTES: usize = 64 << 20;
 
 const HEAD_BYTES: usize = 8;
 
+/// What a disk writes whole or not at all, bytes.
+const SECTOR_BYTES: usize = 512;
+
 /// Appends one record. A payload above [`MAX_RECORD_BYTES`] would not be read back; callers write far less.
 pub fn encode(payload: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
@@ -33,6 +36,42 @@ pub fn decode_all(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
 pub fn contains_record(bytes: &[u8]) -> bool {
     (0..bytes.len())
         .any(|start| bytes.get(start..).and_then(decode_one).is_some_and(|payload| !payload.is_empty()))
+}
+
+/// All records of damaged bytes, and how many bytes are none.
+pub fn decode_around(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+    let (mut records, mut lost, mut place) = (Vec::new(), 0, 0);
+    while let Some(rest) = bytes.get(place..).filter(|rest| !rest.is_empty()) {
+        match decode_one(rest).filter(|payload| !payload.is_empty()) {
+            Some(payload) => {
+                records.push(payload.to_vec());
+                place += HEAD_BYTES + payload.len();
+            }
+            None => {
+                lost += 1;
+                place += 1;
+            }
+        }
+    }
+    (records, lost)
+}
+
+/// Whether `bytes`, which begin at the place `at` of a file and are no record, are all of one: such a one was written
+/// whole, and damaged later. One that a crash cut short ends too early, or with sectors that were never written.
+pub fn is_damaged_whole(bytes: &[u8], at: usize) -> bool {
+    let Some((head, payload)) = bytes.split_first_chunk::<HEAD_BYTES>() else { return false };
+    let [a, b, c, d, sum @ ..] = *head;
+    let Ok(length) = u32::try_from(payload.len()) else { return false };
+    if u32::from_be_bytes([a, b, c, d]) == length {
+        return !has_unwritten_end(bytes, at);
+    }
+    checksum(length.to_be_bytes(), payload) == u32::from_be_bytes(sum)
+}
+
+fn has_unwritten_end(bytes: &[u8], at: usize) -> bool {
+    let last_sector = (at + bytes.len()).saturating_sub(1) / SECTOR_BYTES * SECTOR_BYTES;
+    let unwritten = bytes.get(last_sector.saturating_sub(at)..).unwrap_or_default();
+    unwritten.iter().all(|byte| *byte == 0)
 }
 
 fn decode_one(bytes: &[u8]) -> Option<&[u8]> {
@@ -141,8 +180,49 @@ mod tests {
             prop_assert_eq!(decode_all(&bytes).0, &payloads[..whole]);
         }
 
+        /// A flip is no torn end, and a torn end no flip.
+        #[test]
+        fn a_damaged_last_record_is_told_from_a_torn_one(
+            payload in prop::collection::vec(any::<u8>(), 1..700),
+            at in 0..2_000usize,
+            place in any::<prop::sample::Index>(),
+            bit in 0..8,
+        ) {
+            let mut bytes = Vec::new();
+            encode(&payload, &mut bytes);
+            let place = place.index(bytes.len());
+            prop_assert!(!is_damaged_whole(&bytes[..place], at));
+            let sector = (at + bytes.len() - 1) / SECTOR_BYTES * SECTOR_BYTES;
+            let mut unwritten = bytes.clone();
+            unwritten[sector.saturating_sub(at)..].fill(0);
+            prop_assert!(!is_damaged_whole(&unwritten, at));
+            let end_is_zero = bytes[sector.saturating_sub(at)..].iter().filter(|byte| **byte != 0).count() < 2;
+            bytes[place] ^= 1u8 << bit;
+            prop_assert!(end_is_zero || is_damaged_whole(&bytes, at));
+        }
+
+        #[test]
+        fn the_other_records_are_read_around_damage(
+            payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 1..8),
+            damaged in any::<prop::sample::Index>(),
+        ) {
+            let damaged = damaged.index(payloads.len());
+            let mut bytes = Vec::new();
+            for (index, payload) in payloads.iter().enumerate() {
+                encode(payload, &mut bytes);
+                if index == damaged {
+                    *bytes.last_mut().unwrap() ^= 1;
+                }
+            }
+            let mut left = payloads.clone();
+            left.remove(damaged);
+            prop_assert_eq!(decode_around(&bytes), (left, HEAD_BYTES + payloads[damaged].len()));
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            is_damaged_whole(&bytes, 3);
+            decode_around(&bytes);
             let (_, valid) = decode_all(&bytes);
             prop_assert!(valid <= bytes.len());
             contains_record(&bytes);

@@ -49,9 +49,7 @@ impl Promise {
     pub fn keep(&self, newest: u64) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(16);
         record::encode(&newest.to_be_bytes(), &mut bytes);
-        self.file
-            .write_all_at(&bytes, 0)
-            .map_err(|error| StoreError::io("cannot write", &self.path, &error))
+        self.file.write_all_at(&bytes, 0).map_err(|error| StoreError::io("cannot write", &self.path, &error))
     }
 
     /// The number in the file of a database. A damaged file promises nothing: what it says twice over, the logs say.
@@ -107,7 +105,11 @@ pub fn check(database: &Path, repair: bool) -> Result<(), StoreError> {
         match repair {
             true => end.cut()?,
             false if end.cut_short => {}
-            false => return Err(end.error("perhaps nothing: a start of the node, which cuts off a torn end, tells")),
+            false => {
+                return Err(
+                    end.error("perhaps nothing: a start of the node, which cuts off a torn end, tells")
+                );
+            }
         }
     }
     if repair && found.is_torn_before_last {
@@ -306,7 +308,8 @@ struct Found {
 
 impl Found {
     fn add_up(manifest: &Manifest, logs: &[Log]) -> Self {
-        let mut found = Self { newest: manifest.newest, end: None, torn_log: None, is_torn_before_last: false };
+        let mut found =
+            Self { newest: manifest.newest, end: None, torn_log: None, is_torn_before_last: false };
         for log in logs {
             match &mut found.end {
                 None => found.add(log),

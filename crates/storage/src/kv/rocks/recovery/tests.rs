@@ -142,7 +142,10 @@ fn the_list_of_files_is_never_read_in_part() {
         match held(damaged.path()) {
             Ok(count) => assert_eq!(count, 2 * WRITES, "byte {place}"),
             Err(error) => {
-                assert!(error.to_string().contains("MANIFEST") || error.to_string().contains(".log"), "{error}");
+                assert!(
+                    error.to_string().contains("MANIFEST") || error.to_string().contains(".log"),
+                    "{error}"
+                );
                 refused += 1;
             }
         }
