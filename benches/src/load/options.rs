@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 /// Reads per second of the mixed workload, unless said otherwise.
 const MIXED_READS: u32 = 500;
+/// Requests per second at a fixed rate, at least.
+const BATCHES_PER_SECOND_MIN: usize = 20;
 
 /// Options of `load`.
 #[derive(Args, Debug)]
@@ -68,7 +70,7 @@ pub struct LoadCommand {
     /// Transactions signed before the run (half a KiB of memory each); what is needed beyond is signed on the side
     #[arg(long, default_value_t = 300_000)]
     pub ahead: u64,
-    /// Transactions per JSON-RPC batch; 1 sends plain requests
+    /// Transactions per JSON-RPC batch (at low rates fewer, so that there are 20 a second); 1 sends plain requests
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub batch: u16,
     /// Private key (hex) that pays the accounts first and makes the contracts; plain transfers are of one wei then.
@@ -101,9 +103,10 @@ impl LoadCommand {
         self.accounts.max(1).next_multiple_of(self.batch_size())
     }
 
-    /// Transactions per request.
+    /// Transactions per request. With rare great batches latency would say when they came, by chance, between blocks.
     pub fn batch_size(&self) -> usize {
-        usize::from(self.batch).max(1)
+        let most = if self.rate == 0 { usize::MAX } else { self.rate as usize / BATCHES_PER_SECOND_MIN };
+        usize::from(self.batch).min(most).max(1)
     }
 
     /// Reads per second.
@@ -148,9 +151,16 @@ mod tests {
 
     #[test]
     fn what_a_run_needs_is_known_where_the_rate_is() {
-        let load = options("--rate 100 --warm-up 5 --seconds 15 --accounts 130 --batch 50");
-        assert_eq!((load.account_count(), load.each_needed()), (150, Some(15)));
+        let load = options("--rate 1000 --warm-up 5 --seconds 15 --accounts 130 --batch 50");
+        assert_eq!((load.account_count(), load.each_needed()), (150, Some(135)));
         assert_eq!(options("--rate 0").each_needed(), None);
+    }
+
+    #[test]
+    fn batches_are_smaller_at_low_rates() {
+        let batch = |words| options(words).batch_size();
+        assert_eq!((batch("--rate 10000"), batch("--rate 0"), batch("--rate 0 --batch 7")), (50, 50, 7));
+        assert_eq!((batch("--rate 100"), batch("--rate 5")), (5, 1));
     }
 
     #[test]

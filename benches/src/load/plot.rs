@@ -12,6 +12,8 @@ const PANEL: f64 = 220.0;
 /// Room above a panel for its title and legend, and below for its axis.
 const ABOVE: f64 = 34.0;
 const BELOW: f64 = 58.0;
+/// Width of a character, about.
+const CHARACTER: f64 = 7.2;
 /// Most marks on an axis.
 const TICKS_MAX: f64 = 7.0;
 /// Colours that people with any kind of sight can tell apart.
@@ -67,8 +69,12 @@ fn head(svg: &mut String, report: &Report) {
     let title = format!("{}: {}, {rate}", report.client, report.workload);
     let l = &report.latency_ms;
     let summary = format!(
-        "{:.0} tx/s finalised; from submission to receipt p50 {:.0} ms, p90 {:.0} ms, p99 {:.0} ms; {} lost",
-        report.finalised_per_s, l.p50, l.p90, l.p99, report.whole_run.lost
+        "{} tx/s finalised; from submission to receipt p50 {} ms, p90 {} ms, p99 {} ms; {} lost",
+        thousands(report.finalised_per_s),
+        thousands(l.p50),
+        thousands(l.p90),
+        thousands(l.p99),
+        report.whole_run.lost
     );
     text(svg, (LEFT, 30.0), r#"font-size="17" font-weight="bold""#, &title);
     text(svg, (LEFT, 53.0), r##"fill="#444""##, &summary);
@@ -154,8 +160,8 @@ impl Panel {
         let mut right = WIDTH - RIGHT;
         for (number, line) in self.lines.iter().enumerate().rev() {
             let colour = COLOURS[number % COLOURS.len()];
-            text(svg, (right, top - 12.0), r#"text-anchor="end""#, &line.name);
-            right -= 8.0 * line.name.chars().count() as f64 + 6.0;
+            right -= CHARACTER * line.name.chars().count() as f64 + 6.0;
+            text(svg, (right + 6.0, top - 12.0), "", &line.name);
             let (left, at) = (right - 20.0, top - 16.5);
             let _ = writeln!(
                 svg,
@@ -169,10 +175,13 @@ impl Panel {
 impl Line {
     fn draw(&self, svg: &mut String, colour: &str, x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) {
         for part in self.points.split(|(_, value)| value.is_none()).filter(|part| !part.is_empty()) {
-            let points: Vec<String> = part
-                .iter()
-                .filter_map(|(second, value)| Some(format!("{:.1},{:.1}", x(*second), y((*value)?))))
-                .collect();
+            let points: Vec<(f64, f64)> =
+                part.iter().filter_map(|(second, value)| Some((x(*second), y((*value)?)))).collect();
+            if let [(x, y)] = points[..] {
+                let _ = writeln!(svg, r#"<circle cx="{x:.1}" cy="{y:.1}" r="2.4" fill="{colour}"/>"#);
+                continue;
+            }
+            let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
             let points = points.join(" ");
             let style = r#"fill="none" stroke-width="1.8" stroke-linejoin="round" stroke-linecap="round""#;
             let _ = writeln!(svg, r#"<polyline points="{points}" stroke="{colour}" {style}/>"#);
@@ -268,13 +277,13 @@ mod tests {
 
     #[test]
     fn a_line_is_broken_where_nothing_was_finalised() {
-        let latencies = [Some(1.0), Some(2.0), None, Some(3.0), Some(4.0)];
+        let latencies = [Some(1.0), Some(2.0), None, Some(3.0), Some(4.0), None, Some(5.0)];
         let series = (0..).zip(latencies).map(|(number, latency)| second(number, latency)).collect();
         let memory = vec![SeriesOfMemory { name: "<node>".into(), rss_mib: vec![5, 6] }];
-        let report = Report { series, memory, seconds: 5.0, ..Report::default() };
+        let report = Report { series, memory, seconds: 7.0, ..Report::default() };
         let svg = draw(&report);
-        // Two lines of throughput, two of latency in two parts each, one of memory.
-        assert_eq!(svg.matches("<polyline").count(), 2 + 4 + 1);
+        // Two lines of throughput, two of latency in two parts and a point each, one of memory.
+        assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (2 + 4 + 1, 2));
         assert!(svg.contains("&lt;node&gt;") && !svg.contains("<node>") && !svg.contains("NaN"));
         assert!(svg.contains("Throughput") && svg.contains("milliseconds") && svg.ends_with("</svg>\n"));
     }
