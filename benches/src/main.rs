@@ -1,9 +1,10 @@
 //! Measuring tools. `load` puts a network under load through JSON-RPC and says what became of it; `standard` measures the
 //! standard cases with it.
 //!
-//! The tool speaks JSON-RPC only and knows nothing of lonja's insides, so that any Ethereum node can be measured by the
-//! same yardstick. What one component costs by itself is told by the benches in `benches/`.
+//! These two speak JSON-RPC only and know nothing of lonja's insides, so that any Ethereum node can be measured by the
+//! same yardstick. `chain` makes a chain in a file, for measuring imports and stores. What one component costs by itself is told by the benches in `benches/`.
 
+mod chain;
 mod load;
 mod standard;
 
@@ -23,6 +24,8 @@ enum Command {
     Load(Box<load::LoadCommand>),
     /// Measure the standard cases on fresh devnets and write reports, plots and a table
     Standard(standard::StandardCommand),
+    /// Make a chain in a file, for `lonja import`: always the same for the same options
+    Chain(chain::ChainCommand),
 }
 
 fn main() -> Result<()> {
@@ -33,5 +36,6 @@ fn main() -> Result<()> {
             runtime.block_on(command.run())
         }
         Command::Standard(command) => command.run(),
+        Command::Chain(command) => command.run(),
     }
 }

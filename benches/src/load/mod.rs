@@ -4,7 +4,7 @@
 //! offered for a warm-up and for the measured window, while the meter reads every block at one node; at the end the
 //! tool waits until what was accepted is in blocks, and counts.
 
-mod contracts;
+pub mod contracts;
 mod devnet;
 mod lane;
 mod ledger;
