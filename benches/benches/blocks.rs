@@ -2,14 +2,16 @@
 
 mod world;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lonja_evm::{BlockEnv, BlockExecutor, ExecutionOutput};
+use lonja_primitives::Signer;
 use lonja_primitives::{Block, Genesis, RecoveredTransaction};
 use lonja_storage::{BlockCommit, ChainWriter, Opened, StoreOptions, open, open_rocks};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use world::contracts;
 
 /// Transactions of a well filled block.
 const BLOCK: u64 = 1_000;
@@ -36,7 +38,6 @@ fn codec(c: &mut Criterion) {
 struct Chain {
     genesis: Genesis,
     writer: ChainWriter,
-    nonce: u64,
     _dir: TempDir,
 }
 
@@ -55,7 +56,7 @@ impl Chain {
         let genesis = world::genesis(&[world::key(0)], ACCOUNTS);
         let kv = open_rocks(dir.path(), &StoreOptions::default()).expect("a new database");
         let Opened { writer, .. } = open(kv, &genesis).expect("block 0");
-        Self { genesis, writer, nonce: 0, _dir: dir }
+        Self { genesis, writer, _dir: dir }
     }
 
     fn execute(&self, block: &Block, transactions: &[RecoveredTransaction]) -> ExecutionOutput {
@@ -64,15 +65,13 @@ impl Chain {
         let state = self.writer.head_state();
         let mut executor = BlockExecutor::new(rules, BlockEnv::from_header(header), &state);
         for tx in transactions {
-            executor.execute(tx).expect("a transfer that is paid for");
+            executor.execute(tx).expect("a transaction that is paid for");
         }
         executor.finish().expect("a state that can be read")
     }
 
-    fn add_block(&mut self) -> Took {
-        let raws = world::transfers(BLOCK, self.nonce);
+    fn add_block(&mut self, raws: Vec<Bytes>) -> Took {
         let transactions = world::recovered(&raws);
-        self.nonce += 1;
         let written = self.writer.written();
         let mut parent = self.genesis.header.header().clone();
         parent.number = written.number;
@@ -80,6 +79,7 @@ impl Chain {
 
         let mut took = Took::default();
         let output = timed(&mut took.execute, || self.execute(&block, &transactions));
+        assert!(output.receipts.iter().all(|receipt| receipt.success), "nothing is reverted");
         let prepare = || self.writer.prepare(&output.changes).expect("a root");
         let prepared = timed(&mut took.prepare, prepare);
         block.header.state_root = prepared.root;
@@ -108,23 +108,48 @@ fn timed<T>(time: &mut Duration, work: impl FnOnce() -> T) -> T {
     done
 }
 
-fn chain(c: &mut Criterion) {
-    let mut chain = Chain::new();
-    let steps: [(&str, fn(&Took) -> Duration); 4] = [
-        ("evm::execute", |took| took.execute),
-        ("storage::prepare", |took| took.prepare),
-        ("storage::commit", |took| took.commit),
-        ("storage::sync", |took| took.sync),
-    ];
-    for (name, step) in steps {
+const STEPS: [(&str, fn(&Took) -> Duration); 4] = [
+    ("evm::execute", |took| took.execute),
+    ("storage::root", |took| took.prepare),
+    ("storage::commit", |took| took.commit),
+    ("storage::sync", |took| took.sync),
+];
+
+/// The steps of a block, on one growing chain. `transactions` gives those of one block by the nonce of their accounts.
+fn steps(c: &mut Criterion, chain: &mut Chain, what: &str, transactions: impl Fn(u64) -> Vec<Bytes>) {
+    let mut nonces = 0..;
+    for (name, step) in STEPS {
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Elements(BLOCK)).sample_size(10);
-        group.bench_function(format!("transfers={BLOCK},accounts={ACCOUNTS}"), |b| {
-            b.iter_custom(|blocks| (0..blocks).map(|_| step(&chain.add_block())).sum());
+        group.bench_function(format!("{what}={BLOCK},accounts={ACCOUNTS}"), |b| {
+            b.iter_custom(|blocks| {
+                let nonces = nonces.by_ref().take(blocks as usize);
+                nonces.map(|nonce| step(&chain.add_block(transactions(nonce)))).sum()
+            });
         });
         group.finish();
     }
 }
 
-criterion_group!(benches, codec, chain);
+fn transfers(c: &mut Criterion) {
+    steps(c, &mut Chain::new(), "transfers", |nonce| world::transfers(BLOCK, nonce));
+}
+
+fn tokens(c: &mut Criterion) {
+    let (mut chain, each) = (Chain::new(), U256::from(1_000_000));
+    let owner = ACCOUNTS - 1;
+    let token = world::key(owner).address().create(0);
+    let code = contracts::token(each * U256::from(BLOCK));
+    let create = world::transaction(owner, 0, contracts::CREATE_GAS, TxKind::Create, U256::ZERO, code);
+    chain.add_block(vec![create]);
+    let accounts: Vec<Address> = (0..BLOCK).map(|number| world::key(number).address()).collect();
+    for (accounts, nonce) in accounts.chunks(100).zip(1..) {
+        let (call, gas) = contracts::give(accounts, each);
+        let to = TxKind::Call(token);
+        chain.add_block(vec![world::transaction(owner, nonce, gas, to, U256::ZERO, call)]);
+    }
+    steps(c, &mut chain, "erc20_transfers", |nonce| world::token_transfers(token, BLOCK, nonce));
+}
+
+criterion_group!(benches, codec, transfers, tokens);
 criterion_main!(benches);

@@ -12,6 +12,7 @@ use lonja_primitives::{Block, CertifiedBlock, Genesis, NodeKey, SealedHeader};
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Transactions of a well filled block.
 const BLOCK: u64 = 1_000;
@@ -30,6 +31,10 @@ struct Network {
     /// Every message sent, when they are wanted.
     sent: Vec<Bytes>,
     decided: Option<CertifiedBlock>,
+    /// Inputs that are timed, if any: how many came, and how long their steps took.
+    timed: Option<fn(&Input) -> bool>,
+    steps: u64,
+    took: Duration,
 }
 
 impl Network {
@@ -53,6 +58,9 @@ impl Network {
             inputs: VecDeque::new(),
             sent: Vec::new(),
             decided: None,
+            timed: None,
+            steps: 0,
+            took: Duration::ZERO,
         }
     }
 
@@ -62,9 +70,14 @@ impl Network {
         self.now.mono_ms += 1_000;
         self.everybody(&Input::Tick);
         while let Some((node, input)) = self.inputs.pop_front() {
-            for output in self.machines[node].step(self.now, input) {
-                self.carry_out(node, output);
+            let is_timed = self.timed.is_some_and(|wanted| wanted(&input));
+            let started = Instant::now();
+            let outputs = self.machines[node].step(self.now, input);
+            if is_timed {
+                self.took += started.elapsed();
+                self.steps += 1;
             }
+            outputs.into_iter().for_each(|output| self.carry_out(node, output));
         }
         let block = self.decided.take().expect("a happy round decides");
         let head = SealedHeader::new_unchecked(block.block().header.clone(), block.hash());
@@ -129,6 +142,30 @@ fn messages(c: &mut Criterion) {
     });
 }
 
+/// One step of one machine, by what it is told, on average over whole heights.
+fn steps(c: &mut Criterion) {
+    let kinds: [(&str, fn(&Input) -> bool); 3] = [
+        ("prepare", |input| matches!(input, Input::Message { message: VerifiedMessage::Prepare(_), .. })),
+        ("commit", |input| matches!(input, Input::Message { message: VerifiedMessage::Commit(_), .. })),
+        ("proposal", |input| matches!(input, Input::Message { message: VerifiedMessage::Proposal(_), .. })),
+    ];
+    for (name, wanted) in kinds {
+        let mut network = Network::new(BLOCK);
+        network.timed = Some(wanted);
+        let name = format!("consensus::step/input={name},validators={VALIDATORS},transactions={BLOCK}");
+        c.bench_function(&name, |b| {
+            b.iter_custom(|steps| {
+                (network.steps, network.took) = (0, Duration::ZERO);
+                while network.steps < steps {
+                    network.sent.clear();
+                    network.height();
+                }
+                network.took.mul_f64(steps as f64 / network.steps as f64)
+            });
+        });
+    }
+}
+
 fn heights(c: &mut Criterion) {
     for transactions in [0, BLOCK] {
         let mut network = Network::new(transactions);
@@ -155,5 +192,9 @@ fn certificates(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, messages, heights, certificates);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = messages, steps, heights, certificates
+}
 criterion_main!(benches);

@@ -1,6 +1,10 @@
 //! What the benches stand on: a genesis with funded accounts, and transfers between them.
 #![allow(dead_code, reason = "each bench uses its part")]
 
+#[allow(unused_imports, reason = "its tests run with the load meter")]
+#[path = "../../src/load/contracts.rs"]
+pub mod contracts;
+
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EthereumTxEnvelope, SignableTransaction, TxEip4844, TxLegacy};
 use alloy_eips::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
@@ -31,15 +35,12 @@ pub fn genesis(validators: &[NodeKey], accounts: u64) -> Genesis {
 
 /// A signed transfer of one wei from one key to another account.
 pub fn transfer(from: u64, nonce: u64, to: Address) -> Bytes {
-    let tx = TxLegacy {
-        chain_id: Some(CHAIN_ID),
-        nonce,
-        gas_price: 0,
-        gas_limit: 21_000,
-        to: TxKind::Call(to),
-        value: U256::ONE,
-        input: Bytes::new(),
-    };
+    transaction(from, nonce, 21_000, TxKind::Call(to), U256::ONE, Bytes::new())
+}
+
+/// A signed transaction.
+pub fn transaction(from: u64, nonce: u64, gas_limit: u64, to: TxKind, value: U256, input: Bytes) -> Bytes {
+    let tx = TxLegacy { chain_id: Some(CHAIN_ID), nonce, gas_price: 0, gas_limit, to, value, input };
     let signature = key(from).sign(tx.signature_hash()).0;
     let (r, s) = (U256::from_be_slice(&signature[..32]), U256::from_be_slice(&signature[32..64]));
     let signed = tx.into_signed(Signature::new(r, s, signature[64] == 1));
@@ -49,6 +50,15 @@ pub fn transfer(from: u64, nonce: u64, to: Address) -> Bytes {
 /// One transfer with this nonce by each of `count` accounts to its neighbour.
 pub fn transfers(count: u64, nonce: u64) -> Vec<Bytes> {
     (0..count).map(|number| transfer(number, nonce, key((number + 1) % count).address())).collect()
+}
+
+/// One transfer of a token with this nonce by each of `count` accounts to its neighbour.
+pub fn token_transfers(token: Address, count: u64, nonce: u64) -> Vec<Bytes> {
+    let pay = |number: u64| {
+        let call = contracts::transfer(key((number + 1) % count).address(), U256::ONE);
+        transaction(number, nonce, contracts::TOKEN_TRANSFER_GAS, TxKind::Call(token), U256::ZERO, call)
+    };
+    (0..count).map(pay).collect()
 }
 
 /// Decoded, with their senders.

@@ -7,14 +7,17 @@ use std::fmt::Write;
 /// A quantity: its name, and how it reads in a report.
 type Row = (&'static str, fn(&Done) -> String);
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 16] = [
     ("block period", |done| format!("{} ms", done.case.block_period_ms)),
     ("offered", |done| format!("{}/s", count(done.report.offered_per_s))),
     ("**finalised**", |done| format!("**{}/s**", count(done.report.finalised_per_s))),
     ("submit to receipt p50", |done| format!("{} ms", count(done.report.latency_ms.p50))),
-    ("p90", |done| format!("{} ms", count(done.report.latency_ms.p90))),
-    ("p99", |done| format!("{} ms", count(done.report.latency_ms.p99))),
+    ("submit to receipt p90", |done| format!("{} ms", count(done.report.latency_ms.p90))),
+    ("submit to receipt p99", |done| format!("{} ms", count(done.report.latency_ms.p99))),
     ("refused", |done| format!("{}/s", count(done.report.refused_per_s))),
+    ("not offered in time by the meter", |done| {
+        count((done.report.tool.held_back + done.report.tool.unsigned) as f64)
+    }),
     ("accepted and lost", |done| count(done.report.whole_run.lost as f64)),
     ("block interval p50 / p99", |done| {
         let interval = done.report.blocks.interval_ms;
@@ -62,11 +65,13 @@ pub fn table(done: &[Done]) -> String {
 }
 
 fn title(done: &Done) -> String {
-    let workload = if done.case.workload == "erc20" { "ERC-20" } else { done.case.workload };
-    match done.case.offer {
-        Offer::Saturated => format!("{workload}, saturated"),
-        Offer::Times(times) if times < 1.0 => format!("{workload}, {:.0} % of that", times * 100.0),
-        Offer::Times(times) => format!("{workload}, {times:.0} times that"),
+    let case = done.case;
+    let workload = if case.workload == "erc20" { "ERC-20" } else { case.workload };
+    let period = if case.block_period_ms < 1000 { ", short period" } else { "" };
+    match case.offer {
+        Offer::Saturated => format!("{workload}, saturated{period}"),
+        Offer::Times(times) if times < 1.0 => format!("{workload}, {:.0} % of that{period}", times * 100.0),
+        Offer::Times(times) => format!("{workload}, {times:.0} times that{period}"),
     }
 }
 
