@@ -24,6 +24,7 @@ pub mod event;
 mod gossip;
 mod halt;
 pub mod ingest;
+pub mod identity;
 mod journal;
 mod mailbox;
 mod node;

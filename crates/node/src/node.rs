@@ -9,6 +9,7 @@ use crate::driver::{self, Edges};
 use crate::event::{Event, Room};
 use crate::gossip;
 use crate::halt::Halt;
+use crate::identity::{self, IdentityError};
 use crate::ingest::Ingest;
 use crate::journal::Journal;
 use crate::mailbox::{self, Lane, Sender};
@@ -55,6 +56,9 @@ pub enum NodeError {
     Rules(#[from] RulesError),
     /// The operator's votes.
     #[error("the file `votes` in the data directory: {0}. Put it right, or remove it and vote again")]
+    /// The key is not the one of this data directory.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     Votes(io::Error),
     /// The consensus log does not fit.
     #[error(
@@ -112,6 +116,7 @@ impl Node {
         }
         let signer: Option<Arc<dyn Signer>> =
             if config.validate { Some(Arc::new(config.key.clone())) } else { None };
+        identity::accept(&config.data_dir, &config.key.node_id())?;
         let node_core = NodeCore::new(spec.clone(), signer, position.clone(), &records)?;
         let wishes = Wishes::open(&config.data_dir).map_err(NodeError::Votes)?;
 
@@ -236,7 +241,6 @@ fn p2p_config(
 ) -> P2pConfig {
     let genesis_hash = reader.genesis_hash();
     let network = NetworkId { genesis_hash, chain_id: spec.chain_id, rules: spec.rule_ids(genesis_hash) };
-    let head = reader.head();
     P2pConfig {
         listen: vec![config.p2p_listen],
         quic: config.p2p_quic,

@@ -130,7 +130,7 @@ impl DevnetCommand {
 
     /// What the devnet is made with: what was asked for, which must fit what is there.
     fn shape(&self, folder: &Folder) -> Result<Shape> {
-        let present = folder.shape()?.filter(|_| !self.reset);
+        let present = if self.reset { None } else { folder.shape()? };
         let period = self.block_period_ms.or(present.map(|shape| shape.block_period_ms));
         let period = period.unwrap_or(BLOCK_PERIOD_MS);
         let empty = self.empty_block_period_ms.or(present.map(|shape| shape.empty_block_period_ms));

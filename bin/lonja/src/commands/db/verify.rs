@@ -4,14 +4,15 @@ use super::{Place, count, options};
 use crate::progress::Progress;
 use clap::Args;
 use eyre::{Context, Result};
-use lonja_storage::{Audit, AuditProgress, RocksKv, Stage, Table};
+use lonja_storage::{Audit, AuditProgress, RocksKv, Stage, Table, record};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where an interrupted run is gone on with.
-const PROGRESS_FILE: &str = "verify-progress.json";
+/// Where an interrupted run is gone on with: JSON behind its length and sum, for with a damaged figure something would
+/// be left out.
+const PROGRESS_FILE: &str = "verify-progress";
 
 /// Options of `lonja db verify`.
 #[derive(Args, Debug)]
@@ -102,13 +103,14 @@ fn save(file: &Path, audit: &Audit, progress: &AuditProgress) -> Result<()> {
         accounts: progress.accounts,
         slots: progress.slots,
     };
-    fs::write(file, serde_json::to_string(&saved)?)
-        .wrap_err_with(|| format!("cannot write {}", file.display()))
+    let mut bytes = Vec::new();
+    record::encode(serde_json::to_string(&saved)?.as_bytes(), &mut bytes);
+    fs::write(file, bytes).wrap_err_with(|| format!("cannot write {}", file.display()))
 }
 
 /// `None` for no file, or one that says nothing sensible: then all is looked at.
 fn load(file: &Path, audit: &Audit) -> Option<AuditProgress> {
-    let saved: Saved = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    let saved = decode(&fs::read(file).ok()?)?;
     let same_state = saved.head == audit.head().hash.to_string();
     let state = |figure: u64| if same_state { figure } else { 0 };
     Some(AuditProgress {
@@ -121,4 +123,26 @@ fn load(file: &Path, audit: &Audit) -> Option<AuditProgress> {
         accounts: state(saved.accounts),
         slots: state(saved.slots),
     })
+}
+
+fn decode(bytes: &[u8]) -> Option<Saved> {
+    serde_json::from_slice(record::decode_all(bytes).0.first()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_progress_counts_for_nothing() {
+        let text = r#"{"head":"0x1","tables":3,"key":"00","rows":7,"block":9,"transactions":1,"parts":0,"accounts":0,"slots":0}"#;
+        let mut bytes = Vec::new();
+        record::encode(text.as_bytes(), &mut bytes);
+        assert_eq!(decode(&bytes).map(|saved| saved.block), Some(9));
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            assert!(decode(&damaged).is_none(), "byte {place}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::files;
 use eyre::{Context, Result, bail, eyre};
+use lonja_storage::record::crc32c;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,7 @@ pub const REGULAR: &str = "node";
 pub const VALIDATOR: &str = "validator-";
 
 /// What a devnet was made with and cannot change later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// How many validators.
     pub validators: u16,
@@ -25,6 +25,30 @@ pub struct Shape {
     pub block_period_ms: u64,
     /// Time after which an empty block is made, milliseconds.
     pub empty_block_period_ms: u64,
+}
+
+/// A shape as it stands in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Marker {
+    validators: u16,
+    block_period_ms: u64,
+    empty_block_period_ms: u64,
+    /// CRC-32C of the others: a damaged digit would make another devnet.
+    sum: u32,
+}
+
+impl Marker {
+    fn of(shape: &Shape) -> Self {
+        let Shape { validators, block_period_ms, empty_block_period_ms } = *shape;
+        let text = format!("{validators} {block_period_ms} {empty_block_period_ms}");
+        Self { validators, block_period_ms, empty_block_period_ms, sum: crc32c(text.as_bytes()) }
+    }
+
+    fn shape(&self) -> Shape {
+        let Self { validators, block_period_ms, empty_block_period_ms, .. } = *self;
+        Shape { validators, block_period_ms, empty_block_period_ms }
+    }
 }
 
 impl std::fmt::Display for Shape {
@@ -84,13 +108,18 @@ impl Folder {
             return Ok(None);
         }
         let text = fs::read_to_string(&file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
-        let shape = serde_json::from_str(&text).wrap_err_with(|| format!("{}", file.display()))?;
+        let marker: Marker = serde_json::from_str(&text).wrap_err_with(|| format!("{}", file.display()))?;
+        let shape = marker.shape();
+        if marker.sum != Marker::of(&shape).sum {
+            let file = file.display();
+            bail!("{file} is damaged: it says {shape}, which its sum contradicts; begin anew with --reset");
+        }
         Ok(Some(shape))
     }
 
     /// Makes it the folder of a devnet of this shape.
     pub fn mark(&self, shape: &Shape) -> Result<()> {
-        let text = serde_json::to_string_pretty(shape)? + "\n";
+        let text = serde_json::to_string_pretty(&Marker::of(shape))? + "\n";
         lonja_node::rules::write_file(&self.path.join(MARKER), &text).map_err(|error| eyre!("{error}"))
     }
 
@@ -177,6 +206,20 @@ mod tests {
         ours.mark(&SHAPE).unwrap();
         fill(path);
         assert_eq!(ours.shape().unwrap(), Some(SHAPE));
+        let marker = fs::read_to_string(path.join(MARKER)).unwrap();
+        for place in 0..marker.len() {
+            let mut damaged = marker.clone().into_bytes();
+            damaged[place] ^= 1;
+            fs::write(path.join(MARKER), damaged).unwrap();
+            match ours.shape() {
+                Ok(shape) => assert_eq!(shape, Some(SHAPE), "byte {place}"),
+                Err(error) => assert!(format!("{error:#}").contains(MARKER), "{error:#}"),
+            }
+        }
+        fs::write(path.join(MARKER), marker.replacen(": 4", ": 5", 1)).unwrap();
+        let said = ours.shape().unwrap_err().to_string();
+        assert!(said.contains(MARKER) && said.contains("5 validators"), "{said}");
+        fs::write(path.join(MARKER), marker).unwrap();
         ours.clear().unwrap();
         let mut left: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
