@@ -44,15 +44,36 @@ impl Wallet {
 
     /// The next transfer, with the fees that a wallet suggests on an ordinary chain.
     pub fn transfer(&mut self, to: Address, wei: u64) -> Signed {
-        let transaction = TxEip1559 {
-            chain_id: CHAIN_ID,
-            nonce: self.nonce,
+        self.sign(TxEip1559 {
             gas_limit: 21_000,
-            max_fee_per_gas: 2_000_000_000,
-            max_priority_fee_per_gas: 1_000_000_000,
             to: TxKind::Call(to),
             value: U256::from(wei),
             ..TxEip1559::default()
+        })
+    }
+
+    /// The next call of a contract, or the creation of one.
+    pub fn call(&mut self, to: TxKind, input: Bytes) -> Signed {
+        self.sign(TxEip1559 { gas_limit: 500_000, to, input, ..TxEip1559::default() })
+    }
+
+    /// Leaves a nonce out: what comes after it waits.
+    pub fn skip(&mut self) {
+        self.nonce += 1;
+    }
+
+    /// The address of the contract that the next transaction creates.
+    pub fn next_contract(&self) -> Address {
+        self.address().create(self.nonce)
+    }
+
+    fn sign(&mut self, transaction: TxEip1559) -> Signed {
+        let transaction = TxEip1559 {
+            chain_id: CHAIN_ID,
+            nonce: self.nonce,
+            max_fee_per_gas: 2_000_000_000,
+            max_priority_fee_per_gas: 1_000_000_000,
+            ..transaction
         };
         self.nonce += 1;
         let signature = self.key.sign(transaction.signature_hash()).0;
