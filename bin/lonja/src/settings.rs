@@ -2,6 +2,10 @@
 //! `lonja.toml` (`p2p-port = 30303`), as a variable (`LONJA_P2P_PORT`), and as a flag (`--p2p-port`), in rising
 //! order. An unknown key is an error in each of them.
 
+mod kept;
+
+pub use kept::Kept;
+
 use crate::files;
 use clap::{Args, Command};
 use eyre::{Context, Result, bail, eyre};
@@ -136,6 +140,13 @@ pub struct NodeArgs {
     /// Memory for RocksDB's block cache, MiB [default: 256]
     #[arg(long, env = "LONJA_CACHE_MIB", value_name = "MIB", help_heading = "Resources")]
     pub cache_mib: Option<usize>,
+    /// States of past blocks that can be read: `archive` for all, or the number of blocks before the newest, 128 at
+    /// least; less than before drops the others, more keeps from now on [default: archive]
+    #[arg(long, env = "LONJA_HISTORY", value_name = "BLOCKS", help_heading = "Resources")]
+    pub history: Option<Kept>,
+    /// Hours between two comparisons of the whole state with its root, done in the background; 0 for none [default: 24]
+    #[arg(long, env = "LONJA_AUDIT_HOURS", value_name = "HOURS", help_heading = "Resources")]
+    pub audit_hours: Option<u64>,
     /// Free disk space below which a validator stops voting, MiB; a quarter of it stops writing [default: 1024]
     #[arg(long, env = "LONJA_MIN_FREE_DISK_MIB", value_name = "MIB", help_heading = "Resources")]
     pub min_free_disk_mib: Option<u64>,
@@ -192,6 +203,8 @@ pub struct Settings {
     pub metrics_port: u16,
     pub txpool_mib: usize,
     pub cache_mib: usize,
+    pub history: Kept,
+    pub audit_hours: u64,
     pub min_free_disk_mib: u64,
     pub log: String,
     pub log_format: LogFormat,
@@ -211,7 +224,7 @@ impl NodeArgs {
             p2p_addr p2p_port p2p_quic peers allow_nodes max_peers
             http_addr http_port ws_port http http_api http_dangerous http_cors http_hosts
             rpc_gas_cap rpc_timeout_ms rpc_batch rpc_body_bytes rpc_log_range rpc_proof_changes
-            metrics_addr metrics_port txpool_mib cache_mib min_free_disk_mib log log_format)
+            metrics_addr metrics_port txpool_mib cache_mib history audit_hours min_free_disk_mib log log_format)
     }
 
     /// Reads the configuration file, puts the flags and variables over it, and fills in the defaults.
@@ -263,6 +276,8 @@ impl NodeArgs {
             metrics_port: self.metrics_port.unwrap_or(9545),
             txpool_mib: self.txpool_mib.unwrap_or(256),
             cache_mib: self.cache_mib.unwrap_or(256),
+            history: self.history.unwrap_or_default(),
+            audit_hours: self.audit_hours.unwrap_or(24),
             min_free_disk_mib: self.min_free_disk_mib.unwrap_or(1024),
             log: self.log.unwrap_or_else(|| "info".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),

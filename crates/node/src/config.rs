@@ -4,8 +4,10 @@ use crate::disk::DiskLimits;
 use lonja_p2p::PeerAddress;
 use lonja_primitives::{Genesis, NodeId, NodeKey};
 use lonja_rpc::RpcConfig;
+use lonja_storage::History;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything decided; nothing optional but what is truly absent.
 #[derive(Clone, Debug)]
@@ -38,6 +40,10 @@ pub struct Config {
     pub pool_bytes: usize,
     /// Memory for the database's block cache, bytes.
     pub cache_bytes: usize,
+    /// The states of which past blocks are kept.
+    pub history: History,
+    /// Time between two comparisons of the whole state with its root, in the background; `None` for none.
+    pub audit_every: Option<Duration>,
     /// Free disk space asked for.
     pub disk: DiskLimits,
 }

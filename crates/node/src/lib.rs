@@ -33,6 +33,7 @@ mod plans;
 pub mod rules;
 mod services;
 mod telemetry;
+mod upkeep;
 mod wishes;
 
 pub use config::Config;

@@ -16,7 +16,7 @@ use crate::mailbox::{self, Lane, Sender};
 use crate::rules::{self, RulesError};
 use crate::services::Work;
 use crate::wishes::Wishes;
-use crate::{outbox, services, telemetry};
+use crate::{outbox, services, telemetry, upkeep};
 use arc_swap::ArcSwap;
 use lonja_chain::{ChainCore, ChainError, Door};
 use lonja_consensus::machine::RestoreError;
@@ -97,7 +97,11 @@ impl Node {
             .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
         let render = telemetry::install();
         let spec = Arc::new(config.genesis.spec.clone());
-        let options = StoreOptions { block_cache_bytes: config.cache_bytes, ..StoreOptions::default() };
+        let options = StoreOptions {
+            block_cache_bytes: config.cache_bytes,
+            history: config.history,
+            ..StoreOptions::default()
+        };
         let kv = lonja_storage::open_rocks(&config.data_dir.join("db"), &options)?;
         check_listeners(&config.rpc)?;
         let opened = lonja_storage::open(kv, &config.genesis)?;
@@ -146,7 +150,7 @@ impl Node {
         let heads = watch::Sender::new(reader.head());
         let published = Arc::new(ArcSwap::from_pointee(first_status(&node_core, &spec)));
         let info = node_info(&config, &p2p);
-        services::print_banner(&config, &info, &position, started.elapsed());
+        services::print_banner(&config, &info, &position, reader.oldest_state(), started.elapsed());
 
         let (outbox, outbox_thread) = outbox::start(log, records, p2p.clone(), halt.clone());
         let ChainThreads { jobs, threads: [chain_thread, sync_thread] } =
@@ -191,7 +195,9 @@ impl Node {
             tokio::spawn(services::follow_votes(wishes, published)),
             tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),
         ];
-        let threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];
+        let upkeep_thread = upkeep::start(reader, config.audit_every, halt.clone(), stopping.clone());
+        let threads =
+            vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread, upkeep_thread];
         Ok(Self { halt, p2p, rpc, mailbox, stopping, tasks, threads, journal, pool })
     }
 

@@ -219,7 +219,13 @@ impl Work {
 }
 
 /// Who we are and where we stand.
-pub fn print_banner(config: &Config, info: &NodeInfo, position: &ChainPosition, took: Duration) {
+pub fn print_banner(
+    config: &Config,
+    info: &NodeInfo,
+    position: &ChainPosition,
+    oldest_state: u64,
+    took: Duration,
+) {
     let validators = position.votes.validators();
     let role = match (config.validate, validators.contains(&info.address)) {
         (true, true) => "validator",
@@ -245,6 +251,7 @@ pub fn print_banner(config: &Config, info: &NodeInfo, position: &ChainPosition, 
         "network"
     );
     tracing::info!(data_dir = %config.data_dir.display(), free_mib, "disk");
+    tracing::info!(history = %config.history, oldest_state, "states of past blocks");
     tracing::info!(number = position.head.number, hash = %position.head.hash(), opened_in_ms = took.as_millis() as u64, "head");
     let unvoted = unvoted_blocks(spec).into_iter().find(|blocks| blocks.contains(next));
     if let Some(blocks) = unvoted.filter(|_| config.validate && validators.contains(&info.address)) {

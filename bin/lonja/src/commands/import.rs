@@ -1,9 +1,9 @@
 //! `lonja import`: takes the blocks of files into a chain.
 
-use super::db::options;
 use super::export::is_gzip;
 use crate::files;
 use crate::progress::Progress;
+use crate::settings::{Kept, NodeArgs};
 use clap::Args;
 use eyre::{Result, WrapErr};
 use flate2::read::MultiGzDecoder;
@@ -11,6 +11,7 @@ use lonja_chain::ChainCore;
 use lonja_node::chain_file::{BlockReader, ImportProgress, import};
 use lonja_node::rules;
 use lonja_primitives::ChainSpec;
+use lonja_storage::StoreOptions;
 use lonja_txpool::{PoolConfig, TxPool};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -31,6 +32,9 @@ pub struct ImportCommand {
     /// Genesis file of the chain [default: the data directory's]
     #[arg(long)]
     genesis: Option<PathBuf>,
+    /// As the node's option of this name [default: as lonja.toml in the data directory says, or archive]
+    #[arg(long, env = "LONJA_HISTORY", value_name = "BLOCKS")]
+    history: Option<Kept>,
 }
 
 impl ImportCommand {
@@ -41,7 +45,7 @@ impl ImportCommand {
         let (text, genesis) = files::read_genesis(&path)?;
         std::fs::create_dir_all(&self.data_dir)
             .wrap_err_with(|| format!("cannot make {}", self.data_dir.display()))?;
-        let kv = lonja_storage::open_rocks(&self.data_dir.join("db"), &options())?;
+        let kv = lonja_storage::open_rocks(&self.data_dir.join("db"), &self.store_options()?)?;
         let spec = Arc::new(genesis.spec.clone());
         let pool = Arc::new(parking_lot::Mutex::new(TxPool::new(PoolConfig::default())));
         let mut core = ChainCore::open(lonja_storage::open(kv, &genesis)?, spec.clone(), pool)?;
@@ -52,6 +56,18 @@ impl ImportCommand {
         let head = core.position().head.clone();
         println!("the newest block is {} {}", head.number, head.hash());
         Ok(())
+    }
+
+    /// Room and history as the node on this directory will have them.
+    fn store_options(&self) -> Result<StoreOptions> {
+        let asked =
+            NodeArgs { data_dir: Some(self.data_dir.clone()), history: self.history, ..NodeArgs::default() };
+        let settings = asked.resolve(None)?;
+        Ok(StoreOptions {
+            block_cache_bytes: settings.cache_mib.saturating_mul(1 << 20),
+            history: settings.history.0,
+            ..StoreOptions::default()
+        })
     }
 }
 

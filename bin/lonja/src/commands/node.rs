@@ -100,6 +100,9 @@ fn node_config(settings: &Settings) -> Result<Config> {
         rpc: rpc_config(settings)?,
         pool_bytes: settings.txpool_mib.saturating_mul(MIB as usize),
         cache_bytes: settings.cache_mib.saturating_mul(MIB as usize),
+        history: settings.history.0,
+        audit_every: (settings.audit_hours != 0)
+            .then(|| Duration::from_secs(settings.audit_hours.saturating_mul(3_600))),
         disk: DiskLimits {
             voting_bytes: settings.min_free_disk_mib.saturating_mul(MIB),
             writing_bytes: settings.min_free_disk_mib.saturating_mul(MIB) / 4,
