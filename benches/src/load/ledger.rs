@@ -329,20 +329,22 @@ pub fn reason(error: &RpcError) -> String {
     format!("({}) {}", error.code, error.message)
 }
 
-/// A reason without the numbers and hashes that make each one different. The code in front stays.
+/// A reason without the numbers and hashes that make each one different. A code in front and the status of HTTP stay.
 fn plain(reason: &str) -> String {
     let (code, words) = match reason.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
         Some((code, words)) if code.parse::<i64>().is_ok() => (format!("({code}) "), words),
         _ => (String::new(), reason),
     };
     let is_part = |c: char| c.is_ascii_hexdigit() || c == 'x';
+    let mut after_http = false;
     let words = words.split_inclusive(|c: char| !c.is_ascii_alphanumeric()).map(|word| {
         let (body, tail) = match word.char_indices().next_back() {
             Some((at, last)) if !last.is_ascii_alphanumeric() => word.split_at(at),
             _ => (word, ""),
         };
         let number = body.starts_with(|c: char| c.is_ascii_digit()) && body.chars().all(is_part);
-        format!("{}{tail}", if number { "#" } else { body })
+        let is_status = std::mem::replace(&mut after_http, body == "HTTP");
+        format!("{}{tail}", if number && !is_status { "#" } else { body })
     });
     (code + &words.collect::<String>()).chars().take(REASON_LENGTH_MAX).collect()
 }

@@ -103,7 +103,7 @@ impl Endpoint {
         let bytes = response.bytes().await.map_err(plain)?;
         if !status.is_success() {
             let text = String::from_utf8_lossy(&bytes);
-            bail!("HTTP {status}: {}", text.chars().take(200).collect::<String>());
+            bail!("HTTP {status}: {}", text.trim().chars().take(200).collect::<String>());
         }
         Ok((bytes, arrived))
     }

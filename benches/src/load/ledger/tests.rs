@@ -95,6 +95,7 @@ fn reasons_differ_by_words_and_code() {
     let error = RpcError { code: -32005, message: "limit of 10 reached".into() };
     assert_eq!(plain(&reason(&error)), "(-32005) limit of # reached");
     assert_eq!(plain("(maybe) 7"), "(maybe) #");
+    assert_eq!(plain("no answer: HTTP 429 slow down for 7 s"), "no answer: HTTP 429 slow down for # s");
     let (mut ledger, _) = four();
     let letters = |n: u32| char::from_u32('a' as u32 + n).unwrap();
     (0..25).for_each(|n| ledger.refused(0, &letters(n).to_string()));
