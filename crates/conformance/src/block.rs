@@ -80,7 +80,8 @@ fn parts(list: &[u8]) -> Result<Vec<&[u8]>, String> {
     cut(payload)
 }
 
-fn cut(mut payload: &[u8]) -> Result<Vec<&[u8]>, String> {
+/// Items one after the other, each with its own head.
+pub(crate) fn cut(mut payload: &[u8]) -> Result<Vec<&[u8]>, String> {
     let mut items = Vec::new();
     while !payload.is_empty() {
         let mut rest = payload;

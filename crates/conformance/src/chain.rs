@@ -38,6 +38,16 @@ pub(crate) struct Known {
     executed: Executed,
 }
 
+/// What the seal of a block tells those who execute it.
+pub(crate) struct Sealed {
+    /// Who gets its fees, where that is not its coinbase.
+    pub(crate) author: Option<Address>,
+    /// Whether its difficulty means something.
+    pub(crate) has_work: bool,
+    /// Whether it brings its author something.
+    pub(crate) reward: bool,
+}
+
 /// What is written of a block.
 #[derive(Default)]
 struct Executed {
@@ -94,23 +104,50 @@ impl Chain {
     /// Checks and executes a block, and gives its hash.
     pub(crate) fn import(&mut self, raw: &[u8]) -> Result<B256, Refused> {
         let (header, body) = decode(raw).map_err(Refused::Invalid)?;
-        let hash = header.hash_slow();
-        let parent = self.blocks.get(&header.parent_hash);
-        let parent = parent.ok_or_else(|| Refused::Invalid("its parent is not known".to_owned()))?;
-        let total_difficulty = parent.total_difficulty.saturating_add(header.difficulty);
+        let parent = self.parent(&header)?;
         let work = !is_after_merge(&self.network, parent.total_difficulty);
         check_header(&self.network, &header, &parent.header, work).map_err(Refused::Invalid)?;
+        let hash =
+            self.import_checked(header, body, &Sealed { author: None, has_work: work, reward: work })?;
+        if self.weight(&hash) > self.weight(&self.best) {
+            self.best = hash;
+        }
+        Ok(hash)
+    }
+
+    fn parent(&self, header: &Header) -> Result<&Known, Refused> {
+        let parent = self.blocks.get(&header.parent_hash);
+        parent.ok_or_else(|| Refused::Invalid("its parent is not known".to_owned()))
+    }
+
+    /// An account at the newest block of the store.
+    #[cfg(test)]
+    pub(crate) fn account(&self, address: &Address) -> Option<lonja_primitives::Account> {
+        lonja_primitives::StateView::account(&self.writer.head_state(), address).ok().flatten()
+    }
+
+    /// Makes a block the head.
+    pub(crate) fn set_best(&mut self, hash: B256) {
+        self.best = hash;
+    }
+
+    /// Executes a block whose header was checked, and gives its hash.
+    pub(crate) fn import_checked(
+        &mut self,
+        header: Header,
+        body: Body,
+        sealed: &Sealed,
+    ) -> Result<B256, Refused> {
+        let hash = header.hash_slow();
+        let total_difficulty = self.parent(&header)?.total_difficulty.saturating_add(header.difficulty);
         self.check_body(&header, &body).map_err(Refused::Invalid)?;
         if self.writer.written().hash != header.parent_hash {
             self.rewrite(header.parent_hash)?;
         }
-        let (executed, prepared) = self.execute(&header, &body, work)?;
+        let (executed, prepared) = self.execute(&header, &body, sealed)?;
         let known = Known { header, uncles: body.uncles, total_difficulty, executed };
         write(&mut self.writer, hash, &known, &prepared)?;
         self.blocks.insert(hash, known);
-        if self.weight(&hash) > self.weight(&self.best) {
-            self.best = hash;
-        }
         Ok(hash)
     }
 
@@ -157,15 +194,15 @@ impl Chain {
         &self,
         header: &Header,
         body: &Body,
-        work: bool,
+        sealed: &Sealed,
     ) -> Result<(Executed, PreparedState), Refused> {
         let rules = self.network.rules_at(header.number, header.timestamp);
         let transactions = recover(&body.transactions, rules.chain_id)?;
         let view = self.view(header)?;
-        let reward = if work { block_reward(rules.fork) } else { U256::ZERO };
+        let reward = if sealed.reward { block_reward(rules.fork) } else { U256::ZERO };
         let uncles = U256::from(body.uncles.len());
         let with_reward = BlockRules { block_reward: reward + reward / U256::from(32) * uncles, ..rules };
-        let block_env = env(header, rules.fork, work);
+        let block_env = env(header, rules.fork, sealed);
         let mut output = run(with_reward, &block_env, &view, header, &transactions)?;
         if rules.fork < Fork::Byzantium {
             output.receipts_root =
@@ -227,9 +264,10 @@ fn recover(raws: &[Bytes], chain_id: u64) -> Result<Vec<RecoveredTransaction>, R
 
 /// The block as its transactions see it. Paris has no fork of its own with us: all it changes in the EVM is what
 /// `DIFFICULTY` says, which is then the header's mix hash.
-fn env(header: &Header, fork: Fork, work: bool) -> BlockEnv {
+fn env(header: &Header, fork: Fork, sealed: &Sealed) -> BlockEnv {
     let mut env = BlockEnv::from_header(header);
-    if !work && fork < Fork::Shanghai {
+    env.beneficiary = sealed.author.unwrap_or(header.beneficiary);
+    if !sealed.has_work && fork < Fork::Shanghai {
         env.difficulty = header.mix_hash.into();
     }
     env

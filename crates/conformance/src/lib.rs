@@ -7,14 +7,18 @@
 //! header rules in place of Istanbul's, and changes of the state before and after the transactions. What the node
 //! refuses by design is skipped, each with its reason ([`Skip`]).
 //!
+//! Chains of development tools come out of files by the same way ([`TestChain`]): Clique's, or without any seal.
+//!
 //! Never here: rules that a node needs. The node does not depend on this crate, only its command line does.
 
 mod block;
 mod block_test;
 mod chain;
+mod clique;
 mod exception;
 mod files;
 mod fixture;
+mod geth;
 mod mainnet;
 mod network;
 mod receipts;
@@ -23,6 +27,7 @@ mod run;
 mod skip;
 mod state_test;
 mod system;
+mod test_chain;
 mod uncles;
 mod verdict;
 mod world;
@@ -33,3 +38,4 @@ mod tests;
 pub use report::{Failure, Summary};
 pub use run::{Format, Progress, run};
 pub use skip::Skip;
+pub use test_chain::{TestChain, TestChainError, TestSeals};

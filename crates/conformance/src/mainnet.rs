@@ -56,22 +56,28 @@ pub(crate) fn check_header(
     parent: &Header,
     work: bool,
 ) -> Result<(), String> {
-    let fork = network.spec.fork_at(header.number, header.timestamp);
-    ensure(parent.number.checked_add(1) == Some(header.number), "number: not the parent's plus one")?;
+    check_common(network, header, parent)?;
     ensure(header.timestamp > parent.timestamp, "timestamp: not above the parent's")?;
     ensure(header.extra_data.len() <= MAX_EXTRA_BYTES, "extraData: too long")?;
-    ensure(header.gas_used <= header.gas_limit, "gas used: above the gas limit")?;
-    check_fields(header, fork)?;
-    check_gas_limit(network, header, parent, fork)?;
-    check_blob_gas(header, parent, fork)?;
     check_dao(network, header)?;
     if work {
+        let fork = network.spec.fork_at(header.number, header.timestamp);
         let want = difficulty(network, header.timestamp, parent, fork);
         return ensure_eq("difficulty", want, header.difficulty);
     }
     ensure_eq("difficulty", U256::ZERO, header.difficulty)?;
     ensure_eq("nonce", B64::ZERO, header.nonce)?;
     ensure_eq("uncles hash", EMPTY_OMMER_ROOT_HASH, header.ommers_hash)
+}
+
+/// What is asked of a header whatever seals it.
+pub(crate) fn check_common(network: &Network, header: &Header, parent: &Header) -> Result<(), String> {
+    let fork = network.spec.fork_at(header.number, header.timestamp);
+    ensure(parent.number.checked_add(1) == Some(header.number), "number: not the parent's plus one")?;
+    ensure(header.gas_used <= header.gas_limit, "gas used: above the gas limit")?;
+    check_fields(header, fork)?;
+    check_gas_limit(network, header, parent, fork)?;
+    check_blob_gas(header, parent, fork)
 }
 
 pub(crate) fn ensure(holds: bool, rule: &str) -> Result<(), String> {

@@ -82,6 +82,13 @@ impl Network {
         }
     }
 
+    /// A chain of a development tool, which has no work, or none that anybody looks at.
+    pub(crate) fn of_test_chain(chain_id: u64, forks: Vec<(Fork, ForkStart)>) -> Self {
+        let mut network = Self::with(forks);
+        network.spec.chain_id = chain_id;
+        network
+    }
+
     /// The rules of a block of a test.
     pub(crate) fn rules_at(&self, number: u64, timestamp: u64) -> BlockRules {
         self.spec.rules_at(number, timestamp)

@@ -1,5 +1,6 @@
 //! A selection of the public tests, and that the harness can fail.
 
+mod clique;
 mod rlp;
 mod selection;
 mod transactions;

@@ -20,6 +20,14 @@ pub(crate) fn open_at(
     Ok(open(Arc::new(MemoryKv::new()), &genesis)?.writer)
 }
 
+/// Root of the state that these changes make of the empty one.
+pub(crate) fn root_of(changes: &StateChanges) -> Result<B256, StoreError> {
+    let empty = Header { state_root: alloy_consensus::constants::EMPTY_ROOT_HASH, ..Header::default() };
+    let hash = empty.hash_slow();
+    let writer = open_at(SealedHeader::new_unchecked(empty, hash), BTreeMap::new())?;
+    Ok(writer.prepare(changes)?.root)
+}
+
 /// Opens a chain in memory with `alloc` as the state of its newest block, whatever root it has.
 pub(crate) fn open_with(alloc: BTreeMap<Address, GenesisAccount>) -> Result<ChainWriter, StoreError> {
     let empty = Header { state_root: alloy_consensus::constants::EMPTY_ROOT_HASH, ..Header::default() };

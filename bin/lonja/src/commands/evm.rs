@@ -1,17 +1,52 @@
-//! `lonja evm`: the public Ethereum tests, run through what the node runs blocks with.
+//! `lonja evm`: the public Ethereum tests, and chains of development tools, run through what the node runs blocks with.
 
-use clap::{Args, Subcommand};
-use eyre::{Result, bail};
-use lonja_conformance::{Failure, Format, Summary, run};
-use std::path::PathBuf;
+use super::export::is_gzip;
+use clap::{Args, Subcommand, ValueEnum};
+use eyre::{Result, WrapErr, bail};
+use flate2::read::MultiGzDecoder;
+use lonja_conformance::{Failure, Format, Summary, TestChain, TestSeals, run};
+use std::fs::{self, File};
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
-/// Public Ethereum tests.
+/// Public Ethereum tests, and chains that are none of ours.
 #[derive(Debug, Subcommand)]
 pub enum EvmCommand {
     /// Run GeneralStateTests: one transaction on a state each
     Statetest(TestArgs),
     /// Run BlockchainTests: chains of blocks, valid and invalid
     Blocktest(TestArgs),
+    /// Verify and execute a chain of a development tool (Clique, `geth --dev`, anvil) out of files
+    Chain(ChainArgs),
+}
+
+/// Options of `lonja evm chain`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Everything is verified but, with `--seals none`, who sealed the blocks. Nothing is written: a chain \
+                        like this is not one that a network of nodes could go on with. Exits with 1 at the first block \
+                        that breaks a rule, and names it."
+)]
+pub struct ChainArgs {
+    /// Files of blocks in RLP, oldest first, as Ethereum clients export them; gzip if they end in .gz
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Genesis file of the chain, as geth reads it
+    #[arg(long)]
+    genesis: PathBuf,
+    /// What its blocks are sealed with
+    #[arg(long)]
+    seals: Seals,
+}
+
+/// What seals a block.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Seals {
+    /// Signers in turn (EIP-225), by `config.clique` of the genesis file
+    Clique,
+    /// Anything
+    None,
 }
 
 /// Options of `lonja evm statetest` and `lonja evm blocktest`.
@@ -32,8 +67,45 @@ impl EvmCommand {
         match self {
             Self::Statetest(args) => run_tests(Format::State, &args.paths),
             Self::Blocktest(args) => run_tests(Format::Block, &args.paths),
+            Self::Chain(args) => args.run(),
         }
     }
+}
+
+impl ChainArgs {
+    fn run(self) -> Result<()> {
+        let text = fs::read_to_string(&self.genesis)
+            .wrap_err_with(|| format!("cannot read the genesis file {}", self.genesis.display()))?;
+        let seals = match self.seals {
+            Seals::Clique => TestSeals::Clique,
+            Seals::None => TestSeals::None,
+        };
+        let mut chain = TestChain::open(&text, seals).wrap_err_with(|| self.genesis.display().to_string())?;
+        let mut shown = crate::progress::Progress::new();
+        for path in &self.files {
+            let result = chain.import(&read(path)?, &mut |chain| {
+                shown.show(|| format!("block {}", chain.head().0));
+                ControlFlow::Continue(())
+            });
+            shown.clear();
+            result.wrap_err_with(|| path.display().to_string())?;
+        }
+        let (number, hash) = chain.head();
+        let transactions = chain.transactions();
+        println!("all is well: blocks up to {number} with {transactions} transactions; the newest is {hash}");
+        Ok(())
+    }
+}
+
+/// A file, unpacked; chains of development tools are short.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|mut file| match is_gzip(path) {
+        true => MultiGzDecoder::new(file).read_to_end(&mut bytes),
+        false => file.read_to_end(&mut bytes),
+    });
+    read.wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    Ok(bytes)
 }
 
 fn run_tests(format: Format, paths: &[PathBuf]) -> Result<()> {
