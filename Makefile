@@ -5,7 +5,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LONJA := $(TARGET_DIR)/release/lonja
 ARGS ?=
 
-.PHONY: help setup build devnet test lint format tools sim bench clean
+.PHONY: help setup build devnet test lint format tools sim torment bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ tools: build ## Drive a devnet with ethers, viem, web3.js, web3.py, Hardhat, cas
 
 sim: setup ## Run the simulator: make sim ARGS="--seeds 10000"
 	cargo run --release --locked -p lonja-tests --bin simulate -- $(ARGS)
+
+torment: build ## Kill real nodes and flip bytes of their files: make torment ARGS="kill --times 200"
+	cargo run --release --locked -p lonja-tests --bin torment -- $(ARGS)
 
 bench: build ## Measure the standard cases: 4 validators, 1 regular node, this machine (about ten minutes)
 	cargo run --release --locked -p lonja-benches -- standard --devnet $(LONJA) $(ARGS)
