@@ -22,7 +22,9 @@ pub enum RulesError {
     #[error(
         "the genesis file has other rules for blocks that this node's chain has (its newest is {head}): {change}. Rules \
          change only with a block to come, in a transition that all nodes of the network share. The rules of this \
-         chain are in {}: copy it over the genesis file, or take over what it says up to block {head}",
+         chain are in {}: copy it over the genesis file, or take over what it says up to block {head}. If nobody \
+         edited the genesis file, one of the two is damaged: compare both with another node's, by `lonja genesis \
+         explain`",
         accepted.display()
     )]
     Past {
