@@ -20,7 +20,8 @@ pub enum StoreError {
     /// The data directory belongs to another network.
     #[error(
         "the data directory holds the chain of genesis {found}, but the genesis file gives {expected}. Use \
-         the genesis file this directory was made with, or another data directory"
+         the genesis file this directory was made with (the node keeps a copy in it, genesis.accepted.json), or \
+         another data directory"
     )]
     WrongGenesis {
         /// Hash of block 0 on disk.
