@@ -50,6 +50,10 @@ enum Offer {
     Times(f64),
 }
 
+/// Options of the overloaded case: so many accounts in so small groups that hardly any has to go on before its last offer
+/// is answered. Otherwise it would be gaps between nonces that are measured.
+const OVERLOAD_OPTIONS: [&str; 4] = ["--accounts", "10000", "--batch", "20"];
+
 /// One measurement.
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -145,6 +149,9 @@ impl StandardCommand {
             ("--port-offset", self.port_offset.to_string()),
         ] {
             arguments.extend([name.to_owned(), value]);
+        }
+        if case.is_overload() {
+            arguments.extend(OVERLOAD_OPTIONS.map(String::from));
         }
         arguments
     }

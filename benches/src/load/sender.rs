@@ -1,9 +1,10 @@
 //! Offering transactions: at a fixed rate whatever the network does, or as fast as it takes them.
 
 use super::ledger::{self, Ledger};
-use super::rpc::{self, Endpoint};
+use super::rpc::{self, Answer, Endpoint};
 use super::signing::Signing;
 use bytes::Bytes;
+use eyre::Result;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -33,8 +34,9 @@ pub enum Pace {
     },
 }
 
-/// Sends transactions. The accounts take turns in groups of one batch each. What is refused is offered again at the
-/// account's next turn, before anything later of that account: a later nonce would be of no use alone.
+/// Sends transactions. The accounts take turns in groups of one batch each, those first that wait for no answer: what
+/// follows in an account while its earlier transaction may yet be refused is of no use alone. What was refused is offered
+/// again at the account's next turn, before anything later.
 pub struct Sender {
     ledger: Rc<RefCell<Ledger>>,
     signing: Rc<Signing>,
@@ -42,6 +44,8 @@ pub struct Sender {
     batch: usize,
     /// The group whose turn it is.
     turn: Cell<usize>,
+    /// Requests without an answer, by group.
+    unanswered: RefCell<Vec<u32>>,
 }
 
 impl Sender {
@@ -52,7 +56,9 @@ impl Sender {
         endpoints: Vec<Endpoint>,
         batch: usize,
     ) -> Self {
-        Self { ledger, signing, endpoints, batch, turn: Cell::new(0) }
+        let groups = ledger.borrow().accounts() / batch;
+        let (turn, unanswered) = (Cell::new(0), RefCell::new(vec![0; groups]));
+        Self { ledger, signing, endpoints, batch, turn, unanswered }
     }
 
     /// Offers transactions until the given time. Must run inside a `LocalSet`.
@@ -123,10 +129,18 @@ impl Sender {
 
     /// The transactions of the next group that has any, and their request.
     fn take(&self) -> Option<(Vec<u64>, Bytes)> {
-        let groups = self.ledger.borrow().accounts() / self.batch;
+        self.take_of(|unanswered| unanswered == 0).or_else(|| self.take_of(|unanswered| unanswered > 0))
+    }
+
+    /// The same, of groups with such a number of requests without an answer.
+    fn take_of(&self, wanted: fn(u32) -> bool) -> Option<(Vec<u64>, Bytes)> {
+        let groups = self.unanswered.borrow().len();
         for _ in 0..groups {
             let group = self.turn.get();
             self.turn.set((group + 1) % groups);
+            if !wanted(self.unanswered.borrow()[group]) {
+                continue;
+            }
             let numbers = self.of_group(group);
             if !numbers.is_empty() {
                 let body = self.ledger.borrow().request(&numbers);
@@ -148,19 +162,22 @@ impl Sender {
         numbers
     }
 
-    /// Always the same for one account, so that its nonces arrive in order.
-    fn endpoint(&self, number: u64) -> &Endpoint {
-        let (account, _) = self.ledger.borrow().place(number);
-        &self.endpoints[account / self.batch % self.endpoints.len()]
-    }
-
     async fn send(&self, numbers: &[u64], body: Bytes) {
         let Some(first) = numbers.first() else { return };
+        let group = self.ledger.borrow().place(*first).0 / self.batch;
+        // Always the same node for one account, so that its nonces arrive in order.
+        let endpoint = &self.endpoints[group % self.endpoints.len()];
         self.ledger.borrow_mut().offering(numbers, Instant::now());
-        let answers = match self.endpoint(*first).post(body).await {
+        self.unanswered.borrow_mut()[group] += 1;
+        let answers = match endpoint.post(body).await {
             Ok((bytes, _)) => rpc::answers(&bytes),
             Err(error) => Err(error),
         };
+        self.unanswered.borrow_mut()[group] -= 1;
+        self.enter(numbers, answers);
+    }
+
+    fn enter(&self, numbers: &[u64], answers: Result<Vec<Answer>>) {
         let mut ledger = self.ledger.borrow_mut();
         let answers = match answers {
             Ok(answers) => answers,
