@@ -3,6 +3,7 @@
 #[macro_use]
 mod output;
 
+mod checkpoint;
 mod client;
 mod commands;
 mod files;

@@ -6,6 +6,7 @@ mod kept;
 
 pub use kept::Kept;
 
+use crate::checkpoint::{Checkpoint, Sync};
 use crate::files;
 use clap::{Args, Command};
 use eyre::{Context, Result, bail, eyre};
@@ -65,6 +66,18 @@ pub struct NodeArgs {
     /// Most peers at a time [default: 100]
     #[arg(long, env = "LONJA_MAX_PEERS", value_name = "N", help_heading = "Peers")]
     pub max_peers: Option<usize>,
+
+    /// How an empty node comes to the newest state: `full` executes every block, `snapshot` fetches a recent state from
+    /// its peers, proved by the validators' seals, and executes from there [default: full]
+    #[arg(long, env = "LONJA_SYNC", value_name = "HOW", help_heading = "Joining")]
+    pub sync: Option<Sync>,
+    /// With --sync snapshot: a block known from elsewhere, as HEIGHT:HASH. Validators are then verified from there
+    /// on, instead of from the genesis file
+    #[arg(long, env = "LONJA_CHECKPOINT", value_name = "HEIGHT:HASH", help_heading = "Joining")]
+    pub checkpoint: Option<Checkpoint>,
+    /// After --sync snapshot: fetch the blocks before it too, in the background [default: true]
+    #[arg(long, env = "LONJA_BACKFILL", value_name = "BOOL", help_heading = "Joining")]
+    pub backfill: Option<bool>,
 
     /// Address that JSON-RPC listens on [default: 127.0.0.1]
     #[arg(long, env = "LONJA_HTTP_ADDR", value_name = "IP", help_heading = "JSON-RPC")]
@@ -185,6 +198,10 @@ pub struct Settings {
     pub peers: Vec<String>,
     pub allow_nodes: Vec<String>,
     pub max_peers: usize,
+    pub sync: Sync,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+    pub backfill: bool,
     pub http: bool,
     pub http_addr: IpAddr,
     pub http_port: u16,
@@ -222,6 +239,7 @@ impl NodeArgs {
         merge!(self, under;
             data_dir genesis node_key validator identity
             p2p_addr p2p_port p2p_quic peers allow_nodes max_peers
+            sync checkpoint backfill
             http_addr http_port ws_port http http_api http_dangerous http_cors http_hosts
             rpc_gas_cap rpc_timeout_ms rpc_batch rpc_body_bytes rpc_log_range rpc_proof_changes
             metrics_addr metrics_port txpool_mib cache_mib history audit_hours min_free_disk_mib log log_format)
@@ -236,7 +254,13 @@ impl NodeArgs {
             None if home.join(files::CONFIG).exists() => read_file(&home.join(files::CONFIG))?,
             None => NodeArgs::default(),
         };
-        Ok(self.over(file).with_defaults())
+        let settings = self.over(file).with_defaults();
+        if settings.checkpoint.is_some() && settings.sync == Sync::Full {
+            bail!(
+                "--checkpoint is for --sync snapshot: with --sync full every block is verified from the first on"
+            );
+        }
+        Ok(settings)
     }
 
     fn with_defaults(self) -> Settings {
@@ -256,6 +280,9 @@ impl NodeArgs {
             peers: self.peers.unwrap_or_default(),
             allow_nodes: self.allow_nodes.unwrap_or_default(),
             max_peers: self.max_peers.unwrap_or(100),
+            sync: self.sync.unwrap_or_default(),
+            checkpoint: self.checkpoint,
+            backfill: self.backfill.unwrap_or(true),
             http: self.http.unwrap_or(true),
             http_addr: self.http_addr.unwrap_or(loopback),
             http_port: self.http_port.unwrap_or(8545),

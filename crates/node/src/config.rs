@@ -1,6 +1,7 @@
 //! What a node needs to know to run. Made by the binary from files, variables and flags.
 
 use crate::disk::DiskLimits;
+use alloy_primitives::B256;
 use lonja_p2p::PeerAddress;
 use lonja_primitives::{Genesis, NodeId, NodeKey};
 use lonja_rpc::RpcConfig;
@@ -44,6 +45,12 @@ pub struct Config {
     pub history: History,
     /// Time between two comparisons of the whole state with its root, in the background; `None` for none.
     pub audit_every: Option<Duration>,
+    /// Join by a state where there are no blocks yet, instead of executing every block.
+    pub join_by_state: bool,
+    /// A block whose hash the operator vouches for, by height and hash.
+    pub checkpoint: Option<(u64, B256)>,
+    /// Fetch the blocks before a fetched state afterwards.
+    pub backfill: bool,
     /// Free disk space asked for.
     pub disk: DiskLimits,
 }

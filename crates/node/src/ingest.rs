@@ -1,6 +1,7 @@
 //! The door for messages of peers: bytes become events here, outside the loop, with every signature checked.
 
 use crate::event::Event;
+use crate::join::words::Question;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use lonja_consensus::message::{ConsensusMessage, MessageError, MessageLimits};
 use lonja_p2p::wire::{MAX_RELAY_RECEIVERS, Message};
@@ -34,6 +35,20 @@ pub enum Ingested {
         from: u64,
         /// How many at most.
         count: u64,
+    },
+    /// The peer asks about the past.
+    Question {
+        /// Number to answer under.
+        request: u64,
+        /// What.
+        question: Question,
+    },
+    /// The peer answers about the past.
+    Answer {
+        /// Our number.
+        request: u64,
+        /// What, not read yet.
+        content: Bytes,
     },
     /// Transactions for the pool's door.
     Transactions(Vec<Bytes>),
@@ -81,6 +96,11 @@ impl Ingest {
             Message::NewHead { number, hash } => Ingested::Event(Event::PeerHead { peer, number, hash }),
             Message::GetBlocks { request, from, count } => Ingested::BlocksWanted { request, from, count },
             Message::Blocks { request, blocks } => decode_blocks(peer, request, &blocks),
+            Message::Question { request, content } => match Question::decode(&content) {
+                Ok(question) => Ingested::Question { request, question },
+                Err(reason) => Ingested::Abuse(format!("a question that is none: {reason}")),
+            },
+            Message::Answer { request, content } => Ingested::Answer { request, content },
             Message::Transactions(raws) => Ingested::Transactions(raws),
             Message::TransactionHashes(hashes) => Ingested::Announced(hashes),
             Message::GetTransactions(hashes) => Ingested::Wanted(hashes),

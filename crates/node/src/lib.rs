@@ -23,8 +23,9 @@ mod driver;
 pub mod event;
 mod gossip;
 mod halt;
-pub mod ingest;
 pub mod identity;
+pub mod ingest;
+pub mod join;
 mod journal;
 mod mailbox;
 mod node;
@@ -38,5 +39,6 @@ mod wishes;
 
 pub use config::Config;
 pub use disk::DiskLimits;
+pub use join::driver::{Outcome, join};
 pub use node::{Node, NodeError};
 pub use plans::{UnvotedBlocks, unvoted_blocks};

@@ -11,12 +11,14 @@ use crate::gossip;
 use crate::halt::Halt;
 use crate::identity::{self, IdentityError};
 use crate::ingest::Ingest;
+use crate::join::{backfill, giver};
 use crate::journal::Journal;
 use crate::mailbox::{self, Lane, Sender};
 use crate::rules::{self, RulesError};
 use crate::services::Work;
 use crate::wishes::Wishes;
 use crate::{outbox, services, telemetry, upkeep};
+use alloy_primitives::B256;
 use arc_swap::ArcSwap;
 use lonja_chain::{ChainCore, ChainError, Door};
 use lonja_consensus::machine::RestoreError;
@@ -54,11 +56,11 @@ pub enum NodeError {
     /// The genesis file has other rules than the chain.
     #[error(transparent)]
     Rules(#[from] RulesError),
-    /// The operator's votes.
-    #[error("the file `votes` in the data directory: {0}. Put it right, or remove it and vote again")]
     /// The key is not the one of this data directory.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The operator's votes.
+    #[error("the file `votes` in the data directory: {0}. Put it right, or remove it and vote again")]
     Votes(io::Error),
     /// The consensus log does not fit.
     #[error(
@@ -71,6 +73,9 @@ pub enum NodeError {
     /// An address that clients should reach us at cannot be had.
     #[error("cannot listen on {0}: {1}")]
     Listen(std::net::SocketAddr, io::Error),
+    /// No state could be fetched.
+    #[error("joining by a state: {0}. Start again, or with --sync full")]
+    Joining(String),
     /// A JSON-RPC or health listener.
     #[error(transparent)]
     Rpc(#[from] lonja_rpc::StartError),
@@ -104,12 +109,14 @@ impl Node {
         };
         let kv = lonja_storage::open_rocks(&config.data_dir.join("db"), &options)?;
         check_listeners(&config.rpc)?;
-        let opened = lonja_storage::open(kv, &config.genesis)?;
+        let mut opened = lonja_storage::open(kv, &config.genesis)?;
+        let missing_blocks = opened.backfill.take().filter(|_| config.backfill);
         let reader = opened.reader.clone();
         let head = reader.header(reader.head().number)?;
         let head =
             head.ok_or_else(|| ChainError::Halt("the newest block has no header in the store".into()))?;
         rules::accept(&config.data_dir, &config.genesis_text, &config.genesis, &head)?;
+        identity::accept(&config.data_dir, &config.key.node_id())?;
         let pool_config = PoolConfig { max_bytes: config.pool_bytes, ..PoolConfig::default() };
         let pool = Arc::new(Mutex::new(TxPool::new(pool_config)));
         let core = ChainCore::open(opened, spec.clone(), pool.clone())?;
@@ -120,14 +127,14 @@ impl Node {
         }
         let signer: Option<Arc<dyn Signer>> =
             if config.validate { Some(Arc::new(config.key.clone())) } else { None };
-        identity::accept(&config.data_dir, &config.key.node_id())?;
         let node_core = NodeCore::new(spec.clone(), signer, position.clone(), &records)?;
         let wishes = Wishes::open(&config.data_dir).map_err(NodeError::Votes)?;
 
         let halt = Halt::new();
         let (mailbox, receiver) = mailbox::mailbox();
         let stopping = Arc::new(AtomicBool::new(false));
-        let (p2p, events) = lonja_p2p::start(p2p_config(&config, &spec, &reader)).await?;
+        let (p2p, events) =
+            lonja_p2p::start(network_config(&config, (reader.head().number, reader.head().hash))).await?;
 
         let (gossip, gossip_jobs) = gossip::queue();
         let (journal, waiting) = Journal::open(&config.data_dir.join("transactions.journal"))?;
@@ -183,7 +190,15 @@ impl Node {
         let rpc = lonja_rpc::start(config.rpc.clone(), context).await?;
         services::print_addresses(&rpc);
         let ingest = Ingest::new(&spec);
+        let stop_backfill = stopping.clone();
+        let (backfill, backfill_thread) =
+            backfill::start(missing_blocks, spec.clone(), p2p.clone(), move || {
+                stop_backfill.load(Ordering::Relaxed)
+            });
+        let (giver, giver_thread) = giver::start(reader.clone(), p2p.clone());
         let receivers = services::Receivers {
+            giver,
+            backfill,
             mailbox: mailbox.clone(),
             gossip,
             reader: reader.clone(),
@@ -196,8 +211,9 @@ impl Node {
             tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),
         ];
         let upkeep_thread = upkeep::start(reader, config.audit_every, halt.clone(), stopping.clone());
-        let threads =
-            vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread, upkeep_thread];
+        let mut threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];
+        threads.extend([upkeep_thread, giver_thread]);
+        threads.extend(backfill_thread);
         Ok(Self { halt, p2p, rpc, mailbox, stopping, tasks, threads, journal, pool })
     }
 
@@ -240,12 +256,9 @@ fn check_listeners(rpc: &lonja_rpc::RpcConfig) -> Result<(), NodeError> {
     Ok(())
 }
 
-fn p2p_config(
-    config: &Config,
-    spec: &lonja_primitives::ChainSpec,
-    reader: &lonja_storage::Reader,
-) -> P2pConfig {
-    let genesis_hash = reader.genesis_hash();
+/// How the node shows itself to the network, with this head.
+pub(crate) fn network_config(config: &Config, head: (u64, B256)) -> P2pConfig {
+    let (spec, genesis_hash) = (&config.genesis.spec, config.genesis.hash());
     let network = NetworkId { genesis_hash, chain_id: spec.chain_id, rules: spec.rule_ids(genesis_hash) };
     P2pConfig {
         listen: vec![config.p2p_listen],
@@ -258,7 +271,7 @@ fn p2p_config(
             PeerGate::Only(config.allowed.iter().copied().collect())
         },
         client: client_version(&config.identity),
-        ..P2pConfig::new(config.key.clone(), network, (head.number, head.hash))
+        ..P2pConfig::new(config.key.clone(), network, head)
     }
 }
 

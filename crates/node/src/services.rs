@@ -8,6 +8,8 @@ use crate::disk::DiskLimits;
 use crate::event::{Event, Room};
 use crate::gossip::{self, Gossip};
 use crate::ingest::{Ingest, Ingested};
+use crate::join::backfill::{Answered, Backfill};
+use crate::join::giver::{Asked, Giver};
 use crate::journal::Journal;
 use crate::mailbox::{Lane, Sender};
 use crate::plans::{next_fork, unvoted_blocks};
@@ -46,6 +48,10 @@ pub struct Receivers {
     pub mailbox: Sender,
     /// Transactions.
     pub gossip: Gossip,
+    /// Questions about the past.
+    pub giver: Giver,
+    /// Answers to our own.
+    pub backfill: Backfill,
     /// Blocks that peers ask for.
     pub reader: Reader,
     /// Answers, and penalties.
@@ -85,10 +91,12 @@ pub async fn deliver(
 }
 
 fn hand_on(peer: NodeId, ingested: Ingested, receivers: &Receivers, serving: &Arc<Semaphore>) {
-    let Receivers { mailbox, gossip, reader, p2p } = receivers;
+    let Receivers { mailbox, gossip, giver, backfill, reader, p2p } = receivers;
     match ingested {
         Ingested::Event(event @ Event::Consensus { .. }) => drop(mailbox.offer(Lane::Consensus, event)),
         Ingested::Event(event) => drop(mailbox.offer(Lane::Bulk, event)),
+        Ingested::Question { request, question } => giver.ask(Asked { peer, request, question }),
+        Ingested::Answer { request, content } => backfill.answered(Answered { peer, request, content }),
         Ingested::Transactions(raws) => gossip.offer(gossip::Job::Received(peer, raws)),
         Ingested::Announced(hashes) => gossip.offer(gossip::Job::Announced(peer, hashes)),
         Ingested::Wanted(hashes) => gossip.offer(gossip::Job::Wanted(peer, hashes)),

@@ -35,6 +35,11 @@ pub struct Budgets {
     pub get_blocks: Rate,
     /// Blocks, which come because we asked: as fast as a good local network.
     pub blocks: Rate,
+    /// Questions about the past. Each costs us up to some thousand reads and a megabyte to send; there are other peers
+    /// to ask.
+    pub question: Rate,
+    /// Answers to ours, as fast as a good local network.
+    pub answer: Rate,
 }
 
 impl Default for Budgets {
@@ -49,6 +54,8 @@ impl Default for Budgets {
             new_head: Rate { messages: 200, bytes: MIB },
             get_blocks: Rate { messages: 50, bytes: MIB },
             blocks: Rate { messages: 100, bytes: 64 * MIB },
+            question: Rate { messages: 500, bytes: MIB },
+            answer: Rate { messages: 500, bytes: 64 * MIB },
         }
     }
 }
@@ -117,6 +124,8 @@ impl Meter {
             Kind::Relay => bucket(budgets.relay),
             Kind::TransactionHashes => bucket(budgets.transaction_hashes),
             Kind::GetTransactions => bucket(budgets.get_transactions),
+            Kind::Question => bucket(budgets.question),
+            Kind::Answer => bucket(budgets.answer),
             Kind::NewHead => bucket(budgets.new_head),
             Kind::GetBlocks => bucket(budgets.get_blocks),
             Kind::Blocks => bucket(budgets.blocks),

@@ -18,6 +18,8 @@
 //! | 7 `Relay` | consensus | 10 MiB + 8 KiB | 1 to 256 receivers, message not empty |
 //! | 8 `TransactionHashes` | data | 160 KiB | 1 to 4096 hashes |
 //! | 9 `GetTransactions` | data | 160 KiB | 1 to 4096 hashes |
+//! | 10 `Question` | data | 16 KiB | content opaque here, not empty |
+//! | 11 `Answer` | data | 10 MiB | content opaque here |
 //!
 //! Decoding is strict: canonical RLP, nothing missing, nothing behind the end. Everything here is a pure
 //! function of its input and never panics, whatever the input.
@@ -56,6 +58,10 @@ pub const MAX_RELAY_BYTES: usize = MAX_CONSENSUS_BYTES + (8 << 10);
 pub const MAX_HASHES: usize = 4096;
 /// Largest list of hashes: 33 bytes each, and room for the list's head.
 pub const MAX_HASHES_BYTES: usize = 160 << 10;
+/// Largest question about the past of the chain: some hundred hashes.
+pub const MAX_QUESTION_BYTES: usize = 16 << 10;
+/// Largest answer to it. Must hold the receipts of the largest block.
+pub const MAX_ANSWER_BYTES: usize = 10 << 20;
 /// Largest fixed-size message (`NewHead`, `GetBlocks`).
 pub const MAX_SMALL_BYTES: usize = 64;
 /// Largest `Status` or `Goodbye`.
@@ -109,6 +115,20 @@ pub enum Message {
     TransactionHashes(Vec<B256>),
     /// Asks for transactions by hash; answered by `Transactions` with those that are there.
     GetTransactions(Vec<B256>),
+    /// Asks for a part of a state, for headers, code or receipts: what a node needs that joins by a state.
+    Question {
+        /// Chosen by the asker, given back in the answer.
+        request: u64,
+        /// What is asked, opaque here.
+        content: Bytes,
+    },
+    /// The answer to a `Question`.
+    Answer {
+        /// The asker's number.
+        request: u64,
+        /// What is answered, opaque here; empty where the peer does not have it.
+        content: Bytes,
+    },
 }
 
 /// Why bytes are not a message, or a message cannot be sent.
@@ -167,6 +187,8 @@ impl Message {
             Self::Relay { .. } => Kind::Relay,
             Self::TransactionHashes(_) => Kind::TransactionHashes,
             Self::GetTransactions(_) => Kind::GetTransactions,
+            Self::Question { .. } => Kind::Question,
+            Self::Answer { .. } => Kind::Answer,
         }
     }
 }
@@ -182,6 +204,12 @@ struct GetBlocksBody {
     request: u64,
     from: u64,
     count: u64,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct QuestionBody {
+    request: u64,
+    content: Bytes,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -222,6 +250,15 @@ pub fn decode(bytes: &Bytes) -> Result<Message, WireError> {
         Kind::Relay => decode_relay(body),
         Kind::TransactionHashes => Ok(Message::TransactionHashes(decode_hashes(kind, body)?)),
         Kind::GetTransactions => Ok(Message::GetTransactions(decode_hashes(kind, body)?)),
+        Kind::Question => {
+            let QuestionBody { request, content } = exact(kind, body)?;
+            match content.is_empty() {
+                true => Err(malformed(kind, "no content")),
+                false => Ok(Message::Question { request, content }),
+            }
+        }
+        Kind::Answer => exact::<QuestionBody>(kind, body)
+            .map(|b| Message::Answer { request: b.request, content: b.content }),
     }
 }
 
@@ -256,6 +293,11 @@ fn put_message(message: &Message, out: &mut BytesMut) -> Result<(), WireError> {
             check_count(kind, to.len() as u64, 1, MAX_RELAY_RECEIVERS)?;
             Kind::Consensus.check_length(message.len().saturating_add(1))?;
             RelayBody { to: to.clone(), message: message.clone() }.encode(out);
+        }
+        Message::Question { content, .. } if content.is_empty() => return Err(malformed(kind, "no content")),
+        Message::Question { request, content } | Message::Answer { request, content } => {
+            kind.check_length(content.len())?;
+            QuestionBody { request: *request, content: content.clone() }.encode(out);
         }
         Message::TransactionHashes(hashes) | Message::GetTransactions(hashes) => {
             check_count(kind, hashes.len() as u64, 1, MAX_HASHES)?;

@@ -1,6 +1,6 @@
 //! Metrics and health: for Prometheus, for supervisors (is it alive?) and for load balancers (is it ready?).
 
-use crate::control::{HealthCheck, NodeControl};
+use crate::control::{Health, HealthCheck};
 use crate::transport::tcp::next_socket;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -19,7 +19,7 @@ use tower::util::MapResponseLayer;
 /// What the answers are made from.
 #[derive(Clone)]
 pub(crate) struct Probes {
-    pub(crate) control: Arc<dyn NodeControl>,
+    pub(crate) health: Arc<dyn Fn() -> Health + Send + Sync>,
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
@@ -78,11 +78,11 @@ async fn metrics(State(probes): State<Probes>) -> Response {
 }
 
 async fn liveness(State(probes): State<Probes>) -> Response {
-    verdict(&probes.control.health().liveness)
+    verdict(&(probes.health)().liveness)
 }
 
 async fn readiness(State(probes): State<Probes>) -> Response {
-    verdict(&probes.control.health().readiness)
+    verdict(&(probes.health)().readiness)
 }
 
 /// 200 when everything holds, otherwise 503; all reasons either way.
@@ -96,6 +96,7 @@ fn verdict(checks: &[HealthCheck]) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::NodeControl;
     use crate::testing::TestNode;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -103,8 +104,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_client_that_does_not_finish_its_question_is_closed_and_the_number_is_bounded() {
         let node = TestNode::new();
-        let control: Arc<dyn NodeControl> = node.control.clone();
-        let probes = Probes { control, metrics: Arc::clone(&node.node.metrics) };
+        let control = node.control.clone();
+        let health = Arc::new(move || control.health());
+        let probes = Probes { health, metrics: Arc::clone(&node.node.metrics) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

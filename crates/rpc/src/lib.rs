@@ -43,4 +43,4 @@ pub use control::{
     ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, SyncStatus,
 };
 pub use error::StartError;
-pub use server::{RpcHandle, start};
+pub use server::{HealthHandle, RpcHandle, serve_health, start};

@@ -2,6 +2,7 @@
 
 use crate::config::{Access, RpcConfig};
 use crate::context::{Context, RpcContext};
+use crate::control::Health;
 use crate::error::StartError;
 use crate::transport::front::FrontLayer;
 use crate::transport::gate::GateLayer;
@@ -55,6 +56,50 @@ pub async fn start(config: RpcConfig, node: RpcContext) -> Result<RpcHandle, Sta
     listeners.open(&mut handle).await?;
     handle.tasks.spawn(feed::run(context, handle.stop.clone()));
     Ok(handle)
+}
+
+/// Metrics and health alone, of a node that is not ready for anything else.
+#[derive(Debug)]
+pub struct HealthHandle {
+    stop: CancellationToken,
+    serving: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// Serves metrics and health on this address, where there is one, until the handle is stopped or dropped.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve_health(
+    address: Option<SocketAddr>,
+    health: Arc<dyn Fn() -> Health + Send + Sync>,
+    metrics: Arc<dyn Fn() -> String + Send + Sync>,
+) -> Result<HealthHandle, StartError> {
+    let stop = CancellationToken::new();
+    let serving = match address {
+        Some(address) => {
+            let listener = bind(address, "metrics and health").await?;
+            let probes = health::Probes { health, metrics };
+            Some(tokio::spawn(health::serve(listener, probes, stop.clone())))
+        }
+        None => None,
+    };
+    Ok(HealthHandle { stop, serving })
+}
+
+impl HealthHandle {
+    /// Lets the address go.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(serving) = self.serving.take() {
+            let _ = tokio::time::timeout(STOP_PATIENCE, serving).await;
+        }
+    }
+}
+
+impl Drop for HealthHandle {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl RpcHandle {
@@ -111,7 +156,7 @@ impl Listeners<'_> {
             handle.health = listener.local_addr().ok();
             let node = &self.context.node;
             let (control, metrics) = (Arc::clone(&node.control), Arc::clone(&node.metrics));
-            let probes = health::Probes { control, metrics };
+            let probes = health::Probes { health: Arc::new(move || control.health()), metrics };
             handle.tasks.spawn(health::serve(listener, probes, handle.stop.clone()));
         }
         self.open_ipc(handle)

@@ -5,7 +5,9 @@ use crate::prepare::Newest;
 use crate::reader::{Head, Reader};
 use crate::snapshot::BackfillWriter;
 use crate::state::Progress;
-use crate::tables::{FORMAT_VERSION, META_FLOOR, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON, META_JOINING, META_TRIE};
+use crate::tables::{
+    FORMAT_VERSION, META_FLOOR, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON, META_JOINING, META_TRIE,
+};
 use crate::touched::Touched;
 use crate::trie::{TrieStore, catch_up};
 use crate::writer::{BlockCommit, ChainWriter, horizon_after, write_block, write_codes};
@@ -20,8 +22,8 @@ pub struct Opened {
     pub writer: ChainWriter,
     /// Reads; clone it freely.
     pub reader: Reader,
-    /// Writes the blocks that are missing below a fetched state.
-    pub backfill: BackfillWriter,
+    /// Writes the blocks that are missing below a fetched state; `None` where none are.
+    pub backfill: Option<BackfillWriter>,
 }
 
 /// Opens the chain of `genesis` in a store, writing block 0 when the store is empty. The head is the newest
@@ -59,7 +61,7 @@ pub(crate) fn open_chain(
     tracing::debug!(block = head.number, hash = %head.hash, oldest_state = horizon, "chain store open");
     let progress = Arc::new(Progress::at(head, horizon, floor, stored_trie));
     let reader = Reader::new(kv.clone(), tries.reader(), progress.clone(), genesis.hash());
-    let backfill = BackfillWriter::new(kv.clone(), progress.clone());
+    let backfill = (floor > 1).then(|| BackfillWriter::new(kv.clone(), progress.clone()));
     Ok(Opened { writer: ChainWriter::new(kv, tries, progress, head, votes), reader, backfill })
 }
 

@@ -1,5 +1,6 @@
 //! `lonja node`: run a node until it is told to stop.
 
+use crate::checkpoint::Sync;
 use crate::files::{self, Installed};
 use crate::logging;
 use crate::settings::{NodeArgs, Settings};
@@ -47,11 +48,22 @@ impl NodeCommand {
 async fn run_until_stopped(config: Config, exit_with_stdin: bool) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let standard_input = standard_input_closed();
+    tokio::pin!(standard_input);
+    if config.join_by_state {
+        let joined = tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = &mut standard_input, if exit_with_stdin => return Ok(()),
+            joined = lonja_node::join(&config) => joined,
+        };
+        joined.map_err(|error| eyre!("{error}"))?;
+    }
     let node = Node::start(config).await.map_err(|error| eyre!("{error}"))?;
     let halted = tokio::select! {
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
-        _ = standard_input_closed(), if exit_with_stdin => None,
+        _ = &mut standard_input, if exit_with_stdin => None,
         reason = node.halted() => Some(reason),
     };
     tracing::info!("stopping");
@@ -103,6 +115,9 @@ fn node_config(settings: &Settings) -> Result<Config> {
         history: settings.history.0,
         audit_every: (settings.audit_hours != 0)
             .then(|| Duration::from_secs(settings.audit_hours.saturating_mul(3_600))),
+        join_by_state: settings.sync == Sync::Snapshot,
+        checkpoint: settings.checkpoint.map(|checkpoint| (checkpoint.number, checkpoint.hash)),
+        backfill: settings.backfill,
         disk: DiskLimits {
             voting_bytes: settings.min_free_disk_mib.saturating_mul(MIB),
             writing_bytes: settings.min_free_disk_mib.saturating_mul(MIB) / 4,

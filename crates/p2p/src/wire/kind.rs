@@ -1,8 +1,8 @@
 //! The kinds of messages, their limits in bytes, and the stream each travels on.
 
 use super::{
-    MAX_BLOCKS_BYTES, MAX_CONSENSUS_BYTES, MAX_HASHES_BYTES, MAX_RELAY_BYTES, MAX_SESSION_BYTES,
-    MAX_SMALL_BYTES, MAX_TRANSACTIONS_BYTES, WireError,
+    MAX_ANSWER_BYTES, MAX_BLOCKS_BYTES, MAX_CONSENSUS_BYTES, MAX_HASHES_BYTES, MAX_QUESTION_BYTES,
+    MAX_RELAY_BYTES, MAX_SESSION_BYTES, MAX_SMALL_BYTES, MAX_TRANSACTIONS_BYTES, WireError,
 };
 
 /// The kind byte of a message.
@@ -29,6 +29,10 @@ pub enum Kind {
     TransactionHashes = 8,
     /// [`Message::GetTransactions`].
     GetTransactions = 9,
+    /// [`Message::Question`].
+    Question = 10,
+    /// [`Message::Answer`].
+    Answer = 11,
 }
 
 /// The two streams of a session in each direction. They do not wait for each other.
@@ -36,13 +40,13 @@ pub enum Kind {
 pub enum Lane {
     /// Handshake, consensus messages, goodbye.
     Consensus,
-    /// Transactions, heads, blocks.
+    /// Transactions, heads, blocks, states.
     Data,
 }
 
 impl Kind {
     /// All kinds, in the order of their bytes.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Status,
         Kind::Goodbye,
         Kind::Consensus,
@@ -53,6 +57,8 @@ impl Kind {
         Kind::Relay,
         Kind::TransactionHashes,
         Kind::GetTransactions,
+        Kind::Question,
+        Kind::Answer,
     ];
 
     /// The kind with this byte.
@@ -70,6 +76,8 @@ impl Kind {
             Self::Transactions => MAX_TRANSACTIONS_BYTES,
             Self::NewHead | Self::GetBlocks => MAX_SMALL_BYTES,
             Self::Blocks => MAX_BLOCKS_BYTES,
+            Self::Question => MAX_QUESTION_BYTES,
+            Self::Answer => MAX_ANSWER_BYTES,
         }
     }
 
@@ -82,7 +90,9 @@ impl Kind {
             | Self::GetBlocks
             | Self::Blocks
             | Self::TransactionHashes
-            | Self::GetTransactions => Lane::Data,
+            | Self::GetTransactions
+            | Self::Question
+            | Self::Answer => Lane::Data,
         }
     }
 
@@ -99,6 +109,8 @@ impl Kind {
             Self::Relay => "relay",
             Self::TransactionHashes => "transaction_hashes",
             Self::GetTransactions => "get_transactions",
+            Self::Question => "question",
+            Self::Answer => "answer",
         }
     }
 

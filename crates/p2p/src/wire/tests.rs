@@ -101,6 +101,10 @@ fn sizes_have_bounds() {
     assert!(matches!(encode(&big), Err(WireError::TooLarge { .. })));
     let blocks = Message::Blocks { request: 0, blocks: vec![vec![1; MAX_BLOCKS_BYTES].into()] };
     assert!(matches!(encode(&blocks), Err(WireError::TooLarge { .. })));
+    let question = Message::Question { request: 0, content: vec![1; MAX_QUESTION_BYTES].into() };
+    assert!(matches!(encode(&question), Err(WireError::TooLarge { .. })));
+    let answer = Message::Answer { request: 0, content: vec![1; MAX_ANSWER_BYTES].into() };
+    assert!(matches!(encode(&answer), Err(WireError::TooLarge { .. })));
 }
 
 #[test]
@@ -130,10 +134,12 @@ fn relays_and_lists_of_hashes_have_bounds() {
 #[test]
 fn nonsense_is_refused() {
     assert_eq!(decode(&Bytes::new()), Err(WireError::Empty));
-    assert_eq!(decode(&bytes(&[10, 0xc0])), Err(WireError::UnknownKind(10)));
+    assert_eq!(decode(&bytes(&[12, 0xc0])), Err(WireError::UnknownKind(12)));
     assert!(decode(&bytes(&[8, 0xc0])).is_err(), "no hashes");
     assert!(decode(&bytes(&[9, 0xc2, 1, 2])).is_err(), "hashes too short");
     assert!(decode(&bytes(&[7, 0xc2, 0xc0, 1])).is_err(), "no receivers");
+    assert!(decode(&bytes(&[10, 0xc2, 1, 0x80])).is_err(), "an empty question");
+    assert!(decode(&bytes(&[11, 0xc2, 1, 0x80])).is_ok(), "an empty answer is one");
     assert!(decode(&bytes(&[2])).is_err(), "empty consensus message");
     assert!(decode(&bytes(&[3, 0xc0])).is_err(), "no transactions");
     assert!(decode(&bytes(&[3, 0xc1, 0x80])).is_err(), "an empty transaction");
@@ -169,6 +175,9 @@ fn any_message() -> impl Strategy<Value = Message> {
             .prop_map(|(to, message)| Message::Relay { to, message }),
         any_hashes().prop_map(Message::TransactionHashes),
         any_hashes().prop_map(Message::GetTransactions),
+        (any::<u64>(), any_bytes()).prop_map(|(request, content)| Message::Question { request, content }),
+        (any::<u64>(), prop::collection::vec(any::<u8>(), 0..300))
+            .prop_map(|(request, content)| Message::Answer { request, content: content.into() }),
     ]
 }
 
@@ -183,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_fail_without_panic(kind in 0u8..12, body in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn any_bytes_decode_or_fail_without_panic(kind in 0u8..14, body in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut raw = vec![kind];
         raw.extend(body);
         let raw = Bytes::from(raw);

@@ -130,7 +130,7 @@ fn a_large_state_arrives_whole_and_goes_on() {
     assert_eq!(asked, 1 + 16 + 1 + 16 + 1);
 
     let mut joined = Chain::with_genesis(Arc::new(MemoryKv::default()), chain.genesis_state.clone());
-    let Opened { writer, reader, mut backfill } =
+    let Opened { writer, reader, backfill } =
         open_chain(kv.clone(), &chain.genesis, &chain.genesis_state).unwrap();
     assert_eq!((reader.head().number, reader.oldest_state(), reader.oldest_block()), (2, 2, 2));
     assert_eq!(reader.block(1).unwrap(), None, "nothing is said of what is not there");
@@ -139,6 +139,7 @@ fn a_large_state_arrives_whole_and_goes_on() {
     assert!(reader.state_at(1).is_err());
     chain.model.check(&reader.state_at(2).unwrap(), &[address(1), address(3)], &[U256::ONE, U256::from(2)]);
 
+    let mut backfill = backfill.unwrap();
     (joined.kv, joined.writer, joined.reader) = (kv.clone(), writer, reader);
     (joined.model, joined.past) = (chain.model.clone(), chain.past.clone());
     joined.blocks = chain.blocks.clone();
