@@ -19,8 +19,12 @@ build: setup ## Build the node
 devnet: build ## Run 4 validators and a regular node on this machine (ARGS="--validators 7 --reset ...")
 	$(LONJA) devnet $(ARGS)
 
-test: setup ## Run every test
+# Everything in one build, so that no feature differs and nothing is compiled twice among those who need it.
+.PHONY: workspace
+workspace: setup
 	cargo build --release --locked --workspace --bins --tests
+
+test: workspace ## Run every test
 	cargo test --release --locked --workspace
 
 lint: setup ## Formatting and clippy, as reviewers expect them
@@ -30,7 +34,7 @@ lint: setup ## Formatting and clippy, as reviewers expect them
 format: ## Format the code
 	cargo fmt --all
 
-tools: build ## Drive a devnet with ethers, viem, web3.js, web3.py, Hardhat, cast and forge
+tools: workspace ## Drive a devnet with ethers, viem, web3.js, web3.py, Hardhat, cast and forge
 	LONJA=$(abspath $(LONJA)) tests/tools/run
 
 sim: setup ## Run the simulator: make sim ARGS="--seeds 10000"

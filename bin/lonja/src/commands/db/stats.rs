@@ -24,6 +24,8 @@ pub struct StatsCommand {
 struct Stats {
     chain: ChainFigures,
     tables: Vec<TableFigures>,
+    /// Of the bytes of bodies, those of the blocks of the last 24 hours.
+    bodies_last_day: u64,
     /// Bytes of all files in the data directory.
     directory_bytes: u64,
     /// Of these, RocksDB's write-ahead logs: what was written last, to some hundred megabytes.
@@ -35,9 +37,12 @@ impl StatsCommand {
     /// Reads the figures and prints them.
     pub fn run(self) -> Result<()> {
         let kv = RocksKv::open_read_only(&self.place.database(), &options())?;
+        let chain = chain_figures(&kv)?;
+        let first = chain.head.number.saturating_sub(chain.blocks_last_day).saturating_add(1);
         let stats = Stats {
-            chain: chain_figures(&kv)?,
+            chain,
             tables: kv.figures()?,
+            bodies_last_day: kv.file_bytes_from(Table::Bodies, &first.to_be_bytes())?,
             directory_bytes: file_bytes(&self.place.data_dir, ""),
             log_bytes: file_bytes(&self.place.database(), ".log"),
             free_bytes: free_bytes(&self.place.data_dir)?,
@@ -71,12 +76,30 @@ impl Stats {
         self.tables.iter().find(|figures| figures.table == Table::Transactions).map_or(0, |found| found.rows)
     }
 
-    /// What a day of blocks like those of the last 24 hours takes, by the average block.
+    /// What a day of blocks like those of the last 24 hours takes: their share of all that is stored. What grows with
+    /// blocks is shared out by their number; the rest by the bytes of their bodies, once most of these are in files.
     fn growth_per_day(&self) -> Option<u64> {
         let chain = &self.chain;
-        let per_block = self.chain_bytes() as f64 / chain.head.number.max(1) as f64;
         let seconds = (chain.last_day_seconds > 0).then_some(chain.last_day_seconds as f64)?;
-        Some((per_block * chain.blocks_last_day as f64 * DAY_SECONDS as f64 / seconds) as u64)
+        let by_blocks = (chain.blocks_last_day as f64 / chain.head.number.max(1) as f64).min(1.0);
+        let bodies = self.file_bytes(Table::Bodies);
+        let by_bodies = match bodies > self.log_bytes {
+            true => (self.bodies_last_day as f64 / bodies as f64).min(1.0),
+            false => by_blocks,
+        };
+        let of_table = |figures: &TableFigures| match figures.table {
+            Table::Meta | Table::Headers | Table::Numbers | Table::Votes => {
+                figures.file_bytes as f64 * by_blocks
+            }
+            _ => figures.file_bytes as f64 * by_bodies,
+        };
+        let of_log = self.log_bytes as f64 * by_bodies.max(by_blocks);
+        let all = self.tables.iter().map(of_table).sum::<f64>() + of_log;
+        Some((all * DAY_SECONDS as f64 / seconds) as u64)
+    }
+
+    fn file_bytes(&self, table: Table) -> u64 {
+        self.tables.iter().find(|figures| figures.table == table).map_or(0, |found| found.file_bytes)
     }
 
     fn days_left(&self) -> Option<f64> {
@@ -131,7 +154,7 @@ impl Stats {
         let field = |name: &str, value: String| println!("{name:<22} {value}");
         field("data directory", data_dir.display().to_string());
         field("newest block", format!("{} {}", count(blocks), self.chain.head.hash));
-        field("oldest state", count(self.chain.oldest_state));
+        field("states kept", format!("from block {} on", count(self.chain.oldest_state)));
         field("transactions", format!("{} (about)", count(transactions)));
         field("all files", bytes(self.directory_bytes));
         field("free on the disk", bytes(self.free_bytes));
@@ -147,4 +170,46 @@ impl Stats {
 
 fn ratio(size: u64, number: u64) -> Option<f64> {
     (number > 0).then(|| (size as f64 / number as f64 * 10.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::B256;
+    use lonja_storage::Head;
+
+    fn stats(blocks: u64, last_day: u64, seconds: u64, bodies: u64, bodies_last_day: u64) -> Stats {
+        let figures = |table, file_bytes| TableFigures { table, rows: 0, file_bytes };
+        Stats {
+            chain: ChainFigures {
+                head: Head { number: blocks, hash: B256::ZERO },
+                head_timestamp: 0,
+                oldest_state: 0,
+                blocks_last_day: last_day,
+                last_day_seconds: seconds,
+            },
+            tables: vec![
+                figures(Table::Headers, 1_000),
+                figures(Table::Bodies, bodies),
+                figures(Table::AccountHistory, bodies / 2),
+            ],
+            bodies_last_day,
+            directory_bytes: 0,
+            log_bytes: 0,
+            free_bytes: 10_000_000,
+        }
+    }
+
+    #[test]
+    fn growth_goes_by_what_the_last_day_took() {
+        let day = DAY_SECONDS;
+        assert_eq!(stats(0, 0, 0, 0, 0).growth_per_day(), None);
+        assert_eq!(stats(100, 100, day, 1_000_000, 1_000_000).growth_per_day(), Some(1_501_000));
+        // A quiet chain on which much happened in the last tenth of its blocks, and the other way round.
+        assert_eq!(stats(100, 10, day, 1_000_000, 900_000).growth_per_day(), Some(1_350_100));
+        assert_eq!(stats(100, 10, day, 1_000_000, 1_000).growth_per_day(), Some(1_600));
+        // Half a day old.
+        let young = stats(100, 100, day / 2, 1_000_000, 1_000_000);
+        assert_eq!((young.growth_per_day(), young.days_left()), (Some(3_002_000), Some(3.3)));
+    }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Where an interrupted run is gone on with: JSON behind its length and sum, for with a damaged figure something would
 /// be left out.
@@ -44,6 +45,7 @@ impl VerifyCommand {
     pub fn run(self) -> Result<()> {
         let genesis = self.place.genesis()?;
         let kv = Arc::new(RocksKv::open_read_only(&self.place.database(), &options())?);
+        let rows: u64 = kv.figures()?.iter().map(|table| table.rows).sum();
         let audit = Audit::open(kv, genesis.spec)?;
         let file = self.place.data_dir.join(PROGRESS_FILE);
         let mut progress = match self.restart {
@@ -54,9 +56,13 @@ impl VerifyCommand {
             println!("going on with the run that was stopped (--restart begins anew)");
         }
         let mut shown = Progress::new();
+        let mut pace = Pace::begin(audit.stage(&progress), done(&audit, &progress, rows));
         while audit.stage(&progress) != Stage::Done {
             audit.step(&mut progress)?;
-            if shown.show(|| line(&audit, &progress)) {
+            let done = done(&audit, &progress, rows);
+            if shown.show(|| {
+                format!("{}{}", line(&audit, &progress, done), pace.left(audit.stage(&progress), done))
+            }) {
                 save(&file, &audit, &progress)?;
             }
         }
@@ -77,17 +83,67 @@ impl VerifyCommand {
     }
 }
 
-fn line(audit: &Audit, progress: &AuditProgress) -> String {
+/// How much of the stage is done, from 0 to 1; `rows` are those of all tables, about.
+fn done(audit: &Audit, progress: &AuditProgress, rows: u64) -> f64 {
+    let done = match audit.stage(progress) {
+        Stage::Rows => progress.rows as f64 / rows.max(1) as f64,
+        Stage::Blocks => progress.block as f64 / audit.head().number.saturating_add(1) as f64,
+        Stage::State => f64::from(progress.parts) / 256.0,
+        Stage::Done => 1.0,
+    };
+    done.min(1.0)
+}
+
+fn line(audit: &Audit, progress: &AuditProgress, done: f64) -> String {
+    let percent = done * 100.0;
     match audit.stage(progress) {
         Stage::Rows => {
-            let table = progress.tables + 1;
-            format!("rows: table {table} of {}, {} rows", Table::ALL.len(), count(progress.rows))
+            let (table, tables) = (progress.tables + 1, Table::ALL.len());
+            format!(
+                "step 1 of 3, rows: {percent:.0} %, table {table} of {tables}, {} rows",
+                count(progress.rows)
+            )
         }
-        Stage::Blocks => format!("blocks: {} of {}", count(progress.block), count(audit.head().number)),
+        Stage::Blocks => {
+            let (block, head) = (count(progress.block), count(audit.head().number));
+            format!("step 2 of 3, blocks: {percent:.0} %, {block} of {head}")
+        }
         Stage::State => {
-            format!("state: {} %, {} accounts", progress.parts * 100 / 256, count(progress.accounts))
+            let (accounts, slots) = (count(progress.accounts), count(progress.slots));
+            format!("step 3 of 3, state: {percent:.0} %, {accounts} accounts, {slots} slots")
         }
         Stage::Done => "done".to_owned(),
+    }
+}
+
+/// How fast a stage goes, for saying when it ends.
+struct Pace {
+    stage: Stage,
+    begun: Instant,
+    /// How much was done then.
+    from: f64,
+}
+
+impl Pace {
+    fn begin(stage: Stage, from: f64) -> Self {
+        Self { stage, begun: Instant::now(), from }
+    }
+
+    /// The time left for the stage, once there is something to go by.
+    fn left(&mut self, stage: Stage, done: f64) -> String {
+        if stage != self.stage {
+            *self = Self::begin(stage, done);
+        }
+        let gained = done - self.from;
+        if gained <= 0.0 {
+            return String::new();
+        }
+        let seconds = self.begun.elapsed().as_secs_f64() * (1.0 - done) / gained;
+        match seconds as u64 {
+            seconds @ 0..120 => format!(", {seconds} s left"),
+            seconds @ 120..7_200 => format!(", {} min left", seconds / 60),
+            seconds => format!(", {} h left", seconds / 3_600),
+        }
     }
 }
 
@@ -132,6 +188,7 @@ fn decode(bytes: &[u8]) -> Option<Saved> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn damaged_progress_counts_for_nothing() {
@@ -144,5 +201,18 @@ mod tests {
             damaged[place] ^= 1;
             assert!(decode(&damaged).is_none(), "byte {place}");
         }
+    }
+
+    #[test]
+    fn the_time_left_goes_by_the_pace_of_the_stage() {
+        let mut pace = Pace::begin(Stage::Rows, 0.0);
+        assert_eq!(pace.left(Stage::Rows, 0.0), "", "nothing to go by");
+        pace.begun -= Duration::from_secs(100);
+        assert_eq!(pace.left(Stage::Rows, 0.5), ", 100 s left");
+        assert_eq!(pace.left(Stage::Rows, 0.1), ", 15 min left");
+        assert_eq!(pace.left(Stage::Rows, 0.001), ", 27 h left");
+        assert_eq!(pace.left(Stage::Blocks, 0.2), "", "another stage has its own pace");
+        pace.begun -= Duration::from_secs(10);
+        assert_eq!(pace.left(Stage::Blocks, 0.6), ", 10 s left");
     }
 }

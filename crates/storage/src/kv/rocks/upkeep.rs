@@ -3,7 +3,8 @@
 use super::{RocksKv, StoreOptions, database_options, open_error, recovery, table_options};
 use crate::{StoreError, Table, Tuning};
 use rocksdb::{
-    BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions, DB, DBRecoveryMode, properties,
+    BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions, DB, DBRecoveryMode, Range,
+    properties,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -60,6 +61,14 @@ impl RocksKv {
             rows: figure(properties::ESTIMATE_NUM_KEYS)?,
             file_bytes: figure(properties::LIVE_SST_FILES_SIZE)?,
         })
+    }
+
+    /// About how many bytes of table files the rows from a key on take.
+    pub fn file_bytes_from(&self, table: Table, from: &[u8]) -> Result<u64, StoreError> {
+        // Longer than any key, and not below one.
+        let end = [u8::MAX; 128];
+        let range = Range::new(from, &end);
+        Ok(self.db.get_approximate_sizes_cf(&self.family(table)?, &[range]).into_iter().sum())
     }
 
     /// Rewrites a table without what was replaced, deleted or forgotten. Takes as long as copying it, and as much
@@ -166,5 +175,9 @@ mod tests {
         kv.compact(Table::Slots).unwrap();
         assert_eq!(figures().rows, 1_000);
         assert!((1..300_000).contains(&figures().file_bytes));
+        let all = kv.file_bytes_from(Table::Slots, &[]).unwrap();
+        let half = kv.file_bytes_from(Table::Slots, &500u64.to_be_bytes()).unwrap();
+        assert!(all > 0 && all <= figures().file_bytes && half < all, "{half} of {all}");
+        assert_eq!(kv.file_bytes_from(Table::Slots, &2_000u64.to_be_bytes()).unwrap(), 0);
     }
 }
