@@ -50,9 +50,9 @@ enum Offer {
     Times(f64),
 }
 
-/// Options of the overloaded case: so many accounts in so small groups that hardly any has to go on before its last offer
-/// is answered. Otherwise it would be gaps between nonces that are measured.
-const OVERLOAD_OPTIONS: [&str; 4] = ["--accounts", "10000", "--batch", "20"];
+/// Sending accounts of the overloaded case: so many that none has to go on before its last offer is answered, with all
+/// requests under way that there may be. Otherwise it would be gaps between nonces that are measured.
+const OVERLOAD_ACCOUNTS: u32 = 25_600;
 
 /// One measurement.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +151,7 @@ impl StandardCommand {
             arguments.extend([name.to_owned(), value]);
         }
         if case.is_overload() {
-            arguments.extend(OVERLOAD_OPTIONS.map(String::from));
+            arguments.extend(["--accounts".into(), OVERLOAD_ACCOUNTS.to_string()]);
         }
         arguments
     }

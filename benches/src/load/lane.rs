@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 /// An account that has fewer transactions left to offer gets more signed.
-const LOW: usize = 8;
+const LOW: u64 = 6;
 /// So many at a time.
-const PORTION: u64 = 24;
+const PORTION: u64 = 12;
 
 /// How far one transaction has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Lane {
     /// What should be signed now, and counts as ordered from then on; nothing beyond `limit`.
     pub fn order(&mut self, limit: u64) -> Option<std::ops::Range<u64>> {
         let left = self.end().saturating_sub(self.next);
-        if left >= LOW as u64 || self.ordered > self.end() || self.ordered >= limit {
+        if left >= LOW || self.ordered > self.end() || self.ordered >= limit {
             return None;
         }
         let from = self.ordered;
@@ -184,11 +184,11 @@ mod tests {
         assert_eq!(lane.order(30), None, "ten are left");
         (0..5).for_each(|_| assert!(lane.take().is_some()));
         assert_eq!(lane.order(10), None, "no more are wanted");
-        assert_eq!(lane.order(30), Some(10..30));
-        assert_eq!(lane.order(30), None, "ordered already");
-        lane.extend(signed(20));
-        (0..25).for_each(|_| assert!(lane.take().is_some()));
-        assert_eq!(lane.order(30), None);
-        assert_eq!(lane.order(1_000), Some(30..54));
+        assert_eq!(lane.order(20), Some(10..20));
+        assert_eq!(lane.order(20), None, "ordered already");
+        lane.extend(signed(10));
+        (0..15).for_each(|_| assert!(lane.take().is_some()));
+        assert_eq!(lane.order(20), None);
+        assert_eq!(lane.order(1_000), Some(20..20 + PORTION));
     }
 }

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Transactions per request. Few enough for the batch limits of all clients.
 const BATCH: usize = 100;
 /// How many of one account may wait for a block. Few enough for the pools of all clients.
-const WAITING_MAX: u64 = 400;
+const WAITING_MAX: u64 = 1_000;
 /// How often the payer's nonce is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// Accounts that get tokens in one call.

@@ -76,7 +76,7 @@ fn what_a_node_refused_and_a_block_holds_is_finalised() {
 #[test]
 fn numbers_belong_to_accounts_and_nonces() {
     let (mut ledger, at) = four();
-    assert_eq!(ledger.order(2), Some(1..25));
+    assert_eq!(ledger.order(2), Some(1..13));
     ledger.stock(2, vec![signed(6)]);
     assert_eq!((ledger.take(2), ledger.take(2), ledger.take(2)), (Some(2), Some(6), None));
     assert_eq!(ledger.place(6), (2, 1));
