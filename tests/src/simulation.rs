@@ -18,7 +18,7 @@ mod byzantine;
 mod chaos;
 mod check;
 mod crowd;
-pub mod dice;
+pub(crate) mod dice;
 mod disk;
 mod forge;
 mod links;

@@ -240,7 +240,7 @@ fn fees_are_the_signers() {
     let raw = Bytes::from(tx.into_signed(signature).encoded_2718());
     let mut net = Net::new(TestSeals::Clique);
     let mut header = net.header('B');
-    header.transactions_root = Block::transactions_root(&[raw.clone()]);
+    header.transactions_root = Block::transactions_root(std::slice::from_ref(&raw));
     header.gas_used = 21_000;
     // What execution gives stands in the refusals.
     for _ in 0..2 {
