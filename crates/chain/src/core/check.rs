@@ -27,6 +27,15 @@ pub fn check_state(header: &Header, prepared: &PreparedState) -> Result<(), Bloc
     compare("state root", header.state_root, prepared.root)
 }
 
+/// What is known of a block's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Nothing.
+    Unknown,
+    /// It was compared with its header when the block was certified.
+    Certified,
+}
+
 impl ChainCore {
     /// Checks a proposed block whose header rules were checked already: gas limit, body, size, every
     /// transaction, gas used, receipts root, bloom and state root. Remembers the execution, so that the same
@@ -37,7 +46,7 @@ impl ChainCore {
             self.expect_next(header.number, header.parent_hash).map_err(BlockError::Unavailable)?;
             let hash = block_hash(header, self.shared.spec.format_at(header.number))
                 .map_err(|error| BlockError::Invalid(error.to_string()))?;
-            self.executed(block, hash, None).map(drop)
+            self.executed(block, hash, None, Body::Unknown).map(drop)
         })
     }
 
@@ -48,12 +57,13 @@ impl ChainCore {
         block: &Block,
         hash: B256,
         transactions: Option<Vec<RecoveredTransaction>>,
+        body: Body,
     ) -> Result<Arc<ExecutedBlock>, BlockError> {
         if let Some(executed) = self.executions.find(&hash, &block.transactions) {
             telemetry::execution_reused();
             return Ok(executed);
         }
-        let executed = self.execute(block, hash, transactions)?;
+        let executed = self.execute(block, hash, transactions, body)?;
         Ok(self.executions.remember(executed))
     }
 
@@ -62,6 +72,7 @@ impl ChainCore {
         block: &Block,
         hash: B256,
         transactions: Option<Vec<RecoveredTransaction>>,
+        body: Body,
     ) -> Result<ExecutedBlock, BlockError> {
         let spec = self.shared.spec.clone();
         let header = &block.header;
@@ -73,7 +84,10 @@ impl ChainCore {
             )));
         }
         let (body, transactions) = rayon::join(
-            || check_body(&spec, block),
+            || match body {
+                Body::Unknown => check_body(&spec, block),
+                Body::Certified => Ok(()),
+            },
             || match transactions.filter(|known| same_body(known, &block.transactions)) {
                 Some(known) => Ok(known),
                 None => block_transactions(&block.transactions, &self.pool, spec.chain_id),

@@ -1,6 +1,7 @@
 //! Taking a certified block into the chain.
 
 use super::ChainCore;
+use super::check::Body;
 use crate::error::ChainError;
 use crate::executed::ExecutedBlock;
 use crate::shared::HeadView;
@@ -49,7 +50,8 @@ impl ChainCore {
         })
     }
 
-    /// As [`ChainCore::commit`] for the next block, whose senders are known: they are not looked for again.
+    /// As [`ChainCore::commit`] for the next block, which the caller has just certified and whose senders it knows: these
+    /// are not looked for again, and the body is not compared with the header a second time.
     pub fn commit_recovered(
         &mut self,
         block: &CertifiedBlock,
@@ -73,7 +75,8 @@ impl ChainCore {
         }
         let halt = |reason: String| ChainError::Halt(format!("block {number} {hash}: {reason}"));
         self.expect_next(number, header.parent_hash).map_err(halt)?;
-        let executed = self.executed(block.block(), hash, transactions).map_err(|error| {
+        let body = if transactions.is_some() { Body::Certified } else { Body::Unknown };
+        let executed = self.executed(block.block(), hash, transactions, body).map_err(|error| {
             halt(format!("a quorum sealed it, but it does not execute here to what it says: {error}"))
         })?;
         let position = self.position_after(block).map_err(|error| halt(error.to_string()))?;

@@ -4,7 +4,7 @@
 use super::GenesisError;
 use super::json::Json;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 /// Whether names must be written exactly, and what a repeated name means.
@@ -32,10 +32,9 @@ impl<'a> Fields<'a> {
         };
         let fields = Self { path: path.to_owned(), names, entries, taken: vec![false; entries.len()] };
         if names == Names::Exact {
-            for (index, (name, _)) in entries.iter().enumerate() {
-                if entries.iter().take(index).any(|(earlier, _)| earlier == name) {
-                    return Err(fields.error(name, "the field is written twice"));
-                }
+            let mut seen = BTreeSet::new();
+            if let Some((name, _)) = entries.iter().find(|(name, _)| !seen.insert(name)) {
+                return Err(fields.error(name, "the field is written twice"));
             }
         }
         Ok(fields)
