@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 /// Rows of a table read in one step: some tenths of a second.
 const ROWS_PER_STEP: usize = 200_000;
-/// Blocks in one step, shared among the processors.
-const BLOCKS_PER_STEP: u64 = 256;
+/// Blocks in one step, shared among the processors: a second or so where they are full.
+const BLOCKS_PER_STEP: u64 = 16;
 /// Accounts are looked at by the first byte of their hash.
 const PARTS: u16 = 256;
 /// Parts in one step, shared among the processors.
