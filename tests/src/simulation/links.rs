@@ -269,6 +269,8 @@ impl World {
             }
             Ingested::Transactions(raws) => return self.take_transactions(to, Some(from), raws),
             Ingested::Announced(_) | Ingested::Wanted(_) => return Ok(()),
+            // Nobody here joins by a fetched state, so nobody asks.
+            Ingested::Question { .. } | Ingested::Answer { .. } => return Ok(()),
             Ingested::Duplicate | Ingested::Stranger => return Ok(()),
             Ingested::Abuse(reason) => return self.penalise(to, &id, &reason),
         }
