@@ -7,6 +7,7 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::keccak256;
 use lonja_chain::history::{self, HistoryBlock, LogFilter, Outcome};
 use lonja_primitives::{BlockRules, Transaction};
+use lonja_storage::Reader;
 use std::ops::Deref;
 
 /// What a transaction and a log cost in the cache beyond their bytes.
@@ -27,15 +28,22 @@ impl Deref for FullBlock {
     }
 }
 
-/// The store lacks what must be there.
-pub(crate) fn missing(what: &str, number: u64) -> RpcError {
+/// The store lacks what must be there, or what lies before the state that the node joined by.
+pub(crate) fn missing(reader: &Reader, what: &str, number: u64) -> RpcError {
+    let oldest = reader.oldest_block();
+    if number < oldest {
+        return RpcError::Refused(format!(
+            "block {number} is not here: the node joined by a state, and its oldest block is {oldest} for now"
+        ));
+    }
     RpcError::Internal(format!("the {what} of block {number} should be in the store and is not"))
 }
 
 impl FullBlock {
     /// Reads a block whose height is known to be there.
     pub(crate) fn read(node: &RpcContext, number: u64) -> Result<Self, RpcError> {
-        let block = history::block(&node.reader, number)?.ok_or_else(|| missing("body", number))?;
+        let block =
+            history::block(&node.reader, number)?.ok_or_else(|| missing(&node.reader, "body", number))?;
         Ok(Self { rules: node.spec.rules_at(number, block.header.timestamp), block })
     }
 

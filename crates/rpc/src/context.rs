@@ -118,7 +118,7 @@ impl Context {
 
     /// The header of a height that is known.
     pub(crate) fn header(&self, number: u64) -> Result<SealedHeader, RpcError> {
-        self.node.reader.header(number)?.ok_or_else(|| missing("header", number))
+        self.node.reader.header(number)?.ok_or_else(|| missing(&self.node.reader, "header", number))
     }
 
     /// The state after a height that is known.

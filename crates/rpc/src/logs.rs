@@ -99,6 +99,7 @@ fn refusal(context: &Context, error: LogsError) -> RpcError {
         LogsError::TooMany { max, complete_to: Some(last) } => RpcError::Limit(format!(
             "query returned more than {max} results: ask for a range up to block {last:#x}"
         )),
+        error @ LogsError::NotHere(_) => RpcError::Refused(error.to_string()),
         LogsError::Stopped(number) => RpcError::Limit(format!(
             "query timed out after {} s at block {number:#x}: ask for a smaller range",
             context.limits.call_time.as_secs_f64()

@@ -9,7 +9,8 @@ mod state;
 pub(crate) use state::StateLook;
 pub use state::{Position, Slice};
 
-use crate::open::{read_head, read_trie};
+use crate::open::{read_head, read_number, read_trie};
+use crate::tables::META_FLOOR;
 use crate::trie::TrieStore;
 use crate::{Head, Kv, StoreError, Table};
 use lonja_primitives::{ChainSpec, SealedHeader};
@@ -30,6 +31,8 @@ pub struct Audit {
     kv: Arc<dyn Kv>,
     tries: TrieStore,
     head: SealedHeader,
+    /// The oldest block above block 0 that is stored.
+    floor: u64,
     spec: ChainSpec,
 }
 
@@ -73,7 +76,8 @@ impl Audit {
         let tries = TrieStore::new(kv.clone());
         let head = read_head(&*kv)?;
         read_trie(&*kv, &tries, &head)?;
-        Ok(Self { kv, tries, head, spec })
+        let floor = read_number(&*kv, META_FLOOR)?;
+        Ok(Self { kv, tries, head, floor, spec })
     }
 
     /// The newest block.

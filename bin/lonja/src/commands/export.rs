@@ -48,6 +48,13 @@ impl ExportCommand {
             true => self.resume_at()?,
             false => self.from,
         };
+        let oldest = reader.oldest_block();
+        if from < oldest {
+            bail!(
+                "this node joined by a state: its oldest block is {oldest}. Run it until the blocks before are fetched \
+                 (--backfill), or export with --from {oldest}"
+            );
+        }
         if from > to {
             println!("nothing to export: the next block would be {from}, the last is {to}");
             return Ok(());

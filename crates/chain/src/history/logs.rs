@@ -49,6 +49,9 @@ pub enum LogsError {
     /// The caller asked to stop.
     #[error("the search was stopped at block {0}")]
     Stopped(u64),
+    /// The range begins before the oldest block there is.
+    #[error("the blocks before {0} are not here (yet): ask from block {0} on")]
+    NotHere(u64),
     /// Our own disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -63,6 +66,10 @@ pub fn logs(
     max_results: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<Vec<FoundLog>, LogsError> {
+    let oldest = reader.oldest_block();
+    if *range.start() < oldest && *range.end() > 0 {
+        return Err(LogsError::NotHere(oldest));
+    }
     let sieve = Sieve::new(filter);
     let mut found = Vec::new();
     let first = *range.start();

@@ -201,7 +201,7 @@ fn the_votes_after_an_epoch_block_are_in_its_header() {
     let recipient = chain.keys[5].address();
     for number in 1..=16u64 {
         // One vote waits when the epoch ends, and one is cast in the epoch block.
-        let vote = matches!(number, 7 | 8 | 9).then_some(Vote { recipient, kind: VoteKind::Add });
+        let vote = matches!(number, 7..=9).then_some(Vote { recipient, kind: VoteKind::Add });
         chain.extend(vote);
     }
     for number in [0u64, 8, 16] {

@@ -42,7 +42,7 @@ fn genesis() -> Genesis {
         );
     }
     for (number, slots) in [(1u8, 5_000u64), (2, 70), (3, 5)] {
-        let storage = (1..=slots).map(|slot| (U256::from(slot), U256::from(slot).into())).collect();
+        let storage = (1..=slots).map(|slot| (U256::from(slot), U256::from(slot))).collect();
         let code = Bytes::from(vec![number; 40]);
         alloc.insert(Address::repeat_byte(number), GenesisAccount { code, storage, ..Default::default() });
     }

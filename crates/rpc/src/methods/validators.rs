@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::BlockSelector;
 use alloy_primitives::{Address, B256};
-use lonja_consensus::{VoteState, header::author};
+use lonja_consensus::{VoteState, header::author, votes::is_epoch_block};
 use lonja_primitives::{ChainSpec, ExtraData, SealedHeader};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(crate) fn height(chain: &dyn HeaderChain, selector: BlockSelector) -> Result
 
 /// The header of a known height.
 pub(crate) fn known_header(chain: &dyn HeaderChain, number: u64) -> Result<SealedHeader, RpcError> {
-    chain.header(number)?.ok_or_else(|| crate::blocks::missing("header", number))
+    chain.header(number)?.ok_or_else(RpcError::header_not_found)
 }
 
 /// The state of the voting after a block: its validators are those of the next height.
@@ -103,7 +103,10 @@ impl HeaderChain for Context {
     }
 
     fn header(&self, number: u64) -> Result<Option<SealedHeader>, RpcError> {
-        Ok(self.node.reader.header(number)?)
+        if number > Context::head(self).number {
+            return Ok(None);
+        }
+        Context::header(self, number).map(Some)
     }
 
     fn number_of(&self, hash: &B256) -> Result<Option<u64>, RpcError> {
@@ -111,11 +114,14 @@ impl HeaderChain for Context {
     }
 
     fn votes_near(&self, number: u64) -> Result<VoteState, RpcError> {
+        let spec = &self.node.spec;
         if let Some(bytes) = self.node.reader.votes(number)? {
-            let votes = VoteState::decode(&bytes, &self.node.spec);
+            let votes = VoteState::decode(&bytes, spec);
             return votes.map_err(|error| RpcError::Internal(error.to_string()));
         }
-        let genesis = Context::header(self, 0)?;
-        VoteState::genesis(&self.node.spec, &genesis).map_err(|error| internal(0, &error))
+        // Below a fetched state nothing is stored; the tally begins anew with each epoch.
+        let epoch = (0..=number).rev().find(|number| is_epoch_block(spec, *number)).unwrap_or(0);
+        let header = known_header(self, epoch)?;
+        VoteState::after_epoch_block(spec, &header).map_err(|error| internal(epoch, &error))
     }
 }
