@@ -1,4 +1,4 @@
-//! Chains of Ethereum's development tools (`geth --dev`, Clique networks, anvil) out of files: everything about them is
+//! Chains of Ethereum's development tools (`geth --dev`, Clique networks) out of files: everything about them is
 //! verified and executed as in the tests, except how they are sealed.
 
 use crate::block::{Body, cut, decode};

@@ -1,5 +1,7 @@
 //! The small commands, and the pages that supervisors and Prometheus read.
 
+use alloy_primitives::U256;
+use lonja_primitives::{Block, Header};
 use lonja_tests::harness::{Network, Plan, Wallet, run, wait_until};
 use serde_json::{Value, json};
 use std::fs;
@@ -136,4 +138,32 @@ fn keys_and_the_configuration_are_shown() {
     assert!(script.contains("complete -F _lonja"), "{script}");
     let version = run(["--version"]).success();
     assert!(version.starts_with("lonja "), "{version}");
+}
+
+/// A chain of a development tool, whose blocks nobody sealed.
+#[test]
+fn a_chain_of_another_kind_is_verified() {
+    let folder = tempfile::tempdir().expect("temporary folders can be made");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let genesis = json!({ "config": { "chainId": 7 }, "gasLimit": 5_000_000, "difficulty": 1, "alloc": {} });
+    fs::write(path("genesis.json"), genesis.to_string()).expect("it can be written");
+    let mut header = Header { gas_limit: 5_000_000, difficulty: U256::ONE, ..Header::default() };
+    let mut file = Vec::new();
+    for number in 1..=3 {
+        header = Header { number, parent_hash: header.hash_slow(), timestamp: number, ..header };
+        file.extend(alloy_rlp::encode(Block { header: header.clone(), transactions: Vec::new() }));
+    }
+    fs::write(path("blocks.rlp"), &file).expect("it can be written");
+    let verify = |seals| {
+        run(["evm", "chain", "--genesis", &path("genesis.json"), "--seals", seals, &path("blocks.rlp")])
+    };
+    let said = verify("none").success();
+    assert!(said.contains("blocks up to 3") && said.contains(&header.hash_slow().to_string()), "{said}");
+    let said = verify("clique").failure();
+    assert!(said.contains("genesis.json") && said.contains("config.clique"), "{said}");
+    header = Header { number: 4, parent_hash: header.hash_slow(), gas_used: 1, ..header };
+    file.extend(alloy_rlp::encode(Block { header, transactions: Vec::new() }));
+    fs::write(path("blocks.rlp"), &file).expect("it can be written");
+    let said = verify("none").failure();
+    assert!(said.contains("block 4") && said.contains("gas used"), "{said}");
 }

@@ -17,7 +17,7 @@ pub enum EvmCommand {
     Statetest(TestArgs),
     /// Run BlockchainTests: chains of blocks, valid and invalid
     Blocktest(TestArgs),
-    /// Verify and execute a chain of a development tool (Clique, `geth --dev`, anvil) out of files
+    /// Verify and execute a chain of a development tool (Clique, `geth --dev`) out of files
     Chain(ChainArgs),
 }
 
