@@ -1,9 +1,9 @@
 //! `lonja devnet`: what a developer runs first.
 
+use alloy_primitives::{Address, B256};
 use lonja_tests::harness::{
     Process, Rpc, Wallet, assert_calm, is_free, lonja, offset_for, run, turn, wait_for, wait_until,
 };
-use alloy_primitives::{Address, B256};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;

@@ -1,8 +1,8 @@
 //! Broken lines: packets vanish and neither end is told. Each node lives in a network namespace of its own; where
 //! those cannot be made, the lines are TCP cables, see [`Network::lay_lines`].
 
-use lonja_tests::harness::{Load, Network, Plan, Wallet, wait_for, wait_until};
 use alloy_primitives::Address;
+use lonja_tests::harness::{Load, Network, Plan, Wallet, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::thread;
 use std::time::{Duration, Instant};

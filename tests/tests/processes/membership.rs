@@ -1,7 +1,7 @@
 //! Who belongs to the network: nodes that come late, validators that are voted in and out.
 
-use lonja_tests::harness::{Network, Plan, wait_until};
 use alloy_primitives::Address;
+use lonja_tests::harness::{Network, Plan, wait_until};
 use serde_json::{Value, json};
 
 /// The validators of the next block, as the operator of a node sees them.

@@ -1,7 +1,7 @@
 //! A network of GoQuorum's goes on as one of lonja: its IBFT 1.0 chain is imported, and continued by QBFT.
 
-use lonja_tests::harness::{Network, Plan, run};
 use lonja_primitives::NodeKey;
+use lonja_tests::harness::{Network, Plan, run};
 use serde_json::{Value, json};
 use std::fs;
 
