@@ -1,7 +1,6 @@
 //! Files of a data directory: where they stand and how they are written.
 
 use eyre::{Context, Result, bail, eyre};
-use lonja_node::identity;
 use lonja_primitives::spec::RuleChange;
 use lonja_primitives::{Genesis, NodeKey};
 use std::fs::{self, OpenOptions};
@@ -30,10 +29,7 @@ pub fn read_key(path: &Path) -> Result<NodeKey> {
         _ => eyre!("cannot read the key file {}: {error}", path.display()),
     })?;
     warn_if_readable_by_others(path);
-    let key = NodeKey::from_hex(&text).map_err(|error| eyre!("{}: {error}", path.display()))?;
-    let folder = path.parent().filter(|_| path.file_name().is_some_and(|name| name == NODE_KEY));
-    folder.map_or(Ok(()), |folder| identity::check(folder, &key.node_id()))?;
-    Ok(key)
+    NodeKey::from_hex(&text).map_err(|error| eyre!("{}: {error}", path.display()))
 }
 
 /// Writes a key file that only its owner may read. An existing file is not touched.

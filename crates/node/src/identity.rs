@@ -1,5 +1,5 @@
-//! Whose a data directory is. A damaged digit makes another key of a key file, and nothing in it tells; so the node id
-//! stands beside it.
+//! Whose a data directory is. A damaged digit makes another key of a key file, and nothing in it tells; so the id that
+//! the node first started with stands in the directory.
 
 use crate::rules::{RulesError, write_file};
 use lonja_primitives::NodeId;

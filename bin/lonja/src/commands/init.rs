@@ -3,7 +3,6 @@
 use crate::files;
 use clap::Args;
 use eyre::{Context, Result};
-use lonja_node::identity;
 use lonja_primitives::Signer;
 use std::fs;
 use std::path::PathBuf;
@@ -28,7 +27,6 @@ impl InitCommand {
         files::print_warnings(&genesis);
         let changes = files::install_genesis(&self.data_dir, &text, &genesis)?;
         let (key, _) = files::read_or_make_key(&self.data_dir.join(files::NODE_KEY))?;
-        identity::accept(&self.data_dir, &key.node_id())?;
         println!("data directory  {}", self.data_dir.display());
         println!("chain id        {}", genesis.spec.chain_id);
         println!("genesis         {}", genesis.header.hash());

@@ -3,6 +3,7 @@
 use crate::files;
 use clap::Subcommand;
 use eyre::Result;
+use lonja_node::identity;
 use lonja_primitives::{NodeKey, Signer};
 use std::path::PathBuf;
 
@@ -44,7 +45,14 @@ impl KeyCommand {
             }
             Self::Show { file, host, port, json } => {
                 let file = if file.is_dir() { file.join("node.key") } else { file };
-                print_key(&files::read_key(&file)?, &host, port, json);
+                let key = files::read_key(&file)?;
+                // The node may run with a key from elsewhere, so this is no error.
+                if let Some(Err(warning)) =
+                    file.parent().map(|folder| identity::check(folder, &key.node_id()))
+                {
+                    eprintln!("warning: {warning}");
+                }
+                print_key(&key, &host, port, json);
             }
         }
         Ok(())
