@@ -2,7 +2,7 @@
 //! on a thread of its own. Nothing is executed: each block is named by the one above it, and names its transactions
 //! and receipts.
 
-use super::machine::check_chapter;
+use super::headers::check_chapter;
 use super::words::{CHAPTERS_MAX, Chapter, Question, decode_chapters};
 use alloy_primitives::{B256, Bytes};
 use lonja_p2p::wire::Message;

@@ -10,19 +10,16 @@
 //! ([`lonja_consensus::light`]); everything else hangs on its hashes. Headers come from one peer at a time, the guide,
 //! so that it is clear who lied where a lie shows only later; parts of the state come from everybody who holds it.
 
+use super::headers::{HeaderRun, check_chapter};
 use super::peers::Peers;
-use super::state::{Fetched, Piece, StateFetch, Write};
+use super::state::{Piece, StateFetch, Write};
 use super::words::{
     Chapter, HEADERS_MAX, Question, decode_chapters, decode_codes, decode_headers, decode_part,
     decode_snapshots,
 };
 use alloy_primitives::{B256, Bytes};
-use lonja_consensus::header::{self, Seals, check_body, check_header};
+use lonja_consensus::VoteState;
 use lonja_consensus::light::{Step, TrustPath, Untrusted};
-use lonja_consensus::votes::is_epoch_block;
-use lonja_consensus::{HeaderError, VoteState};
-use lonja_primitives::extra::block_hash;
-use lonja_primitives::receipt::receipts_root;
 use lonja_primitives::{Block, ChainSpec, Header, NodeId, Receipt, SealedHeader};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,8 +29,6 @@ use std::sync::Arc;
 const OFFERS_MS: u64 = 3_000;
 /// Below this height a chain is not joined by a state: executing it takes no longer.
 pub const LEAST_HEIGHT: u64 = 256;
-/// Ancestors that a block may name by their hash (BLOCKHASH, EIP-2935 beyond it reads its own storage).
-const ANCESTORS: u64 = 256;
 
 /// What happens.
 #[derive(Debug)]
@@ -127,13 +122,6 @@ enum Phase {
     Ended,
 }
 
-/// Headers one after the other, from an epoch block to the block of the state.
-struct HeaderRun {
-    next: u64,
-    /// The one before and the votes after it; `None` before the first.
-    before: Option<(SealedHeader, VoteState)>,
-}
-
 /// The joining machine.
 pub struct Join {
     spec: Arc<ChainSpec>,
@@ -169,7 +157,9 @@ impl Join {
             Phase::Headers { block, run, .. } => {
                 format!("header {} of {}", run.next.min(block.number), block.number)
             }
-            Phase::State { block, fetch, .. } => state_text(block.number, &fetch.fetched),
+            Phase::State { block, fetch, .. } => {
+                format!("state of block {}: {}", block.number, fetch.fetched)
+            }
             Phase::Block { block, .. } => format!("block {}", block.number),
             Phase::Ended => "done".to_owned(),
         }
@@ -366,20 +356,11 @@ impl Join {
         }
     }
 
-    /// From the epoch block at or below the oldest ancestor that a later block may name.
     fn begin_headers(&mut self, block: SealedHeader) {
         let Some(guide) = self.giver(block.number) else { return };
-        let mut next = block.number.saturating_sub(ANCESTORS);
-        while next > 0 && !is_epoch_block(&self.spec, next) {
-            next -= 1;
-        }
-        let run = match next {
-            0 => VoteState::genesis(&self.spec, self.genesis.header())
-                .map(|votes| HeaderRun { next: 1, before: Some((self.genesis.clone(), votes)) }),
-            next => Ok(HeaderRun { next, before: None }),
-        };
-        match run {
+        match HeaderRun::new(&self.spec, &self.genesis, block.number) {
             Ok(run) => self.phase = Phase::Headers { block, guide, run },
+            // Block 0 was accepted when the genesis file was read.
             Err(error) => self.blame(&guide, format!("block 0: {error}")),
         }
     }
@@ -463,79 +444,4 @@ impl Join {
         self.phase = Phase::Ended;
         Ok(())
     }
-}
-
-impl HeaderRun {
-    /// Takes consecutive headers in, the last of which must be sealed by the validators that the votes before make, or
-    /// be the block itself. On an error nothing has changed.
-    fn take(
-        &mut self,
-        spec: &ChainSpec,
-        headers: Vec<Header>,
-        block: &SealedHeader,
-    ) -> Result<Vec<SealedHeader>, String> {
-        let mut before = self.before.clone();
-        let mut sealed = Vec::with_capacity(headers.len());
-        let last = headers.last().ok_or("no headers")?.number;
-        for header in headers {
-            let number = header.number;
-            let name = |error: HeaderError| format!("header {number}: {error}");
-            let hash = block_hash(&header, spec.format_at(number)).map_err(|error| name(error.into()))?;
-            let votes = match &before {
-                None => VoteState::after_epoch_block(spec, &header).map_err(name)?,
-                Some((parent, votes)) => {
-                    if number == last {
-                        let validators = votes.validators();
-                        check_header(spec, &header, parent, validators, Seals::Required, None)
-                            .map_err(name)?;
-                    } else if header.parent_hash != parent.hash() {
-                        let (want, got) = (parent.hash(), header.parent_hash);
-                        return Err(name(HeaderError::Parent { want, got }));
-                    }
-                    let author = header::author(&header, spec.format_at(number)).map_err(name)?;
-                    let mut votes = votes.clone();
-                    votes.apply(spec, &header, author).map_err(name)?;
-                    votes
-                }
-            };
-            if number == block.number && hash != block.hash() {
-                return Err(format!("the headers lead to block {hash}, not to {}", block.hash()));
-            }
-            let header = SealedHeader::new_unchecked(header, hash);
-            before = Some((header.clone(), votes));
-            sealed.push(header);
-        }
-        (self.before, self.next) = (before, last.saturating_add(1));
-        Ok(sealed)
-    }
-}
-
-/// Whether a block with its receipts is the one with this hash.
-pub fn check_chapter(
-    spec: &ChainSpec,
-    block: &Block,
-    receipts: &[Receipt],
-    hash: B256,
-) -> Result<(), String> {
-    let number = block.header.number;
-    let name = |error: HeaderError| format!("block {number}: {error}");
-    let got = block_hash(&block.header, spec.format_at(number)).map_err(|error| name(error.into()))?;
-    if got != hash {
-        return Err(format!("block {number} is {got} where {hash} was asked for"));
-    }
-    check_body(spec, block).map_err(name)?;
-    if receipts_root(receipts) != block.header.receipts_root || receipts.len() != block.transactions.len() {
-        return Err(format!("the receipts of block {number} are not those that its header promises"));
-    }
-    Ok(())
-}
-
-fn state_text(number: u64, fetched: &Fetched) -> String {
-    format!(
-        "state of block {number}: {:.1} % ({} accounts, {} slots, {} codes)",
-        fetched.share * 100.0,
-        fetched.accounts,
-        fetched.slots,
-        fetched.codes
-    )
 }

@@ -1,11 +1,11 @@
 //! The state part by part: which parts are wanted still, and what to write of those that came.
 
+use super::words::CODES_MAX;
 use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY, U256};
 use lonja_storage::snapshot::{CheckedAccount, CheckedPart, Part, PartId};
 use lonja_storage::trie::NodeChange;
 use std::collections::{BTreeMap, BTreeSet};
-
-use super::words::CODES_MAX;
+use std::fmt;
 
 /// Something wanted of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,13 @@ pub struct Fetched {
     pub slots: u64,
     /// Codes.
     pub codes: u64,
+}
+
+impl fmt::Display for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { share, accounts, slots, codes } = self;
+        write!(f, "{:.1} % ({accounts} accounts, {slots} slots, {codes} codes)", share * 100.0)
+    }
 }
 
 /// The parts of a storage that does not come in one.
