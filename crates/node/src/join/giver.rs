@@ -26,6 +26,10 @@ const PIN_BLOCKS: u64 = 512;
 /// How often held states are looked at when nobody asks.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// After each answer the thread rests as long as it worked, up to this: whoever asks, however much, gets half of one
+/// processor at most.
+const REST_MAX: Duration = Duration::from_millis(100);
+
 /// A question of a peer.
 pub struct Asked {
     /// Who asks.
@@ -61,12 +65,14 @@ fn run(reader: &Reader, p2p: &P2p, questions: &Receiver<Asked>) {
     loop {
         match questions.recv_timeout(LOOK) {
             Ok(Asked { peer, request, question }) => {
+                let begun = Instant::now();
                 let content = desk.answer(&question).unwrap_or_else(|error| {
                     tracing::warn!(%error, "a question of a joining node could not be answered");
                     Bytes::new()
                 });
                 // A full queue refuses; the peer asks again.
                 let _ = p2p.send_to(&peer, Message::Answer { request, content });
+                thread::sleep(begun.elapsed().min(REST_MAX));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

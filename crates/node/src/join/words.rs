@@ -232,3 +232,71 @@ fn fitting(items: impl Iterator<Item = Vec<u8>>) -> Bytes {
     out.extend_from_slice(&payload);
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn nibbles(path: &[u8]) -> PartId {
+        let step = |id: PartId, nibble: &u8| id.split().unwrap()[usize::from(*nibble)];
+        path.iter().fold(PartId::whole(None), step)
+    }
+
+    #[test]
+    fn questions_round_trip_and_have_bounds() {
+        let hashes = |count| Question::Codes(vec![B256::repeat_byte(1); count]);
+        for question in [
+            Question::Snapshots,
+            Question::Headers { from: 7, count: HEADERS_MAX },
+            Question::Part { number: 9, id: nibbles(&[1, 15, 0]) },
+            Question::Part { number: 9, id: PartId { owner: Some(B256::repeat_byte(2)), ..nibbles(&[]) } },
+            hashes(CODES_MAX),
+            Question::Chapters { from: 1, count: CHAPTERS_MAX },
+        ] {
+            let bytes = question.encode();
+            assert_eq!(Question::decode(&bytes), Ok(question));
+            assert!(Question::decode(&[&bytes[..], &[0]].concat()).is_err(), "a byte too many");
+        }
+        for bad in [
+            Question::Headers { from: 7, count: HEADERS_MAX + 1 },
+            Question::Headers { from: 7, count: 0 },
+            Question::Chapters { from: 1, count: CHAPTERS_MAX + 1 },
+            hashes(CODES_MAX + 1),
+        ] {
+            assert!(Question::decode(&bad.encode()).is_err(), "{bad:?}");
+        }
+        assert!(Question::decode(&[]).is_err() && Question::decode(&[9]).is_err());
+    }
+
+    #[test]
+    fn answers_hold_what_was_asked_for_and_fit() {
+        let header = |number| Header { number, ..Header::default() };
+        let answer = encode_headers((5..8).map(header));
+        assert_eq!(decode_headers(&answer, 5, 3).unwrap().len(), 3);
+        assert!(decode_headers(&answer, 4, 3).is_err(), "from another height");
+        assert!(decode_headers(&answer, 5, 2).is_err(), "more than asked");
+        let codes = [Bytes::from_static(&[1]), Bytes::from_static(&[2])];
+        let asked: Vec<B256> = codes.iter().map(keccak256).collect();
+        let answer = encode_codes(codes.into_iter());
+        assert_eq!(decode_codes(&answer, &asked).unwrap().len(), 2);
+        assert!(decode_codes(&answer, &asked[..1]).is_err());
+        assert!(decode_codes(&answer, &[asked[1], asked[0]]).is_err());
+        let large = (0..100).map(|_| Bytes::from(vec![0; 100_000]));
+        assert!(encode_codes(large).len() <= ANSWER_BYTES + 16);
+        assert!(encode_codes(std::iter::empty()).is_empty(), "nothing is no list");
+        assert_eq!(decode_snapshots(&encode_snapshots(&[3, 9])), Ok(vec![3, 9]));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Question::decode(&bytes);
+            let _ = decode_snapshots(&bytes);
+            let _ = decode_headers(&bytes, 0, 9);
+            let _ = decode_part(&bytes);
+            let _ = decode_codes(&bytes, &[B256::ZERO]);
+            let _ = decode_chapters(&bytes, 0, 9);
+        }
+    }
+}
