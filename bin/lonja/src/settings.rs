@@ -378,12 +378,14 @@ mod tests {
             let key = arg.get_id().as_str().replace('_', "-");
             let help = arg.get_help().unwrap().to_string();
             let told = help.rsplit_once("[default: ").map(|(_, told)| told.trim_end_matches(']'));
-            let value = match &settings[&key] {
-                toml::Value::String(text) => text.clone(),
-                toml::Value::Array(items) => {
+            let value = match settings.get(&key) {
+                Some(toml::Value::String(text)) => text.clone(),
+                Some(toml::Value::Array(items)) => {
                     items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
                 }
-                other => other.to_string(),
+                Some(other) => other.to_string(),
+                // Nothing, unless it is given.
+                None => String::new(),
             };
             match key.as_str() {
                 "data-dir" | "genesis" | "node-key" => assert!(told.is_some(), "{key}"),

@@ -2,7 +2,7 @@
 //! comparing the newest state with its root.
 
 use crate::audit::{Position, Slice, StateLook};
-use crate::open::header_at;
+use crate::open::{header_at, read_number};
 use crate::reader::Reader;
 use crate::tables::META_RECLAIMED;
 use crate::{Batch, StoreError, Table};
@@ -29,9 +29,7 @@ impl Upkeep {
     /// Whether the history of more blocks was dropped, and may still take room, than is kept: after less is to be kept
     /// than before, and now and then while blocks come. Rewriting what is kept pays only then.
     pub fn has_room_to_give(&self) -> Result<bool, StoreError> {
-        let stored =
-            self.reader.kv.get(Table::Meta, META_RECLAIMED)?.and_then(|bytes| Some(bytes.try_into().ok()?));
-        let reclaimed = stored.map_or(0, u64::from_be_bytes);
+        let reclaimed = read_number(&*self.reader.kv, META_RECLAIMED)?;
         let kept = self.reader.head().number.saturating_sub(self.reader.oldest_state());
         Ok(self.dropped().saturating_sub(reclaimed) > kept)
     }
