@@ -139,6 +139,11 @@ fn raw<T: Serialize>(result: &T) -> Result<Box<RawValue>, RpcError> {
     to_raw_value(result).map_err(|error| RpcError::Internal(format!("a result does not serialise: {error}")))
 }
 
+/// Counts calls that were refused before they came to their method.
+pub(crate) fn refused(method: &'static str, count: u64) {
+    metrics::counter!("lonja_rpc_requests_total", "method" => method, "outcome" => "failure").increment(count);
+}
+
 fn answer(
     method: &'static str,
     started: Instant,

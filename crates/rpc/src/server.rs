@@ -1,6 +1,6 @@
 //! Starting and stopping everything that listens.
 
-use crate::config::{Access, RpcConfig};
+use crate::config::{Access, Namespace, RpcConfig};
 use crate::context::{Context, RpcContext};
 use crate::control::Health;
 use crate::error::StartError;
@@ -183,7 +183,11 @@ impl Listeners<'_> {
         let offered = methods::table(Arc::clone(self.context), access.clone());
         let (hosts, origins) = (&self.config.allowed_hosts, &self.config.cors_origins);
         let gate = match protocols {
-            Protocols::HttpAndWs => GateLayer::new(hosts, origins, self.config.limits.request_bytes),
+            Protocols::HttpAndWs => {
+                let takes = access.namespaces.contains(&Namespace::Eth);
+                let submitter = takes.then(|| self.context.submitter.clone());
+                GateLayer::new(hosts, origins, &self.config.limits, submitter)
+            }
             Protocols::WsOnly => GateLayer::sockets_only(origins, handle.http),
         };
         let server = TcpServer {

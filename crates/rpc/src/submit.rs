@@ -50,6 +50,11 @@ impl Submitter {
         Ok(Self { queue, waiting_bytes })
     }
 
+    /// Whether one more would be refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.capacity() == 0 || self.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES_MAX
+    }
+
     /// Brings one transaction in; the hash once the pool has taken it.
     pub(crate) async fn submit(&self, raw: Bytes) -> Result<B256, RpcError> {
         let length = raw.len();
@@ -154,10 +159,12 @@ mod tests {
         started.recv().unwrap();
         let mut second = Box::pin(submitter.submit(raw(1)));
         assert!(futures::poll!(&mut second).is_pending());
+        assert!(submitter.is_full());
         assert_eq!(submitter.submit(raw(2)).await.unwrap_err().code(), -32005);
         release.send(()).unwrap();
         release.send(()).unwrap();
         assert!(first.await.is_ok() && second.await.is_ok());
+        assert!(!submitter.is_full());
         assert_eq!(submitter.waiting_bytes.load(Ordering::Relaxed), 0);
     }
 

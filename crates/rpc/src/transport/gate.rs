@@ -2,6 +2,10 @@
 //! to this machine; what it cannot do is hide where it comes from.
 
 use super::front::Lasting;
+use crate::config::RpcLimits;
+use crate::error::RpcError;
+use crate::register::refused;
+use crate::submit::Submitter;
 use super::{body, shape};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -11,6 +15,7 @@ use jsonrpsee::core::BoxError;
 use jsonrpsee::server::http::{content_type_is_json, response};
 use jsonrpsee::server::ws::is_upgrade_request;
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
+use jsonrpsee::types::ErrorObjectOwned;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +40,8 @@ struct Rules {
     origins: Vec<String>,
     request_bytes_max: u32,
     in_hand: body::InHand,
+    submitter: Option<Submitter>,
+    batch_length: usize,
     /// What requests are told where only WebSockets are served.
     sockets_only: Option<String>,
 }
@@ -48,12 +55,19 @@ enum Verdict {
 
 impl GateLayer {
     /// A gate to HTTP and WebSockets.
-    pub(crate) fn new(hosts: &[String], origins: &[String], request_bytes_max: u32) -> Self {
+    pub(crate) fn new(
+        hosts: &[String],
+        origins: &[String],
+        limits: &RpcLimits,
+        submitter: Option<Submitter>,
+    ) -> Self {
         Self(Arc::new(Rules {
             hosts: lower(hosts),
             origins: lower(origins),
-            request_bytes_max,
+            request_bytes_max: limits.request_bytes,
             in_hand: body::InHand::default(),
+            submitter,
+            batch_length: limits.batch_length as usize,
             sockets_only: None,
         }))
     }
@@ -70,6 +84,8 @@ impl GateLayer {
             origins: lower(origins),
             request_bytes_max: 0,
             in_hand: body::InHand::default(),
+            submitter: None,
+            batch_length: 0,
             sockets_only: Some(text),
         }))
     }
@@ -145,6 +161,9 @@ where
         Ok(read) => read,
         Err(unread) => return Ok(unread.answer()),
     };
+    if let Some(answer) = rules.refused_submissions(&bytes) {
+        return Ok(response::ok_response(answer));
+    }
     let bytes = match shape::body(&bytes) {
         shape::Body::Pass => bytes,
         shape::Body::Rewritten(bytes) => bytes,
@@ -155,6 +174,17 @@ where
 }
 
 impl Rules {
+    /// The answer to a batch of transactions while the queue before the door is full.
+    fn refused_submissions(&self, body: &[u8]) -> Option<String> {
+        if !self.submitter.as_ref()?.is_full() {
+            return None;
+        }
+        let refusal = ErrorObjectOwned::from(RpcError::busy("transactions"));
+        let (answer, count) = shape::refused_submissions(body, self.batch_length, &refusal)?;
+        refused(shape::SEND_RAW, count as u64);
+        Some(answer)
+    }
+
     fn judge<B>(&self, request: &HttpRequest<B>) -> Verdict {
         let headers = request.headers();
         if is_upgrade_request(request) {
@@ -223,7 +253,7 @@ mod tests {
 
     fn rules(hosts: &[&str], origins: &[&str]) -> Arc<Rules> {
         let owned = |list: &[&str]| -> Vec<String> { list.iter().map(|entry| (*entry).to_owned()).collect() };
-        GateLayer::new(&owned(hosts), &owned(origins), 1_000).0
+        GateLayer::new(&owned(hosts), &owned(origins), &RpcLimits::default(), None).0
     }
 
     fn host_passes(rules: &Rules, host: &str) -> bool {

@@ -10,6 +10,9 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
+/// The method that brings a transaction in.
+pub(crate) const SEND_RAW: &str = "eth_sendRawTransaction";
+
 /// One message.
 pub(crate) enum Shape<'a> {
     Request(Request<'a>),
@@ -55,6 +58,28 @@ impl<'de> Deserialize<'de> for HasId {
         }
         deserializer.deserialize_map(Members)
     }
+}
+
+/// The answer to a batch of nothing but raw transactions, all of which are refused alike, and their number; `None` for
+/// any other body. One look at the text: what a node refuses by the ten thousand must cost it little.
+pub(crate) fn refused_submissions(body: &[u8], most: usize, refusal: &ErrorObject<'_>) -> Option<(String, usize)> {
+    if body.first() != Some(&b'[') {
+        return None;
+    }
+    let requests: Vec<Request<'_>> = serde_json::from_slice(body).ok()?;
+    let all_send = requests.iter().all(|request| request.method == SEND_RAW);
+    if !all_send || requests.is_empty() || requests.len() > most {
+        return None;
+    }
+    let refusal = serde_json::to_string(refusal).ok()?;
+    let mut answer = String::with_capacity(requests.len() * (refusal.len() + 48));
+    for request in &requests {
+        answer.push(if answer.is_empty() { '[' } else { ',' });
+        let id = serde_json::to_string(&request.id).ok()?;
+        answer.extend([r#"{"jsonrpc":"2.0","id":"#, &id, r#","error":"#, &refusal, "}"]);
+    }
+    answer.push(']');
+    Some((answer, requests.len()))
 }
 
 /// The shape of a single message.
@@ -150,6 +175,34 @@ mod tests {
             assert_eq!(body(text.as_bytes()), Body::Pass, "{text}");
         }
         assert_eq!(body(format!("[{GOOD},{NOTE},{{\"id\":7}}]").as_bytes()), Body::Pass);
+    }
+
+    #[test]
+    fn a_batch_of_transactions_is_refused_as_one() {
+        let refusal = ErrorObject::borrowed(-32005, "too busy", None);
+        let send = |id: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_sendRawTransaction","params":["0x01"]}}"#)
+        };
+        let refused = |text: &str| refused_submissions(text.as_bytes(), 3, &refusal);
+        let (answer, count) = refused(&format!("[{},{}]", send("7"), send(r#""a\"b""#))).unwrap();
+        let error = json!({ "code": -32005, "message": "too busy" });
+        let expected = json!([
+            { "jsonrpc": "2.0", "id": 7, "error": error },
+            { "jsonrpc": "2.0", "id": "a\"b", "error": error },
+        ]);
+        assert_eq!((serde_json::from_str::<Value>(&answer).unwrap(), count), (expected, 2));
+        for other in [
+            format!("[{},{GOOD}]", send("7")),
+            format!("[{},{NOTE}]", send("7")),
+            format!("[{},{}]", send("7"), send("1.5")),
+            format!("[{0},{0},{0},{0}]", send("7")),
+            send("7"),
+            "[]".to_owned(),
+            "[".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(refused(&other), None, "{other}");
+        }
     }
 
     #[test]
