@@ -54,6 +54,13 @@ impl Door {
         self.0.listener.store(Some(Arc::new(listener)));
     }
 
+    /// Whether more transactions wait than the next blocks take. Whoever takes more in from clients then only makes them
+    /// wait longer, and takes the processors from those who work off what waits.
+    pub fn is_congested(&self) -> bool {
+        let waiting = self.0.pool.lock().status().pending;
+        self.0.shared.backlog.is_too_much(waiting)
+    }
+
     /// Takes a batch in; one answer per transaction, in order: its hash, or why it was refused.
     ///
     /// Known transactions are recognised by their hash before anything is computed for them. The others are

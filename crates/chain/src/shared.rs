@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use lonja_primitives::{ChainSpec, SealedHeader};
 use lonja_storage::StateAt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The newest block written: what a new transaction is judged by.
 pub(crate) struct HeadView {
@@ -33,4 +34,51 @@ pub(crate) struct Shared {
     /// Replaced after each commit, before the pool learns of the block.
     pub(crate) head: ArcSwap<HeadView>,
     pub(crate) clock: Clock,
+    pub(crate) backlog: Backlog,
+}
+
+/// So many transactions may wait in any case.
+const WAITING_LEAST: usize = 10_000;
+/// Beyond that, as many as so many of the largest blocks lately took.
+const WAITING_BLOCKS: usize = 2;
+/// With each block the memory of a larger one fades by this part.
+const FADING: usize = 16;
+
+/// How much may wait before clients are slowed down.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    /// Transactions in the largest of the last blocks, about.
+    largest_block: AtomicUsize,
+}
+
+impl Backlog {
+    /// Remembers how much a block took.
+    pub(crate) fn block_took(&self, transactions: usize) {
+        let largest = self.largest_block.load(Ordering::Relaxed);
+        let faded = largest - largest.div_ceil(FADING).min(largest);
+        self.largest_block.store(transactions.max(faded), Ordering::Relaxed);
+    }
+
+    /// Whether so many waiting transactions are more than the next blocks take.
+    pub(crate) fn is_too_much(&self, waiting: usize) -> bool {
+        let blocks = self.largest_block.load(Ordering::Relaxed).saturating_mul(WAITING_BLOCKS);
+        waiting > blocks.max(WAITING_LEAST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_wait_follows_what_blocks_take() {
+        let backlog = Backlog::default();
+        assert!(!backlog.is_too_much(10_000) && backlog.is_too_much(10_001));
+        backlog.block_took(8_000);
+        assert!(!backlog.is_too_much(16_000) && backlog.is_too_much(16_001));
+        backlog.block_took(0);
+        assert!(!backlog.is_too_much(15_000) && backlog.is_too_much(15_001), "it fades");
+        (0..200).for_each(|_| backlog.block_took(0));
+        assert!(backlog.is_too_much(10_001), "down to what may always wait");
+    }
 }

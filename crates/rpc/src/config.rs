@@ -110,7 +110,7 @@ pub struct RpcLimits {
     pub filters: usize,
     /// How long a filter lives without being asked. 5 minutes, as in geth.
     pub filter_life: Duration,
-    /// Raw transactions that may wait for the door. 16,384: about a second of arrivals at full load.
+    /// Raw transactions that may wait for the door. 8,192: about a second of arrivals at full load.
     pub submissions_waiting: usize,
     /// Raw transactions handed to the door at once. 512: enough to keep all processors recovering, and few
     /// enough (some 15 ms of work) that the first one is not kept waiting.
@@ -204,7 +204,7 @@ impl Default for RpcLimits {
             reads_waiting: 4_096,
             filters: 1_024,
             filter_life: Duration::from_secs(300),
-            submissions_waiting: 16_384,
+            submissions_waiting: 8_192,
             submission_batch: 512,
         }
     }

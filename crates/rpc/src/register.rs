@@ -141,7 +141,8 @@ fn raw<T: Serialize>(result: &T) -> Result<Box<RawValue>, RpcError> {
 
 /// Counts calls that were refused before they came to their method.
 pub(crate) fn refused(method: &'static str, count: u64) {
-    metrics::counter!("lonja_rpc_requests_total", "method" => method, "outcome" => "failure").increment(count);
+    metrics::counter!("lonja_rpc_requests_total", "method" => method, "outcome" => "failure")
+        .increment(count);
 }
 
 fn answer(

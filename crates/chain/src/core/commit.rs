@@ -158,6 +158,7 @@ impl ChainCore {
             })
             .collect();
         let now_ms = self.shared.clock.now_ms();
+        self.shared.backlog.block_took(included.len());
         timed(Step::Pool, || self.pool.lock().on_block(included, &touched, now_ms));
     }
 }

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::door::Door;
 use crate::error::ChainError;
 use crate::executed::Executions;
-use crate::shared::{HeadView, Shared};
+use crate::shared::{Backlog, HeadView, Shared};
 use alloy_primitives::Bytes;
 use arc_swap::ArcSwap;
 use lonja_consensus::machine::ChainPosition;
@@ -30,7 +30,12 @@ impl ChainCore {
         let author = proposer::last_author(&spec, &head).map_err(broken(head.number))?;
         pool.lock().set_free_gas(spec.free_gas);
         let view = HeadView { header: head.clone(), state: writer.head_state() };
-        let shared = Arc::new(Shared { spec, head: ArcSwap::from_pointee(view), clock: Clock::default() });
+        let shared = Arc::new(Shared {
+            spec,
+            head: ArcSwap::from_pointee(view),
+            clock: Clock::default(),
+            backlog: Backlog::default(),
+        });
         Ok(Self {
             position: Arc::new(ChainPosition { head, author, votes }),
             executions: Executions::default(),

@@ -2,11 +2,11 @@
 //! to this machine; what it cannot do is hide where it comes from.
 
 use super::front::Lasting;
+use super::{body, shape};
 use crate::config::RpcLimits;
 use crate::error::RpcError;
 use crate::register::refused;
 use crate::submit::Submitter;
-use super::{body, shape};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use futures::FutureExt;

@@ -62,7 +62,11 @@ impl<'de> Deserialize<'de> for HasId {
 
 /// The answer to a batch of nothing but raw transactions, all of which are refused alike, and their number; `None` for
 /// any other body. One look at the text: what a node refuses by the ten thousand must cost it little.
-pub(crate) fn refused_submissions(body: &[u8], most: usize, refusal: &ErrorObject<'_>) -> Option<(String, usize)> {
+pub(crate) fn refused_submissions(
+    body: &[u8],
+    most: usize,
+    refusal: &ErrorObject<'_>,
+) -> Option<(String, usize)> {
     if body.first() != Some(&b'[') {
         return None;
     }

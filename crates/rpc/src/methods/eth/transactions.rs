@@ -14,6 +14,12 @@ use lonja_chain::{Door, SubmitError};
 use lonja_txpool::Origin;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// While more waits than the next blocks take, the queue before the door stands still, and refuses when it is full. No
+/// batch waits longer than this: a chain without a quorum still takes transactions, slowly.
+const CONGESTED_MAX: Duration = Duration::from_secs(1);
+const CONGESTED_LOOK: Duration = Duration::from_millis(5);
 
 pub(super) fn register(table: &mut Table) {
     table.read("eth_getTransactionByHash", by_hash);
@@ -117,6 +123,10 @@ fn send_raw(
 
 /// Takes a batch through the door.
 pub(crate) fn submit_batch(door: &Door, raws: Vec<Bytes>) -> Outcomes {
+    let until = Instant::now() + CONGESTED_MAX;
+    while door.is_congested() && Instant::now() < until {
+        std::thread::sleep(CONGESTED_LOOK);
+    }
     door.submit(raws, Origin::Local).into_iter().map(|outcome| outcome.map_err(refusal)).collect()
 }
 
