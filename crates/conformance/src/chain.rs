@@ -5,7 +5,7 @@ use crate::mainnet::{
     DAO_REFUND, block_reward, check_header, dao_accounts, ensure, ensure_eq, is_after_merge,
 };
 use crate::network::Network;
-use crate::world::{View, credit, open_at};
+use crate::world::{BlockHashes, View, credit, open_at};
 use crate::{receipts, system, uncles};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use lonja_chain::{BlockError, check_output, check_state};
@@ -205,8 +205,8 @@ impl Chain {
         let block_env = env(header, rules.fork, sealed);
         let mut output = run(with_reward, &block_env, &view, header, &transactions)?;
         if rules.fork < Fork::Byzantium {
-            output.receipts_root =
-                receipts::root_with_states(rules, &block_env, &view, &transactions, &output, &self.writer)?;
+            let states = receipts::states(rules, &block_env, &view, &transactions, &self.writer)?;
+            output.receipts_root = receipts::root_with_states(&output.receipts, &states);
         }
         check_output(header, &output)?;
         let mut changes = view.changes.clone();
@@ -238,11 +238,15 @@ impl Chain {
         if self.network.dao_block == Some(header.number) {
             empty_dao(&mut changes, &state)?;
         }
-        Ok(View { state, changes, block_hash: None })
+        Ok(View { state, changes, block_hashes: BlockHashes::OfChain })
     }
 }
 
-fn empty_dao(changes: &mut StateChanges, state: &dyn lonja_primitives::StateView) -> Result<(), Refused> {
+/// Moves what the DAO's accounts have to who refunds it.
+pub(crate) fn empty_dao(
+    changes: &mut StateChanges,
+    state: &dyn lonja_primitives::StateView,
+) -> Result<(), Refused> {
     let mut sum = U256::ZERO;
     for address in dao_accounts() {
         credit(changes, state, (address, U256::ZERO), Fork::Homestead)?;
@@ -264,7 +268,7 @@ fn recover(raws: &[Bytes], chain_id: u64) -> Result<Vec<RecoveredTransaction>, R
 
 /// The block as its transactions see it. Paris has no fork of its own with us: all it changes in the EVM is what
 /// `DIFFICULTY` says, which is then the header's mix hash.
-fn env(header: &Header, fork: Fork, sealed: &Sealed) -> BlockEnv {
+pub(crate) fn env(header: &Header, fork: Fork, sealed: &Sealed) -> BlockEnv {
     let mut env = BlockEnv::from_header(header);
     env.beneficiary = sealed.author.unwrap_or(header.beneficiary);
     if !sealed.has_work && fork < Fork::Shanghai {

@@ -10,8 +10,21 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quantity(pub(crate) Option<U256>);
 
+/// A number that fits its field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(try_from = "Quantity", bound(deserialize = "T: TryFrom<U256>"))]
+pub(crate) struct Number<T>(pub(crate) T);
+
+impl<T: TryFrom<U256>> TryFrom<Quantity> for Number<T> {
+    type Error = &'static str;
+
+    fn try_from(quantity: Quantity) -> Result<Self, Self::Error> {
+        quantity.to().map(Self).ok_or("a number is too long for its field")
+    }
+}
+
 impl Quantity {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (text, radix) = match text.strip_prefix("0x:bigint ").unwrap_or(text).strip_prefix("0x") {
             Some(digits) => (digits, 16),
             None => (text, 10),
@@ -35,7 +48,10 @@ impl Quantity {
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
         Self::parse(&text).ok_or_else(|| D::Error::custom(format!("'{text}' is not a number")))
     }
 }

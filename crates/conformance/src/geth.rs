@@ -128,7 +128,8 @@ fn header(root: &Map<String, Value>, network: &Network, state_root: B256) -> Res
     })
 }
 
-fn alloc(accounts: &Map<String, Value>) -> Result<BTreeMap<Address, GenesisAccount>, String> {
+/// Accounts by address.
+pub(crate) fn alloc(accounts: &Map<String, Value>) -> Result<BTreeMap<Address, GenesisAccount>, String> {
     let read = |(name, account): (&String, &Value)| {
         let path = format!("alloc.{name}");
         let address = hex::decode(name).ok().filter(|bytes| bytes.len() == Address::len_bytes());
@@ -152,7 +153,7 @@ fn alloc(accounts: &Map<String, Value>) -> Result<BTreeMap<Address, GenesisAccou
     accounts.iter().map(read).collect()
 }
 
-fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, String> {
+pub(crate) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, String> {
     value.as_object().ok_or_else(|| format!("{path}: it must be an object"))
 }
 

@@ -7,6 +7,8 @@
 //! header rules in place of Istanbul's, and changes of the state before and after the transactions. What the node
 //! refuses by design is skipped, each with its reason ([`Skip`]).
 //!
+//! [`transition`] makes one block of given transactions on a given state, as geth's `evm t8n` does.
+//!
 //! Chains of development tools come out of files by the same way ([`TestChain`]): Clique's, or without any seal.
 //!
 //! Never here: rules that a node needs. The node does not depend on this crate, only its command line does.
@@ -27,6 +29,7 @@ mod run;
 mod skip;
 mod state_test;
 mod system;
+mod t8n;
 mod test_chain;
 mod uncles;
 mod verdict;
@@ -38,4 +41,5 @@ mod tests;
 pub use report::{Failure, Summary};
 pub use run::{Format, Progress, run};
 pub use skip::Skip;
+pub use t8n::{Transition, TransitionError, TransitionInput, TransitionTransactions, transition};
 pub use test_chain::{TestChain, TestChainError, TestSeals};

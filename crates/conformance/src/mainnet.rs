@@ -113,29 +113,37 @@ fn check_gas_limit(network: &Network, header: &Header, parent: &Header, fork: Fo
     ensure(header.gas_limit >= LEAST_GAS_LIMIT, "gas limit: too low")?;
     ensure(header.gas_limit <= LARGEST_GAS_LIMIT, "gas limit: too high")?;
     let Some(base_fee) = header.base_fee_per_gas else { return Ok(()) };
-    let parent_fork = network.spec.fork_at(parent.number, parent.timestamp);
-    let want = match parent.base_fee_per_gas {
-        Some(fee) if parent_fork >= Fork::London => {
+    ensure_eq("base fee", next_base_fee(network, parent), base_fee)
+}
+
+/// Base fee of a block of London on this parent, in wei (EIP-1559).
+pub(crate) fn next_base_fee(network: &Network, parent: &Header) -> u64 {
+    let fork = network.spec.fork_at(parent.number, parent.timestamp);
+    match parent.base_fee_per_gas {
+        Some(fee) if fork >= Fork::London => {
             calc_next_block_base_fee(parent.gas_used, parent.gas_limit, fee, BaseFeeParams::ethereum())
         }
         _ => FIRST_BASE_FEE,
-    };
-    ensure_eq("base fee", want, base_fee)
+    }
 }
 
 /// The excess follows from the parent; no block that is run here has a blob.
 fn check_blob_gas(header: &Header, parent: &Header, fork: Fork) -> Result<(), String> {
     let (Some(used), Some(excess)) = (header.blob_gas_used, header.excess_blob_gas) else { return Ok(()) };
+    ensure_eq("excess blob gas", next_excess_blob_gas(parent, fork), excess)?;
+    ensure_eq("blob gas used", 0, used)
+}
+
+/// Excess blob gas of a block of this fork on this parent (EIP-4844, EIP-7918).
+pub(crate) fn next_excess_blob_gas(parent: &Header, fork: Fork) -> u64 {
     let (before, used_before) = (parent.excess_blob_gas.unwrap_or(0), parent.blob_gas_used.unwrap_or(0));
     let params = blob_params(fork);
-    let want = match fork {
+    match fork {
         Fork::Osaka => {
             params.next_block_excess_blob_gas_osaka(before, used_before, parent.base_fee_per_gas.unwrap_or(0))
         }
         _ => before.saturating_add(used_before).saturating_sub(params.target_blob_gas_per_block()),
-    };
-    ensure_eq("excess blob gas", want, excess)?;
-    ensure_eq("blob gas used", 0, used)
+    }
 }
 
 fn check_dao(network: &Network, header: &Header) -> Result<(), String> {
@@ -146,7 +154,7 @@ fn check_dao(network: &Network, header: &Header) -> Result<(), String> {
 }
 
 /// Difficulty of a block with this timestamp on this parent.
-fn difficulty(network: &Network, timestamp: u64, parent: &Header, fork: Fork) -> U256 {
+pub(crate) fn difficulty(network: &Network, timestamp: u64, parent: &Header, fork: Fork) -> U256 {
     let elapsed = timestamp.saturating_sub(parent.timestamp);
     let step = parent.difficulty / U256::from(2_048);
     let (up, steps) = steps(elapsed, parent, fork);

@@ -6,19 +6,18 @@ use crate::world::View;
 use alloy_consensus::proofs::ordered_trie_root_with_encoder;
 use alloy_primitives::B256;
 use alloy_rlp::{BufMut, Encodable, Header as RlpHeader};
-use lonja_evm::{BlockEnv, BlockExecutor, ExecutionOutput};
+use lonja_evm::{BlockEnv, BlockExecutor};
 use lonja_primitives::{BlockRules, Receipt, RecoveredTransaction};
 use lonja_storage::ChainWriter;
 
-/// Root of the receipts trie. The state after each transaction is had by executing the block up to there.
-pub(crate) fn root_with_states(
+/// Root of the state after each transaction, which is had by executing the block up to there.
+pub(crate) fn states(
     rules: BlockRules,
     env: &BlockEnv,
     view: &View,
     transactions: &[RecoveredTransaction],
-    output: &ExecutionOutput,
     writer: &ChainWriter,
-) -> Result<B256, Refused> {
+) -> Result<Vec<B256>, Refused> {
     let mut roots = Vec::with_capacity(transactions.len());
     for last in 1..=transactions.len() {
         let mut executor = BlockExecutor::new(rules, env.clone(), view);
@@ -29,8 +28,13 @@ pub(crate) fn root_with_states(
         changes.merge(executor.finish()?.changes);
         roots.push(writer.prepare(&changes)?.root);
     }
-    let receipts: Vec<(&Receipt, B256)> = output.receipts.iter().zip(roots).collect();
-    Ok(ordered_trie_root_with_encoder(&receipts, |(receipt, root), out| encode(receipt, root, out)))
+    Ok(roots)
+}
+
+/// Root of the trie of receipts with these states.
+pub(crate) fn root_with_states(receipts: &[Receipt], states: &[B256]) -> B256 {
+    let receipts: Vec<(&Receipt, &B256)> = receipts.iter().zip(states).collect();
+    ordered_trie_root_with_encoder(&receipts, |(receipt, root), out| encode(receipt, root, out))
 }
 
 fn encode(receipt: &Receipt, root: &B256, out: &mut dyn BufMut) {

@@ -5,7 +5,7 @@ use crate::fixture::{Alloc, Data, Info, Quantity};
 use crate::network::{CHAIN_ID, Network};
 use crate::skip::Skip;
 use crate::verdict::{Difference, Outcome, Verdict};
-use crate::world::{View, credit, open_with};
+use crate::world::{BlockHashes, View, credit, open_with};
 use alloy_consensus::{SignableTransaction, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_eips::eip7840::BlobParams;
@@ -197,7 +197,7 @@ impl Case<'_> {
         let view = View {
             state: self.writer.head_state(),
             changes: StateChanges::default(),
-            block_hash: Some(|number| keccak256(number.to_string())),
+            block_hashes: BlockHashes::OfNumber,
         };
         let beneficiary = env.beneficiary;
         let mut executor = BlockExecutor::new(rules, env, &view);
@@ -276,7 +276,8 @@ impl Case<'_> {
     }
 }
 
-fn logs_hash(receipts: &[Receipt]) -> B256 {
+/// Hash of the RLP list of all logs.
+pub(crate) fn logs_hash(receipts: &[Receipt]) -> B256 {
     let logs: Vec<_> = receipts.iter().flat_map(|receipt| &receipt.logs).collect();
     let mut out = Vec::new();
     alloy_rlp::encode_list::<_, alloy_primitives::Log>(&logs, &mut out);

@@ -9,7 +9,7 @@ mod tries;
 use std::path::PathBuf;
 
 /// A folder or file of the selection.
-fn vectors(path: &str) -> PathBuf {
+pub(crate) fn vectors(path: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/ethereum")).join(path)
 }
 

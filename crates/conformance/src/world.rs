@@ -1,7 +1,7 @@
 //! A store in memory with the state before a test, and changes from outside the transactions.
 
 use crate::network::TEMPLATE;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use lonja_primitives::genesis::GenesisAccount;
 use lonja_primitives::{
     Account, Block, Fork, Genesis, Header, SealedHeader, StateChanges, StateError, StateView,
@@ -54,8 +54,17 @@ pub(crate) fn open_with(alloc: BTreeMap<Address, GenesisAccount>) -> Result<Chai
 pub(crate) struct View {
     pub(crate) state: StateAt,
     pub(crate) changes: StateChanges,
-    /// Answers of `BLOCKHASH`; `None` for those of the chain.
-    pub(crate) block_hash: Option<fn(u64) -> B256>,
+    pub(crate) block_hashes: BlockHashes,
+}
+
+/// What `BLOCKHASH` answers.
+pub(crate) enum BlockHashes {
+    /// Those of the chain.
+    OfChain,
+    /// That of the number in decimal digits, as the state tests have it.
+    OfNumber,
+    /// These, and a failure for every other block.
+    These(BTreeMap<u64, B256>),
 }
 
 impl StateView for View {
@@ -90,9 +99,12 @@ impl StateView for View {
     }
 
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
-        match self.block_hash {
-            Some(block_hash) => Ok(block_hash(number)),
-            None => self.state.block_hash(number),
+        match &self.block_hashes {
+            BlockHashes::OfChain => self.state.block_hash(number),
+            BlockHashes::OfNumber => Ok(keccak256(number.to_string())),
+            BlockHashes::These(hashes) => hashes.get(&number).copied().ok_or_else(|| {
+                StateError::Store(format!("the hash of block {number} is not among those given"))
+            }),
         }
     }
 }
