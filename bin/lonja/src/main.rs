@@ -18,6 +18,7 @@ use commands::{
     status::StatusCommand, validator::ValidatorCommand,
 };
 use eyre::Result;
+use lonja_conformance::TransitionError;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -78,7 +79,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            // Tools around `evm t8n` tell its errors apart by these.
+            error
+                .downcast_ref::<TransitionError>()
+                .map_or(ExitCode::FAILURE, |error| ExitCode::from(error.exit_code()))
         }
     }
 }

@@ -1,6 +1,8 @@
-//! `lonja evm`: the public Ethereum tests, and chains of development tools, run through what the node runs blocks with.
+//! `lonja evm`: the public Ethereum tests, chains of development tools and single blocks, run through what the node
+//! runs blocks with.
 
 use super::export::is_gzip;
+use super::t8n::T8nArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use eyre::{Result, WrapErr, bail};
 use flate2::read::MultiGzDecoder;
@@ -19,6 +21,9 @@ pub enum EvmCommand {
     Blocktest(TestArgs),
     /// Verify and execute a chain of a development tool (Clique, `geth --dev`) out of files
     Chain(ChainArgs),
+    /// Execute transactions on a state and give the state after it, as geth's `evm t8n` does
+    #[command(visible_alias = "transition")]
+    T8n(T8nArgs),
 }
 
 /// Options of `lonja evm chain`.
@@ -68,6 +73,7 @@ impl EvmCommand {
             Self::Statetest(args) => run_tests(Format::State, &args.paths),
             Self::Blocktest(args) => run_tests(Format::Block, &args.paths),
             Self::Chain(args) => args.run(),
+            Self::T8n(args) => args.run(),
         }
     }
 }

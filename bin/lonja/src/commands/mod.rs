@@ -11,4 +11,5 @@ pub mod init;
 pub mod key;
 pub mod node;
 pub mod status;
+pub mod t8n;
 pub mod validator;
