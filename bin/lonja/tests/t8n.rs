@@ -54,6 +54,10 @@ fn streams_and_files_give_the_same() {
     assert_eq!(streamed["result"]["gasUsed"], "0x5208");
     assert_eq!(std::fs::read_dir(at).unwrap().count(), 0, "nothing is written beside");
 
+    let rewarded = t8n(at, &[&STREAMS[..], &options[..3], &["0x10"]].concat(), &input().to_string());
+    let rewarded: Value = serde_json::from_slice(&rewarded.stdout).unwrap();
+    assert_eq!(rewarded["alloc"][OTHER]["balance"], "0x5219");
+
     for (name, value) in input().as_object().unwrap() {
         std::fs::write(at.join(format!("{name}.json")), value.to_string()).unwrap();
     }

@@ -44,7 +44,7 @@ pub struct T8nArgs {
     chain_id: u64,
     /// What the block brings its author, in wei; -1 for none
     #[arg(long = "state.reward", value_name = "WEI", default_value_t = 0, allow_negative_numbers = true)]
-    #[arg(value_parser = clap::value_parser!(i64).range(-1..))]
+    #[arg(value_parser = wei)]
     reward: i64,
     /// Folder of the files that are written; made where it is not there
     #[arg(long = "output.basedir", value_name = "DIR", default_value = "")]
@@ -126,6 +126,15 @@ impl T8nArgs {
             .and_then(|()| fs::write(&path, format!("{value:#}\n")))
             .map_err(|error| TransitionError::Io(format!("cannot write {}: {error}", path.display())))
     }
+}
+
+/// An amount in decimal digits, or in hex after `0x`; -1 for none.
+fn wei(text: &str) -> Result<i64, String> {
+    let amount = match text.strip_prefix("0x") {
+        Some(digits) => i64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    amount.ok().filter(|amount| *amount >= -1).ok_or_else(|| "an amount in wei, or -1".to_owned())
 }
 
 fn read_stdin() -> Result<Value, TransitionError> {

@@ -14,7 +14,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Fields that tools give and that nothing follows from.
-const WITHOUT_MEANING: [&str; 5] = ["extraData", "parentHash", "previousHash", "hash", "currentBlobGasUsed"];
+const WITHOUT_MEANING: [&str; 6] =
+    ["extraData", "parentHash", "previousHash", "hash", "currentBlobGasUsed", "currentDataGasUsed"];
 
 /// The block as the input describes it. What is not there is had from the parent's fields.
 #[derive(Clone, Debug, Deserialize)]
@@ -100,6 +101,7 @@ impl Env {
         let fork = network.spec.fork_at(number, timestamp);
         let since = |first: Fork| fork >= first;
         self.check(network, fork)?;
+        let hashes = self.hashes()?;
         Ok(Header {
             number,
             timestamp,
@@ -112,7 +114,10 @@ impl Env {
             blob_gas_used: since(Fork::Cancun).then_some(0),
             excess_blob_gas: since(Fork::Cancun).then(|| self.excess_blob_gas(fork)).transpose()?,
             parent_beacon_block_root: self.parent_beacon_block_root,
-            parent_hash: if since(Fork::Prague) { self.parent_hash()? } else { B256::ZERO },
+            parent_hash: number
+                .checked_sub(1)
+                .and_then(|parent| hashes.get(&parent).copied())
+                .unwrap_or_default(),
             ..Header::default()
         })
     }
@@ -191,13 +196,5 @@ impl Env {
         let dear = blob_fee(fork, excess) != 1;
         ensure(!dear, &format!("env.currentExcessBlobGas: {}", Skip::BlobFee.reason()))?;
         Ok(excess)
-    }
-
-    /// The parent's hash, which the state keeps from Prague on (EIP-2935).
-    fn parent_hash(&self) -> Result<B256, TransitionError> {
-        let Some(number) = self.current_number.0.checked_sub(1) else { return Ok(B256::ZERO) };
-        self.hashes()?.get(&number).copied().ok_or_else(|| {
-            TransitionError::BlockHash(format!("env.blockHashes: block {number} is missing, the parent"))
-        })
     }
 }

@@ -53,7 +53,10 @@ impl From<ExecuteError> for TransitionError {
 /// The state is in memory: all that can fail of it is the hash of a block that was not given.
 impl From<StateError> for TransitionError {
     fn from(error: StateError) -> Self {
-        Self::BlockHash(error.to_string())
+        match error {
+            StateError::Store(reason) => Self::BlockHash(reason),
+            other => Self::BlockHash(other.to_string()),
+        }
     }
 }
 

@@ -2,16 +2,18 @@ use super::{Executed, World};
 use crate::receipts;
 use crate::state_test::logs_hash;
 use crate::world::View;
-use alloy_consensus::Transaction as _;
 use alloy_consensus::proofs::ordered_trie_root_with_encoder;
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
-use alloy_primitives::{Address, B256, Bytes, U64, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, U64, U256, b256, hex};
 use lonja_primitives::genesis::GenesisAccount;
 use lonja_primitives::{
     Fork, Receipt, RecoveredTransaction, StateChanges, StateError, StateView, Transaction,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+
+/// In place of the block's hash, which nobody knows yet: the value of geth's tool.
+const NO_BLOCK: B256 = b256!("1337000000000000000000000000000000000000000000000000000000000000");
 
 /// The state after: that before, and the changes. What is nothing is left out of an account.
 pub(super) fn alloc(
@@ -72,6 +74,7 @@ pub(super) fn result(world: &World<'_>, executed: &Executed, root: B256, merged:
         true => receipts::root_with_states(&output.receipts, &executed.states),
         false => output.receipts_root,
     };
+    let prague = world.rules.fork >= Fork::Prague;
     let mut result = json!({
         "stateRoot": root,
         "txRoot": ordered_trie_root_with_encoder(&executed.included, |tx, out| out.extend_from_slice(tx.raw())),
@@ -80,11 +83,11 @@ pub(super) fn result(world: &World<'_>, executed: &Executed, root: B256, merged:
         "logsBloom": output.logs_bloom,
         "receipts": receipts_json(world, executed),
         "gasUsed": U64::from(output.gas_used),
+        "requests": prague.then(|| json!([])),
         "currentDifficulty": (!merged).then_some(header.difficulty),
     });
     let quantity = |number: Option<u64>| number.map(|number| json!(U64::from(number)));
     let rejected: Vec<Value> = rejected.collect();
-    let prague = world.rules.fork >= Fork::Prague;
     let sometimes = [
         ("rejected", (!rejected.is_empty()).then(|| json!(rejected))),
         ("currentBaseFee", quantity(header.base_fee_per_gas)),
@@ -92,7 +95,6 @@ pub(super) fn result(world: &World<'_>, executed: &Executed, root: B256, merged:
         ("currentExcessBlobGas", quantity(header.excess_blob_gas)),
         ("blobGasUsed", quantity(header.blob_gas_used)),
         ("requestsHash", prague.then(|| json!(EMPTY_REQUESTS_HASH))),
-        ("requests", prague.then(|| json!([]))),
     ];
     for (name, value) in sometimes {
         if let Some(value) = value {
@@ -133,7 +135,7 @@ fn receipt_json(world: &World<'_>, receipt: &Receipt, tx: &RecoveredTransaction)
             "topics": log.topics(),
             "data": log.data.data,
             "blockNumber": number,
-            "blockHash": B256::ZERO,
+            "blockHash": NO_BLOCK,
             "transactionHash": tx.hash(),
             "removed": false,
         })
@@ -146,8 +148,8 @@ fn receipt_json(world: &World<'_>, receipt: &Receipt, tx: &RecoveredTransaction)
         "logs": receipt.logs.iter().map(log).collect::<Vec<_>>(),
         "transactionHash": tx.hash(),
         "contractAddress": created.unwrap_or_default(),
-        "effectiveGasPrice": U256::from(tx.tx().effective_gas_price(world.header.base_fee_per_gas)),
-        "blockHash": B256::ZERO,
+        "effectiveGasPrice": null,
+        "blockHash": NO_BLOCK,
         "blockNumber": number,
     })
 }

@@ -91,6 +91,10 @@ fn a_rejected_transaction_does_not_stop_the_others() {
     assert_eq!((&again.alloc, &again.body), (&done.alloc, &done.body));
     assert_eq!(again.result.get("rejected"), None);
     assert_eq!(again.result["txRoot"], done.result["txRoot"]);
+    let wrapped = TransitionTransactions::Rlp(alloy_rlp::encode(vec![done.body.clone()]).into());
+    let wrapped = TransitionInput { transactions: wrapped, ..input("London", env(), json!([])) };
+    let reason = transition(&wrapped).unwrap().result["rejected"][0]["error"].clone();
+    assert!(reason.as_str().unwrap().contains("stands in a list"), "{reason}");
 }
 
 #[test]
@@ -162,7 +166,7 @@ fn every_type_is_signed() {
     assert_eq!(types, ["0x0", "0x1", "0x2", "0x4"], "{}", done.result["rejected"]);
     let senders = &done.alloc[SENDER]["nonce"];
     assert_eq!((senders, &done.alloc[OTHER]["balance"]), (&json!("0x4"), &json!("0x4")));
-    assert_eq!(done.result["receipts"][2]["effectiveGasPrice"], "0x8");
+    assert_eq!(done.result["requests"], json!([]));
 }
 
 #[test]
@@ -232,7 +236,6 @@ fn what_is_missing_or_not_supported_is_named() {
         ("Shanghai", merged(json!({ "withdrawals": null })), 3, "withdrawals"),
         ("Cancun", merged(json!({})), 3, "parentBeaconBlockRoot"),
         ("Cancun", cancun(json!({ "currentExcessBlobGas": "0x10000000" })), 3, "blob"),
-        ("Prague", cancun(json!({})), 4, "block 0"),
         ("London", env_with(json!({ "slotNumber": "0x1" })), 3, "env.slotNumber"),
         ("London", env_with(json!({ "ommers": [{ "delta": 8, "address": OTHER }] })), 3, "ommers"),
         ("London", env_with(json!({ "currentNumber": null })), 10, "currentNumber"),
@@ -263,4 +266,44 @@ fn an_earlier_hash_that_is_asked_for_must_be_given() {
     asking.env["blockHashes"] = json!({ "0": hash });
     let zero = format!("0x{:064x}", 0);
     assert_eq!(transition(&asking).unwrap().alloc[OTHER]["storage"][&zero], json!(hash));
+}
+
+#[test]
+fn requests_to_the_beacon_chain_end_the_run() {
+    let queue = "0x00000961ef480eb55e80d19ad83579a64c007002";
+    let deposits = "0x00000000219ab540356cbb839cbe05303d7705fa";
+    let root = json!({ "parentBeaconBlockRoot": format!("0x{:064x}", 0) });
+    let mut asks = input("Prague", merged(root), json!([transfer(0)]));
+    assert!(transition(&asks).is_ok());
+    // Answers with one byte.
+    asks.alloc[queue] = json!({ "balance": "0x0", "code": "0x60016000f3" });
+    let mut deposit = asks.clone();
+    deposit.alloc[queue] = json!({ "balance": "0x0", "code": "0x00" });
+    assert!(transition(&deposit).is_ok());
+    // Logs nothing in particular.
+    deposit.alloc[deposits] = json!({ "balance": "0x0", "code": "0x60006000a0" });
+    let TransitionTransactions::Json(txs) = &mut deposit.transactions else { unreachable!() };
+    (txs[0]["to"], txs[0]["gas"]) = (json!(deposits), json!("0x186a0"));
+    for (input, before) in [(&mut asks, "Cancun"), (&mut deposit, "Cancun")] {
+        let error = transition(input).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("EIP-7685"), "{error}");
+        input.fork = before.to_owned();
+        assert!(transition(input).is_ok());
+    }
+}
+
+#[test]
+fn the_dao_is_emptied_in_its_block() {
+    let emptied = crate::mainnet::dao_accounts().next().unwrap().to_string().to_lowercase();
+    let refund = crate::mainnet::DAO_REFUND.to_string().to_lowercase();
+    let mut fork =
+        input("HomesteadToDaoAt5", env_with(json!({ "currentNumber": "0x5" })), json!([transfer(0)]));
+    fork.alloc[&emptied] = json!({ "balance": "0x7" });
+    let done = transition(&fork).unwrap();
+    assert_eq!(
+        (&done.alloc[&emptied]["balance"], &done.alloc[&refund]["balance"]),
+        (&json!("0x0"), &json!("0x7"))
+    );
+    fork.env["currentNumber"] = json!("0x6");
+    assert_eq!(transition(&fork).unwrap().alloc[&emptied]["balance"], "0x7");
 }

@@ -1,11 +1,11 @@
 use super::TransitionError;
 use crate::block::cut;
-use crate::fixture::{Data, Number, Quantity};
+use crate::fixture::{Number, Quantity};
 use crate::geth::object;
 use alloy_consensus::{EthereumTypedTransaction, SignableTransaction, TxEip4844};
 use alloy_consensus::{TxEip1559, TxEip2930, TxEip7702, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{B256, Bytes, Signature, U256};
+use alloy_primitives::{B256, Bytes, Signature, U64, U256};
 use alloy_rlp::Header as RlpHeader;
 use lonja_evm::TxInvalid;
 use lonja_primitives::transaction::TransactionError;
@@ -28,10 +28,6 @@ pub(super) type Candidate = Result<RecoveredTransaction, String>;
 
 type Fields = Map<String, Value>;
 type Unsigned = EthereumTypedTransaction<TxEip4844>;
-
-/// Fields of a transaction that are numbers.
-const NUMBERS: [&str; 7] =
-    ["chainId", "nonce", "gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "value"];
 
 pub(super) fn read(
     transactions: &TransitionTransactions,
@@ -72,11 +68,15 @@ fn items(raw: &[u8]) -> Result<Vec<&[u8]>, String> {
 
 /// The EIP-2718 form of an element: typed transactions stand in the list as strings.
 fn unwrapped(mut item: &[u8]) -> Result<Bytes, String> {
-    if item.first().is_some_and(|byte| *byte >= alloy_rlp::EMPTY_LIST_CODE) {
+    let is_list = |raw: &[u8]| raw.first().is_some_and(|byte| *byte >= alloy_rlp::EMPTY_LIST_CODE);
+    if is_list(item) {
         return Ok(Bytes::copy_from_slice(item));
     }
     let inner = RlpHeader::decode_bytes(&mut item, false).map_err(|error| error.to_string())?;
-    Ok(Bytes::copy_from_slice(inner))
+    match is_list(inner) {
+        true => Err("a legacy transaction stands in a list as it is".to_owned()),
+        false => Ok(Bytes::copy_from_slice(inner)),
+    }
 }
 
 /// The EIP-2718 form of a transaction in JSON, signed. The outer error is that of the JSON, the inner one says why
@@ -85,7 +85,7 @@ fn raw(tx: &Value, rules: &BlockRules) -> Result<Result<Bytes, String>, String> 
     let fields = object(tx, "a transaction")?;
     let tx_type = field::<Number<u8>>(fields, "type")?.map_or(0, |number| number.0);
     let seal = Seal::read(fields, tx_type)?;
-    let mut fields = normal(fields, rules)?;
+    let mut fields = normal(fields, rules);
     let unsigned = match tx_type {
         0 => {
             fields.remove("chainId");
@@ -113,11 +113,15 @@ fn field<T: DeserializeOwned>(fields: &Fields, name: &str) -> Result<Option<T>, 
     Option::deserialize(value).map_err(|error| format!("{name}: {error}"))
 }
 
-/// The fields by one name each and in one form, with those added that may be left out.
-fn normal(fields: &Fields, rules: &BlockRules) -> Result<Fields, String> {
-    let mut all = json!({
-        "chainId": rules.chain_id, "value": "0x0", "input": "0x", "accessList": [], "authorizationList": [],
-    });
+/// The fields by one name each, with those added that may be left out.
+fn normal(fields: &Fields, rules: &BlockRules) -> Fields {
+    let mut all = Fields::from_iter([
+        ("chainId".to_owned(), json!(U64::from(rules.chain_id))),
+        ("value".to_owned(), json!("0x0")),
+        ("input".to_owned(), json!("0x")),
+        ("accessList".to_owned(), json!([])),
+        ("authorizationList".to_owned(), json!([])),
+    ]);
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         let name = match name.as_str() {
             "gasLimit" => "gas",
@@ -125,17 +129,9 @@ fn normal(fields: &Fields, rules: &BlockRules) -> Result<Fields, String> {
             "to" if value == "" || value == "0x" => continue,
             name => name,
         };
-        all[name] = value.clone();
+        all.insert(name.to_owned(), value.clone());
     }
-    let mut all = object(&all, "a transaction")?.clone();
-    for name in NUMBERS {
-        if let Some(Number(number)) = field::<Number<U256>>(&all, name)? {
-            all.insert(name.to_owned(), json!(number));
-        }
-    }
-    let input = field::<Data>(&all, "input")?.map(|data| data.0);
-    all.insert("input".to_owned(), json!(input));
-    Ok(all)
+    all
 }
 
 /// The signature of a transaction in JSON, or what makes one.
