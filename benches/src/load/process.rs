@@ -194,8 +194,14 @@ mod tests {
         assert!(!usage.threads.is_empty());
         assert!(Machine::now().unwrap().busy_s > 0.0);
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let found = children(own.pid);
-        assert!(found.iter().any(|(pid, line)| *pid == child.id() && line.iter().any(|word| word == "60")));
+        let is_child =
+            |(pid, line): &(u32, Vec<String>)| *pid == child.id() && line.iter().any(|word| word == "60");
+        // A process has no command line for a moment after it began.
+        let found = (0..1_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            children(own.pid).iter().any(is_child)
+        });
+        assert!(found, "{:?}", children(own.pid));
         child.kill().unwrap();
         child.wait().unwrap();
     }
