@@ -28,13 +28,27 @@ pub struct ImportedBlock<'a> {
 }
 
 /// Whether a store holds a chain with a block above block 0. What was begun by [`StateImport`] and not finished holds
-/// none.
+/// none. Errors: `Damaged` where there is something, but not what names the newest block.
 pub fn has_blocks(kv: &dyn KvRead) -> Result<bool, StoreError> {
     if kv.get(Table::Meta, META_JOINING)?.is_some() {
         return Ok(false);
     }
-    let head = kv.get(Table::Meta, META_HEAD)?;
-    Ok(head.is_some_and(|head| head.first_chunk::<8>().is_none_or(|number| *number != [0; 8])))
+    match kv.get(Table::Meta, META_HEAD)? {
+        Some(head) => Ok(head.first_chunk::<8>().is_none_or(|number| *number != [0; 8])),
+        None => match is_empty(kv)? {
+            true => Ok(false),
+            false => Err(StoreError::damaged("the pointer to the newest block is missing")),
+        },
+    }
+}
+
+fn is_empty(kv: &dyn KvRead) -> Result<bool, StoreError> {
+    for table in Table::ALL {
+        if kv.first_from(table, &[], None)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Writes a state part by part. Until it is finished the store opens as no chain.
@@ -46,10 +60,8 @@ pub struct StateImport {
 impl StateImport {
     /// Begins in an empty store. Errors: the store is not empty.
     pub fn begin(kv: Arc<dyn Kv>, genesis: &SealedHeader) -> Result<Self, StoreError> {
-        for table in Table::ALL {
-            if kv.first_from(table, &[], None)?.is_some() {
-                return Err(StoreError::OutOfOrder("a state can be fetched into an empty store only".into()));
-            }
+        if !is_empty(&*kv)? {
+            return Err(StoreError::OutOfOrder("a state can be fetched into an empty store only".into()));
         }
         let block = Block { header: genesis.header().clone(), transactions: Vec::new() };
         let hash = genesis.hash();

@@ -275,6 +275,11 @@ fn a_state_is_fetched_into_an_empty_store_only() {
     assert!(StateImport::begin(chain.kv.clone(), &chain.genesis).is_err());
     assert!(!has_blocks(&*chain.kv).unwrap(), "block 0 alone");
     assert!(chain.kv.get(Table::Meta, META_JOINING).unwrap().is_none());
+    assert!(!has_blocks(&MemoryKv::default()).unwrap(), "nothing at all");
+    let mut batch = crate::Batch::default();
+    batch.delete(Table::Meta, crate::tables::META_HEAD);
+    chain.kv.write(batch).unwrap();
+    assert!(matches!(has_blocks(&*chain.kv), Err(StoreError::Damaged(_))), "this is not to be thrown away");
 }
 
 proptest! {
