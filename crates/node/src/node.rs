@@ -191,8 +191,12 @@ impl Node {
         services::print_addresses(&rpc);
         let ingest = Ingest::new(&spec);
         let stop_backfill = stopping.clone();
+        let room = {
+            let published = published.clone();
+            move || published.load().room == Room::Enough
+        };
         let (backfill, backfill_thread) =
-            backfill::start(missing_blocks, spec.clone(), p2p.clone(), move || {
+            backfill::start(missing_blocks, spec.clone(), p2p.clone(), room, move || {
                 stop_backfill.load(Ordering::Relaxed)
             });
         let (giver, giver_thread) = giver::start(reader.clone(), p2p.clone());

@@ -87,10 +87,8 @@ fn write_genesis(
     genesis: &SealedHeader,
     changes: &StateChanges,
 ) -> Result<(), StoreError> {
-    for table in Table::ALL {
-        if kv.first_from(table, &[], None)?.is_some() {
-            return Err(missing("the format version, but not the data,"));
-        }
+    if !is_empty(kv)? {
+        return Err(missing("the format version, but not the data,"));
     }
     let hash = genesis.hash();
     let prepared = Newest { kv, tries, recent: None }.prepare(B256::ZERO, changes)?;
@@ -123,6 +121,16 @@ fn write_genesis(
     kv.write(batch)?;
     tries.all_written();
     kv.sync()
+}
+
+/// Whether nothing at all is stored.
+pub(crate) fn is_empty(kv: &dyn KvRead) -> Result<bool, StoreError> {
+    for table in Table::ALL {
+        if kv.first_from(table, &[], None)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The newest block, once it is sure that what belongs to it is there.

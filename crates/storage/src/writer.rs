@@ -8,6 +8,7 @@ use crate::codec::{encode_body, encode_header, encode_location, encode_receipts}
 use crate::prepare::{Newest, PreparedState};
 use crate::reader::Head;
 use crate::recent::RecentState;
+use crate::snapshot::ImportedBlock;
 use crate::state::{Progress, StateAt};
 use crate::tables::{META_HEAD, META_HORIZON, META_TRIE};
 use crate::trie::TrieStore;
@@ -184,20 +185,27 @@ fn check(commit: &BlockCommit<'_>, parent: &Head) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Adds header, body, receipts, the ways to find them, and the pointer to the newest block.
+/// Adds a block's rows, and the pointer to the newest block.
 pub(crate) fn write_block(commit: &BlockCommit<'_>, batch: &mut Batch) {
-    let header = &commit.block.header;
-    let number = header.number.to_be_bytes();
-    batch.put(Table::Headers, number, encode_header(header, &commit.hash));
-    batch.put(Table::Numbers, *commit.hash, number);
-    batch.put(Table::Bodies, number, encode_body(&commit.block.transactions, commit.senders));
-    batch.put(Table::Receipts, number, encode_receipts(commit.receipts));
-    let mut places: Vec<(&B256, u32)> = commit.transaction_hashes.iter().zip(0u32..).collect();
+    let BlockCommit { block, hash, transaction_hashes, senders, receipts, .. } = *commit;
+    write_rows(&ImportedBlock { block, hash, transaction_hashes, senders, receipts }, batch);
+    let number = block.header.number.to_be_bytes();
+    batch.put(Table::Meta, META_HEAD, [number.as_slice(), hash.as_slice()].concat());
+}
+
+/// Adds header, body and receipts, and the ways to find them.
+pub(crate) fn write_rows(stored: &ImportedBlock<'_>, batch: &mut Batch) {
+    let ImportedBlock { block, hash, transaction_hashes, senders, receipts } = *stored;
+    let number = block.header.number.to_be_bytes();
+    batch.put(Table::Headers, number, encode_header(&block.header, &hash));
+    batch.put(Table::Numbers, *hash, number);
+    batch.put(Table::Bodies, number, encode_body(&block.transactions, senders));
+    batch.put(Table::Receipts, number, encode_receipts(receipts));
+    let mut places: Vec<(&B256, u32)> = transaction_hashes.iter().zip(0u32..).collect();
     places.sort_unstable();
-    for (hash, index) in places {
-        batch.put(Table::Transactions, **hash, encode_location(header.number, index));
+    for (transaction, index) in places {
+        batch.put(Table::Transactions, **transaction, encode_location(block.header.number, index));
     }
-    batch.put(Table::Meta, META_HEAD, [number.as_slice(), commit.hash.as_slice()].concat());
 }
 
 pub(crate) fn write_codes(changes: &StateChanges, batch: &mut Batch) {

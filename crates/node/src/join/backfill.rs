@@ -55,12 +55,13 @@ pub fn start(
     writer: Option<BackfillWriter>,
     spec: Arc<ChainSpec>,
     p2p: P2p,
+    has_room: impl Fn() -> bool + Send + 'static,
     stopping: impl Fn() -> bool + Send + 'static,
 ) -> (Backfill, Option<JoinHandle<()>>) {
     let Some(writer) = writer else { return (Backfill::default(), None) };
     let (sender, answers) = sync_channel(ANSWERS_MAX);
-    let work = Work { writer, spec, p2p, answers, next_request: 1 };
-    let thread = thread::Builder::new().name("backfill".into()).spawn(move || work.run(&stopping));
+    let work = Work { writer, spec, p2p, answers, next_request: 1, span: CHAPTERS_MAX };
+    let thread = thread::Builder::new().name("backfill".into()).spawn(move || work.run(&has_room, &stopping));
     (Backfill(Some(sender)), Some(thread.expect("the system can start a thread")))
 }
 
@@ -70,10 +71,12 @@ struct Work {
     p2p: P2p,
     answers: Receiver<Answered>,
     next_request: u64,
+    /// How many blocks are asked for at once: as many as fit an answer, as far as is known.
+    span: u64,
 }
 
 impl Work {
-    fn run(mut self, stopping: &dyn Fn() -> bool) {
+    fn run(mut self, has_room: &dyn Fn() -> bool, stopping: &dyn Fn() -> bool) {
         let mut shown = Instant::now();
         loop {
             let wanted = match self.writer.wanted() {
@@ -87,7 +90,8 @@ impl Work {
                 tracing::info!(missing = wanted.0, "fetching the blocks before the fetched state");
             }
             let peers = self.p2p.connected();
-            let got = peers.iter().any(|peer| !stopping() && self.ask(*peer, wanted, stopping));
+            // Where the disk is short, what is left of it is for new blocks.
+            let got = has_room() && peers.iter().any(|peer| !stopping() && self.ask(*peer, wanted, stopping));
             if !got {
                 pause(PAUSE, stopping);
             }
@@ -99,41 +103,31 @@ impl Work {
 
     /// Asks one peer, and writes what it has. `false` where that is nothing.
     fn ask(&mut self, peer: NodeId, (number, hash): (u64, B256), stopping: &dyn Fn() -> bool) -> bool {
-        let from = number.saturating_sub(CHAPTERS_MAX - 1).max(1);
+        let from = number.saturating_sub(self.span - 1).max(1);
         let count = number - from + 1;
-        let Some(content) = self.question(peer, Question::Chapters { from, count }, stopping) else {
-            return false;
-        };
-        if content.is_empty() {
-            return false;
-        }
-        let fault = match decode_chapters(&content, from, count) {
+        let content = self.question(peer, Question::Chapters { from, count }, stopping);
+        let Some(content) = content.filter(|content| !content.is_empty()) else { return false };
+        let result = match decode_chapters(&content, from, count) {
             // Long blocks: as many as fit were sent from below, and the ones above are wanted first.
-            Ok(chapters) if (chapters.len() as u64) < count => {
-                return self.ask_singly(peer, number, hash, stopping);
+            Ok(chapters) if !chapters.is_empty() && (chapters.len() as u64) < count => {
+                self.span = chapters.len() as u64;
+                return true;
             }
-            Ok(chapters) => self.write(chapters, hash),
+            Ok(chapters) => {
+                self.span = self.span.saturating_mul(2).min(CHAPTERS_MAX);
+                self.write(chapters, hash)
+            }
             Err(reason) => Err(reason),
         };
-        self.judge(peer, fault)
+        self.judge(peer, result)
     }
 
-    fn ask_singly(&mut self, peer: NodeId, number: u64, hash: B256, stopping: &dyn Fn() -> bool) -> bool {
-        let question = Question::Chapters { from: number, count: 1 };
-        match self.question(peer, question, stopping) {
-            Some(content) if !content.is_empty() => {
-                let fault = decode_chapters(&content, number, 1).and_then(|found| self.write(found, hash));
-                self.judge(peer, fault)
-            }
-            _ => false,
-        }
-    }
-
-    fn judge(&self, peer: NodeId, result: Result<(), String>) -> bool {
-        let Err(reason) = result else { return true };
-        tracing::warn!(peer = %peer.address(), %reason, "a peer sent what is provably wrong");
-        self.p2p.penalise(&peer, Abuse::InvalidBlock(reason));
-        false
+    fn judge(&self, peer: NodeId, result: Result<bool, String>) -> bool {
+        result.unwrap_or_else(|reason| {
+            tracing::warn!(peer = %peer.address(), %reason, "a peer sent what is provably wrong");
+            self.p2p.penalise(&peer, Abuse::InvalidBlock(reason));
+            false
+        })
     }
 
     fn question(&mut self, peer: NodeId, question: Question, stopping: &dyn Fn() -> bool) -> Option<Bytes> {
@@ -152,8 +146,11 @@ impl Work {
         None
     }
 
-    /// Checks from the newest down, and writes. The error is for the peer.
-    fn write(&mut self, chapters: Vec<Chapter>, mut hash: B256) -> Result<(), String> {
+    /// Checks from the newest down, and writes; whether that went well. The error is for the peer.
+    fn write(&mut self, chapters: Vec<Chapter>, mut hash: B256) -> Result<bool, String> {
+        if chapters.is_empty() {
+            return Err("an answer without a block".to_owned());
+        }
         let mut blocks = Vec::with_capacity(chapters.len());
         for (block, receipts) in chapters.into_iter().rev() {
             check_chapter(&self.spec, &block, &receipts, hash)?;
@@ -171,12 +168,13 @@ impl Work {
             hash = parent;
         }
         blocks.reverse();
-        counter!("lonja_blocks_backfilled_total").increment(blocks.len() as u64);
         if let Err(error) = self.writer.put(&blocks) {
-            // Tried again with the next answer; the chain's own writer halts the node if the disk is broken.
+            // Tried again after a pause; the chain's own writer halts the node if the disk is broken.
             tracing::error!(%error, "blocks that were fetched afterwards could not be written");
+            return Ok(false);
         }
-        Ok(())
+        counter!("lonja_blocks_backfilled_total").increment(blocks.len() as u64);
+        Ok(true)
     }
 }
 

@@ -61,7 +61,7 @@ impl Giver {
 }
 
 fn run(reader: &Reader, p2p: &P2p, questions: &Receiver<Asked>) {
-    let mut desk = Desk { reader, pins: Vec::new() };
+    let mut desk = Desk::new(reader);
     loop {
         match questions.recv_timeout(LOOK) {
             Ok(Asked { peer, request, question }) => {
@@ -94,7 +94,6 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    #[cfg(test)]
     pub(super) fn new(reader: &'a Reader) -> Self {
         Self { reader, pins: Vec::new() }
     }

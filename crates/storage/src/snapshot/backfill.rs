@@ -1,8 +1,9 @@
 //! The blocks before a fetched state, written afterwards, from the newest down.
 
-use super::import::{ImportedBlock, write_rows};
+use super::import::ImportedBlock;
 use crate::state::Progress;
 use crate::tables::META_FLOOR;
+use crate::writer::write_rows;
 use crate::{Batch, Kv, StoreError, Table};
 use alloy_primitives::{Address, B256};
 use lonja_primitives::{Block, Receipt};

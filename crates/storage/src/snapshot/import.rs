@@ -1,12 +1,14 @@
 //! Filling an empty store with a state that came in parts.
 
 use super::part::CheckedAccount;
-use crate::codec::{encode_body, encode_header, encode_location, encode_receipts, encode_slot};
+use crate::codec::{encode_header, encode_slot};
+use crate::open::is_empty;
 use crate::tables::{
     FORMAT_VERSION, META_FLOOR, META_FORMAT, META_GENESIS, META_HEAD, META_HORIZON, META_JOINING, META_TRIE,
     slot_key,
 };
 use crate::trie::{NodeChange, TrieStore, rebuild};
+use crate::writer::write_rows;
 use crate::{Batch, Kv, KvRead, StoreError, Table};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use lonja_primitives::{Block, Receipt, SealedHeader};
@@ -40,15 +42,6 @@ pub fn has_blocks(kv: &dyn KvRead) -> Result<bool, StoreError> {
             false => Err(StoreError::damaged("the pointer to the newest block is missing")),
         },
     }
-}
-
-fn is_empty(kv: &dyn KvRead) -> Result<bool, StoreError> {
-    for table in Table::ALL {
-        if kv.first_from(table, &[], None)?.is_some() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Writes a state part by part. Until it is finished the store opens as no chain.
@@ -166,20 +159,5 @@ impl StateImport {
 fn put_slots(owner: &B256, slots: &[(B256, U256)], batch: &mut Batch) {
     for (key, value) in slots {
         batch.put(Table::Slots, slot_key(owner, key), encode_slot(value));
-    }
-}
-
-/// Adds a block's rows, and the ways to find it.
-pub(super) fn write_rows(imported: &ImportedBlock<'_>, batch: &mut Batch) {
-    let ImportedBlock { block, hash, .. } = imported;
-    let number = block.header.number.to_be_bytes();
-    batch.put(Table::Headers, number, encode_header(&block.header, hash));
-    batch.put(Table::Numbers, **hash, number);
-    batch.put(Table::Bodies, number, encode_body(&block.transactions, imported.senders));
-    batch.put(Table::Receipts, number, encode_receipts(imported.receipts));
-    let mut places: Vec<(&B256, u32)> = imported.transaction_hashes.iter().zip(0u32..).collect();
-    places.sort_unstable();
-    for (transaction, index) in places {
-        batch.put(Table::Transactions, **transaction, encode_location(block.header.number, index));
     }
 }
