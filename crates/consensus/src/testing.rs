@@ -4,7 +4,7 @@ use crate::VoteState;
 use alloy_primitives::{Address, B256, U256, hex};
 use alloy_rlp::Encodable;
 use lonja_primitives::spec::{
-    ClientRules, ConsensusParams, DigestRule, ForkStart, Limits, ProposerPolicy, QuorumRule,
+    ClientRules, ConsensusParams, DigestRule, ForkStart, Limits, Permissions, ProposerPolicy, QuorumRule,
 };
 use lonja_primitives::{Block, ChainSpec, Fork, Header, HeaderFormat, NodeKey, Signature};
 use serde_json::Value;
@@ -37,6 +37,7 @@ pub(crate) fn params() -> ConsensusParams {
         digest: DigestRule::Eea,
         rules: ClientRules::GoQuorum,
         validators: None,
+        validator_contract: None,
         block_reward: U256::ZERO,
         beneficiary: None,
     }
@@ -57,6 +58,7 @@ pub(crate) fn spec(params: ConsensusParams) -> ChainSpec {
         forks: vec![(Fork::Istanbul, ForkStart::Block(0))],
         consensus: vec![(0, params)],
         limits: vec![(0, limits)],
+        permissions: vec![(0, Permissions::default())],
     }
 }
 

@@ -152,6 +152,10 @@ pub struct ConsensusParams {
     pub rules: ClientRules,
     /// Replaces the validator set at the height from which these parameters hold.
     pub validators: Option<Vec<Address>>,
+    /// From the height at which these parameters hold the validators are what this contract's `getValidators()`
+    /// answers on the state after the block before; where `validators` is given too, that list at the first height,
+    /// and the contract afterwards. `None`: header votes decide.
+    pub validator_contract: Option<Address>,
     /// Wei credited per block; zero on most networks.
     pub block_reward: U256,
     /// Who receives rewards and fees instead of the proposer.
@@ -173,6 +177,53 @@ pub struct Limits {
     pub gas_limit: Option<u64>,
 }
 
+/// Contracts that decide who may connect and transact, from some block on. `None`: everybody may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Answers `connectionAllowed`, in this form.
+    pub nodes: Option<NodeRule>,
+    /// Answers `transactionAllowed`.
+    pub accounts: Option<Address>,
+    /// Is called at the end of every block: `endBlock(address,address[])`.
+    pub system: Option<Address>,
+    /// Meters gas per member: `memberOf`, `available`, `charge`.
+    pub quotas: Option<Address>,
+}
+
+/// The contract that says which nodes may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRule {
+    /// Where it stands.
+    pub contract: Address,
+    /// How it is asked.
+    pub form: ConnectionForm,
+}
+
+/// In which form `connectionAllowed` is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionForm {
+    /// `connectionAllowed(string,string,uint16)`, once for each end: Besu's interface version 2, GoQuorum's model v2.
+    Strings,
+    /// `connectionAllowed(bytes32,bytes32,bytes16,uint16,bytes32,bytes32,bytes16,uint16)`, both ends as words: Besu's
+    /// interface version 1.
+    Words,
+}
+
+impl ConnectionForm {
+    /// The number of Besu's interface, which stands in genesis files.
+    pub fn interface(self) -> u64 {
+        match self {
+            Self::Words => 1,
+            Self::Strings => 2,
+        }
+    }
+
+    /// The form with this number.
+    pub fn from_interface(number: u64) -> Option<Self> {
+        [Self::Words, Self::Strings].into_iter().find(|form| form.interface() == number)
+    }
+}
+
 /// Every rule of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainSpec {
@@ -187,6 +238,8 @@ pub struct ChainSpec {
     pub consensus: Vec<(u64, ConsensusParams)>,
     /// Limits likewise.
     pub limits: Vec<(u64, Limits)>,
+    /// Permission contracts likewise.
+    pub permissions: Vec<(u64, Permissions)>,
 }
 
 /// What executing or checking one block needs of the spec.
@@ -240,13 +293,18 @@ impl ChainSpec {
         last_at(&self.limits, number)
     }
 
+    /// Permission contracts of this height.
+    pub fn permissions_at(&self, number: u64) -> &Permissions {
+        last_at(&self.permissions, number)
+    }
+
     /// The header format of this height.
     pub fn format_at(&self, number: u64) -> HeaderFormat {
         self.consensus_at(number).format
     }
 }
 
-/// The last entry whose height is not above `number`; both lists begin at height 0 by construction.
+/// The last entry whose height is not above `number`; all lists begin at height 0 by construction.
 fn last_at<T>(list: &[(u64, T)], number: u64) -> &T {
     let after = list.partition_point(|(from, _)| *from <= number);
     &list[after.saturating_sub(1)].1

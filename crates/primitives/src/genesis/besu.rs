@@ -18,7 +18,7 @@ use super::header::{HeaderFields, check_validators};
 use super::json::Json;
 use super::own::DEFAULT_BLOCK_SIZE_BYTES;
 use super::{Draft, GenesisError, alloc};
-use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, QuorumRule};
+use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, Permissions, QuorumRule};
 use crate::{ChainSpec, HeaderFormat};
 use alloy_primitives::{Address, U256};
 use std::collections::BTreeSet;
@@ -65,7 +65,14 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     ignore_rest(config, &mut warnings)?;
 
     let consensus = consensus_of(&engines);
-    let spec = ChainSpec { chain_id, free_gas: false, forks, consensus, limits: vec![(0, limits)] };
+    let spec = ChainSpec {
+        chain_id,
+        free_gas: false,
+        forks,
+        consensus,
+        limits: vec![(0, limits)],
+        permissions: vec![(0, Permissions::default())],
+    };
     let london = foreign::has_base_fee(&spec, header.timestamp);
     header.base_fee = base_fee.or(london.then_some(GENESIS_BASE_FEE));
     Ok(Draft { spec, header, alloc, warnings })

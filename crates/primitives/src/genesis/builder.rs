@@ -2,6 +2,7 @@
 
 use super::{GenesisAccount, own};
 use crate::Fork;
+use crate::spec::{NodeRule, Permissions};
 use alloy_primitives::{Address, Bytes, U256};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +35,11 @@ pub struct NewNetwork {
     pub max_request_timeout_ms: Option<u64>,
     /// Votes on validators are dropped at its multiples.
     pub epoch_length: Option<u64>,
+    /// The contract whose `getValidators()` says who validates from block 2 on; block 1 is the work of
+    /// `validators`.
+    pub validator_contract: Option<Address>,
+    /// The contracts that permit.
+    pub permissions: Permissions,
     /// Gas limit of every block.
     pub gas_limit: Option<u64>,
     /// Longest contract code, bytes.
@@ -62,6 +68,8 @@ impl Default for NewNetwork {
             request_timeout_ms: None,
             max_request_timeout_ms: None,
             epoch_length: None,
+            validator_contract: None,
+            permissions: Permissions::default(),
             gas_limit: None,
             code_size_bytes: None,
             transaction_size_bytes: None,
@@ -82,6 +90,8 @@ struct File {
     consensus: Consensus,
     #[serde(skip_serializing_if = "Limits::is_empty")]
     limits: Limits,
+    #[serde(skip_serializing_if = "PermissionEntries::is_empty")]
+    permissions: PermissionEntries,
     alloc: BTreeMap<Address, AccountEntry>,
 }
 
@@ -89,6 +99,8 @@ struct File {
 #[serde(rename_all = "camelCase")]
 struct Consensus {
     validators: Vec<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validator_contract: Option<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
     block_period_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +127,39 @@ struct Limits {
 impl Limits {
     fn is_empty(&self) -> bool {
         *self == Self { code_size_bytes: None, transaction_size_bytes: None, gas_limit: None }
+    }
+}
+
+#[derive(PartialEq, Serialize)]
+struct PermissionEntries {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<NodesEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quotas: Option<Address>,
+}
+
+#[derive(PartialEq, Serialize)]
+struct NodesEntry {
+    contract: Address,
+    interface: u64,
+}
+
+impl PermissionEntries {
+    fn is_empty(&self) -> bool {
+        *self == Self { nodes: None, accounts: None, system: None, quotas: None }
+    }
+}
+
+impl From<&Permissions> for PermissionEntries {
+    fn from(permissions: &Permissions) -> Self {
+        let Permissions { nodes, accounts, system, quotas } = *permissions;
+        let nodes =
+            nodes.map(|NodeRule { contract, form }| NodesEntry { contract, interface: form.interface() });
+        Self { nodes, accounts, system, quotas }
     }
 }
 
@@ -160,6 +205,7 @@ impl NewNetwork {
             timestamp: self.timestamp,
             consensus: Consensus {
                 validators: self.validators.clone(),
+                validator_contract: self.validator_contract,
                 block_period_ms: self.block_period_ms,
                 empty_block_period_ms: self.empty_block_period_ms,
                 request_timeout_ms: self.request_timeout_ms,
@@ -171,6 +217,7 @@ impl NewNetwork {
                 transaction_size_bytes: self.transaction_size_bytes,
                 gas_limit: self.gas_limit,
             },
+            permissions: (&self.permissions).into(),
             alloc: self.accounts(),
         };
         let mut text =

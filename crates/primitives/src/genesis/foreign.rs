@@ -169,6 +169,7 @@ impl Engine {
             digest: DigestRule::Eea,
             rules,
             validators: self.validators.clone(),
+            validator_contract: None,
             block_reward: self.block_reward,
             beneficiary: self.beneficiary,
         }

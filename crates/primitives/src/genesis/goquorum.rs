@@ -21,7 +21,7 @@ use super::foreign::{self, Engine, EngineDefaults, MIN_CODE_SIZE_BYTES, NODE_LOC
 use super::json::Json;
 use super::own::DEFAULT_BLOCK_SIZE_BYTES;
 use super::{Draft, GenesisError, alloc};
-use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, QuorumRule};
+use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, Permissions, QuorumRule};
 use crate::{ChainSpec, ExtraData, HeaderFormat};
 use alloy_primitives::Address;
 use std::collections::BTreeSet;
@@ -118,7 +118,19 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     heights.iter().try_for_each(|height| schedule.check_timeouts(*height))?;
     let consensus = foreign::params_by_height(&heights, |height| schedule.consensus_at(height));
     let limits = foreign::by_height(&heights, |_| false, |height| schedule.limits_at(height));
-    Ok(Draft { spec: ChainSpec { chain_id, free_gas, forks, consensus, limits }, header, alloc, warnings })
+    Ok(Draft {
+        spec: ChainSpec {
+            chain_id,
+            free_gas,
+            forks,
+            consensus,
+            limits,
+            permissions: vec![(0, Permissions::default())],
+        },
+        header,
+        alloc,
+        warnings,
+    })
 }
 
 /// Fields without effect here: each gives a warning, and any other that is left is an error.

@@ -62,7 +62,8 @@ use super::header::{HeaderFields, check_validators};
 use super::{Draft, GenesisError, alloc};
 use crate::header::{ISTANBUL_DIFFICULTY, ISTANBUL_MIX_HASH};
 use crate::spec::{
-    ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, ProposerPolicy, QuorumRule,
+    ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, Permissions, ProposerPolicy,
+    QuorumRule,
 };
 use crate::{ChainSpec, ExtraData, HeaderFormat};
 use alloy_primitives::U256;
@@ -116,6 +117,7 @@ pub(super) const DEFAULT_CONSENSUS: ConsensusParams = ConsensusParams {
     digest: DigestRule::Eea,
     rules: ClientRules::Besu,
     validators: None,
+    validator_contract: None,
     block_reward: U256::ZERO,
     beneficiary: None,
 };
@@ -150,8 +152,14 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
         root.object("limits")?.map_or(Ok(DEFAULT_LIMITS), |fields| read_limits(fields, DEFAULT_LIMITS))?;
     let alloc =
         root.object("alloc")?.map_or(Ok(Default::default()), |fields| alloc::read(fields, Names::Exact))?;
-    let mut spec =
-        ChainSpec { chain_id, free_gas, forks, consensus: vec![(0, consensus)], limits: vec![(0, limits)] };
+    let mut spec = ChainSpec {
+        chain_id,
+        free_gas,
+        forks,
+        consensus: vec![(0, consensus)],
+        limits: vec![(0, limits)],
+        permissions: vec![(0, Permissions::default())],
+    };
     for transition in root.objects("transitions")?.unwrap_or_default() {
         read_transition(transition, &mut spec, &mut warnings)?;
     }
@@ -257,6 +265,7 @@ fn read_consensus(
         )?
         .unwrap_or(base.rules),
         validators: fields.addresses("validators")?,
+        validator_contract: base.validator_contract,
         block_reward: fields.quantity("blockReward")?.unwrap_or(base.block_reward),
         beneficiary: fields.address("beneficiary")?.or(base.beneficiary),
     };

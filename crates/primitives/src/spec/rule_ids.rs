@@ -1,7 +1,8 @@
 //! The identities of a network's rules, for the handshake between nodes.
 
 use super::{
-    ChainSpec, ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, ProposerPolicy, QuorumRule,
+    ChainSpec, ClientRules, ConnectionForm, ConsensusParams, DigestRule, Fork, ForkStart, Limits, NodeRule,
+    Permissions, ProposerPolicy, QuorumRule,
 };
 use crate::HeaderFormat;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -82,7 +83,7 @@ impl ChainSpec {
     /// The identities of these rules on the chain with this block 0. Entries that change nothing do not count.
     /// Forks that begin at a time count from block 0 on.
     pub fn rule_ids(&self, genesis_hash: B256) -> RuleIds {
-        let Self { chain_id, free_gas, forks, consensus: _, limits: _ } = self;
+        let Self { chain_id, free_gas, forks, consensus: _, limits: _, permissions: _ } = self;
         let mut out = Encoding(ENCODING.to_vec());
         out.0.extend_from_slice(genesis_hash.as_slice());
         out.number(*chain_id);
@@ -118,6 +119,7 @@ impl ChainSpec {
             out.text(self.fork_by_block(block).name());
             out.consensus(params);
             out.limits(self.limits_at(block));
+            out.contracts(params.validator_contract, self.permissions_at(block));
             out.0
         };
         let params = self.consensus_from(block);
@@ -183,6 +185,7 @@ impl Encoding {
             digest,
             rules,
             validators,
+            validator_contract: _,
             block_reward,
             beneficiary,
         } = params;
@@ -204,6 +207,30 @@ impl Encoding {
         self.addresses(validators.as_deref().unwrap_or_default());
         self.wide(*block_reward);
         self.addresses(beneficiary.as_slice());
+    }
+
+    /// Nothing where no contract decides anything, so that networks without keep the identity they had before there
+    /// were such rules. What goes before has its length in it, and what is written here begins with a byte that says
+    /// which.
+    fn contracts(&mut self, validators: Option<Address>, permissions: &Permissions) {
+        let Permissions { nodes, accounts, system, quotas } = permissions;
+        if let Some(contract) = validators {
+            self.byte(1);
+            self.addresses(&[contract]);
+        }
+        if let Some(NodeRule { contract, form }) = nodes {
+            self.byte(match form {
+                ConnectionForm::Strings => 2,
+                ConnectionForm::Words => 3,
+            });
+            self.addresses(&[*contract]);
+        }
+        for (mark, contract) in [(4, accounts), (5, system), (6, quotas)] {
+            if let Some(contract) = contract {
+                self.byte(mark);
+                self.addresses(&[*contract]);
+            }
+        }
     }
 
     fn limits(&mut self, limits: &Limits) {

@@ -4,7 +4,8 @@
 //! same where their words are.
 
 use super::{
-    ChainSpec, ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, ProposerPolicy, QuorumRule,
+    ChainSpec, ClientRules, ConnectionForm, ConsensusParams, DigestRule, Fork, ForkStart, Limits, NodeRule,
+    Permissions, ProposerPolicy, QuorumRule,
 };
 use alloy_primitives::Address;
 
@@ -24,7 +25,9 @@ impl ChainSpec {
         });
         let consensus = self.consensus.iter().map(|(from, _)| *from);
         let limits = self.limits.iter().map(|(from, _)| *from);
-        let mut blocks: Vec<u64> = std::iter::once(0).chain(forks).chain(consensus).chain(limits).collect();
+        let permissions = self.permissions.iter().map(|(from, _)| *from);
+        let later = forks.chain(consensus).chain(limits).chain(permissions);
+        let mut blocks: Vec<u64> = std::iter::once(0).chain(later).collect();
         blocks.sort_unstable();
         blocks.dedup();
         blocks
@@ -52,7 +55,7 @@ impl ChainSpec {
 
     /// Every rule at this block but the forks that begin at a time.
     pub(super) fn words_from(&self, number: u64) -> Vec<Line> {
-        let Self { chain_id, free_gas, forks: _, consensus: _, limits: _ } = self;
+        let Self { chain_id, free_gas, forks: _, consensus: _, limits: _, permissions: _ } = self;
         let mut lines = vec![
             ("chain id", chain_id.to_string()),
             ("gas", gas(*free_gas).to_owned()),
@@ -60,6 +63,7 @@ impl ChainSpec {
         ];
         lines.extend(consensus(&self.consensus_from(number)));
         lines.extend(limits(self.limits_at(number)));
+        lines.extend(permissions(self.permissions_at(number)));
         lines
     }
 }
@@ -85,6 +89,7 @@ pub(crate) fn consensus(params: &ConsensusParams) -> Vec<Line> {
         digest,
         rules,
         validators,
+        validator_contract,
         block_reward,
         beneficiary,
     } = params;
@@ -99,6 +104,7 @@ pub(crate) fn consensus(params: &ConsensusParams) -> Vec<Line> {
         ("quorum", quorum_size(*quorum).to_owned()),
         ("digest", digest_name(*digest).to_owned()),
         ("voting rules", client(*rules).to_owned()),
+        ("validators by", validator_contract.map_or("votes".into(), |at| format!("the contract {at}"))),
         ("block reward", format!("{block_reward} wei")),
         ("rewards and fees to", beneficiary.map_or("the proposer".into(), |to| to.to_string())),
     ];
@@ -149,6 +155,28 @@ pub(crate) fn limits(limits: &Limits) -> Vec<Line> {
         ("block", bytes(block_size)),
         ("gas limit", gas_limit.map_or("any".into(), |gas| gas.to_string())),
     ]
+}
+
+pub(crate) fn permissions(permissions: &Permissions) -> Vec<Line> {
+    let Permissions { nodes, accounts, system, quotas } = permissions;
+    let contract = |at: &Option<Address>, without: &str| at.map_or(without.into(), |at| at.to_string());
+    vec![
+        (
+            "nodes that may connect",
+            nodes.map_or("any".into(), |NodeRule { contract, form }| node_rule(contract, form)),
+        ),
+        ("transactions permitted by", contract(accounts, "nobody: all are")),
+        ("called at the end of blocks", contract(system, "nothing")),
+        ("gas metered by", contract(quotas, "nothing")),
+    ]
+}
+
+fn node_rule(contract: Address, form: ConnectionForm) -> String {
+    let form = match form {
+        ConnectionForm::Strings => "asked with strings",
+        ConnectionForm::Words => "asked with words",
+    };
+    format!("what {contract} allows, {form}")
 }
 
 fn milliseconds(ms: u64) -> String {
