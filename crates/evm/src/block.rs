@@ -1,6 +1,7 @@
 //! Executes the transactions of a block.
 
 use crate::env::BlockEnv;
+use crate::inquiry::{self, Said};
 use crate::invalid::TxInvalid;
 use crate::machine::{Evm, block_machine};
 use crate::overlay::{Overlay, ReadError};
@@ -67,7 +68,7 @@ pub struct BlockExecutor<'a> {
     gas_used: u64,
 }
 
-type Failure = EVMError<ReadError, InvalidTransaction>;
+pub(crate) type Failure = EVMError<ReadError, InvalidTransaction>;
 type Outcome = Result<ExecutionResult, Failure>;
 
 impl<'a> BlockExecutor<'a> {
@@ -114,6 +115,13 @@ impl<'a> BlockExecutor<'a> {
         let result = self.keep(outcome)?;
         let (success, gas_used) = (result.is_success(), result.tx_gas_used());
         Ok(SystemOutcome { success, output: result.into_output().unwrap_or_default(), gas_used })
+    }
+
+    /// Asks a contract at the state that the block has reached; nothing that it changes is kept.
+    pub fn ask(&mut self, contract: Address, input: Bytes, gas_limit: u64) -> Result<Said, ExecuteError> {
+        let outcome = inquiry::run(&mut self.evm, contract, input, gas_limit);
+        let touched = self.evm.finalize();
+        Ok(inquiry::said(outcome?, contract, &touched))
     }
 
     /// Gas used so far.

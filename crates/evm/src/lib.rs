@@ -5,6 +5,7 @@
 //!
 //! * [`BlockExecutor`] runs the transactions of a block one after the other, whether the block is being built or
 //!   checked, and gives receipts, roots and changes.
+//! * [`Inquiry`] asks contracts questions and notes what each answer depended on.
 //! * [`call`], [`estimate_gas`] and [`create_access_list`] run a message that nobody signed and keep nothing.
 //! * [`intrinsic_gas`] judges a transaction by the rules that need no state.
 //!
@@ -24,11 +25,13 @@ mod block;
 mod call;
 mod env;
 mod estimate;
+mod inquiry;
 mod invalid;
 mod machine;
 mod occupied;
 mod overlay;
 mod overrides;
+mod reading;
 mod revert;
 mod transaction;
 mod watch;
@@ -41,6 +44,7 @@ pub use block::{BlockExecutor, ExecuteError, ExecutionOutput, SYSTEM_CALLER, Sys
 pub use call::{CallContext, CallError, CallOutcome, CallRequest, call};
 pub use env::BlockEnv;
 pub use estimate::estimate_gas;
+pub use inquiry::{Answer, InputRead, Inquiry, Said};
 pub use invalid::TxInvalid;
 pub use overrides::{AccountOverride, BlockOverrides, Overrides, StateOverrides};
 pub use revert::revert_reason;

@@ -65,6 +65,21 @@ pub(crate) fn block_machine<'a>(rules: &BlockRules, env: &BlockEnv, overlay: Ove
     evm
 }
 
+/// A machine for questions, which notes what their answers depend on.
+pub(crate) fn inquiry_machine<'a>(
+    rules: &BlockRules,
+    env: &BlockEnv,
+    overlay: Overlay<'a>,
+    watch: Watch<'a>,
+) -> Evm<'a> {
+    let mut machine = machine(rules, env, overlay, Purpose::Call);
+    machine.chain = watch;
+    let mut evm = machine.build_mainnet();
+    crate::occupied::install(evm.instruction.instruction_table_mut());
+    crate::reading::install(evm.instruction.instruction_table_mut());
+    evm
+}
+
 /// A machine for calls: no nonce, no signer and no gas limit of the block is checked, and `watch` can stop it.
 pub(crate) fn call_machine<'a, Observer>(
     rules: &BlockRules,

@@ -7,6 +7,7 @@
 
 use crate::machine::Machine;
 use crate::overlay::ReadError;
+use crate::reading::Reading;
 use revm::bytecode::opcode::{CALL, CALLCODE, CREATE, CREATE2, DELEGATECALL, JUMP, JUMPI, STATICCALL};
 use revm::context_interface::ContextTr;
 use revm::context_interface::context::ContextError;
@@ -33,16 +34,17 @@ pub(crate) const PRECOMPILE_TOO_LONG: &str = "a precompiled contract would not e
 /// Asks how much time is left.
 pub(crate) type TimeLeft<'a> = &'a (dyn Fn() -> Duration + Sync);
 
-/// The question, and how many jumps are left until it is asked again.
+/// The question, and how many jumps are left until it is asked again; and what was read, where somebody notes that.
 #[derive(Default)]
 pub(crate) struct Watch<'a> {
     time_left: Option<TimeLeft<'a>>,
     jumps_left: u32,
+    pub(crate) reading: Reading,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(time_left: TimeLeft<'a>) -> Self {
-        Self { time_left: Some(time_left), jumps_left: JUMPS_BETWEEN_QUESTIONS }
+        Self { time_left: Some(time_left), jumps_left: JUMPS_BETWEEN_QUESTIONS, ..Self::default() }
     }
 
     fn wants_stop(&self) -> bool {
