@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+// Who calls `endBlock` and `charge` at the end of every block, and the seeding functions while the genesis is made.
+// No key exists for this address.
+address constant SYSTEM = 0xffffFFFfFFffffffffffffffFfFFFfffFFFfFFfE;
+
+address constant NODE_RULES = 0x0000000000000000000000000000000000009999;
+address constant ACCOUNT_RULES = 0x0000000000000000000000000000000000008888;
+
+// The first and the last address of the contracts that admins may always call.
+address constant GOVERNED_FIRST = 0x0000000000000000000000000000000000007001;
+address constant GOVERNED_LAST = 0x000000000000000000000000000000000000700F;
+
+address constant REGISTRY = 0x0000000000000000000000000000000000007001;
+address constant GOVERNANCE = 0x0000000000000000000000000000000000007002;
+address constant VALIDATORS = 0x0000000000000000000000000000000000007003;
+address constant QUOTAS = 0x0000000000000000000000000000000000007004;
+address constant SUPERVISION = 0x0000000000000000000000000000000000007005;
+address constant POLICY = 0x0000000000000000000000000000000000007006;
+address constant EVIDENCE = 0x0000000000000000000000000000000000007007;

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import "../Types.sol";
+
+/// The values that votes of kind 7 change. Every read answers what is in force in the block of the read.
+interface IPolicy {
+    event PolicyChanged(uint64 indexed revision, uint64 indexed effective, PolicyValues values);
+
+    /// The making of the genesis.
+    function seedPolicy(PolicyValues calldata values) external;
+    /// Governance. `revision` must be the newest one: two open changes cannot overwrite each other.
+    function replace(uint64 revision, PolicyValues calldata values) external;
+    /// Reverts with the name of the field that is out of bounds.
+    function check(PolicyValues calldata values) external pure;
+
+    function policy() external view returns (PolicyValues memory);
+    /// The newest values and the block from which they are in force.
+    function nextPolicy() external view returns (uint64 revision, uint64 effective, PolicyValues memory);
+    function revision() external view returns (uint64);
+    function selectionPolicy() external view returns (SelectionPolicy memory);
+    function slaPolicy() external view returns (SlaPolicy memory);
+    function votePolicy() external view returns (VotePolicy memory);
+    function limitPolicy() external view returns (LimitPolicy memory);
+    function quotaPolicy() external view returns (QuotaPolicy memory);
+}
