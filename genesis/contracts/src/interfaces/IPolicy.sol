@@ -22,5 +22,7 @@ interface IPolicy {
     function slaPolicy() external view returns (SlaPolicy memory);
     function votePolicy() external view returns (VotePolicy memory);
     function limitPolicy() external view returns (LimitPolicy memory);
+    function confirmationLength() external view returns (uint32);
+    function minElectorate() external view returns (uint16);
     function quotaPolicy() external view returns (QuotaPolicy memory);
 }

@@ -50,16 +50,13 @@ interface IRegistryReads {
 interface IRegistryVerdicts {
     /// Whether the node may connect in this block.
     function nodePermitted(bytes32 nodeKey) external view returns (bool);
-    /// Why the node may not connect, empty if it may.
-    function nodeRefusal(bytes32 nodeKey) external view returns (string memory);
     /// Whether the member is active and not under an emergency suspension.
     function memberPermitted(bytes32 memberId) external view returns (bool);
     /// Bits 0 to 3 access of the account as far as it is permitted, bit 16 the account is permitted, bit 17 something is
     /// frozen, bit 18 the sender may call 0x…7001 to 0x…700f, bit 19 it may call Validators.
     function senderWord(address sender) external view returns (uint256);
-    /// Why the account is not permitted, empty if it is.
-    function accountRefusal(address account) external view returns (string memory);
-    /// Bit i is set if node i may hold a seat; and the first block at which time alone may change that (0: never).
+    /// Bit i is set if node i may hold a seat in the next block; and the first block whose end must ask again because
+    /// a permission runs out (0: none).
     function seatsPermitted(bytes32[] calldata nodeKeys) external view returns (uint256 bits, uint64 until);
     /// Rises whenever a node or member may have lost or won its permission.
     function permissionVersion() external view returns (uint64);
