@@ -106,6 +106,8 @@ fn note(step: &mut Step<'_, '_>, offset: usize, length: usize) {
     let size = step.interpreter.input.input().len();
     let depth = step.host.journaled_state.inner.depth;
     if let Some(input) = step.host.chain.reading.at(depth) {
+        // What lies behind the end of every input may lie anywhere behind it.
+        let offset = offset.min(usize::MAX.saturating_sub(length));
         input.note(offset..offset.saturating_add(length), size);
     }
 }

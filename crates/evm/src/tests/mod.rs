@@ -5,6 +5,7 @@ mod calls;
 mod deployment;
 mod estimates;
 mod fees;
+mod inquiries;
 mod opcodes;
 mod splits;
 mod system;
