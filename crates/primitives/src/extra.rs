@@ -236,6 +236,15 @@ pub fn with_round(header: &Header, round: u32) -> Result<Header, ExtraError> {
     with_round_and_seals(header, round, &[])
 }
 
+/// `extraData` of this format with this vanity in place of its own, and everything else as it was: how a block under
+/// construction comes to commit to the validators that its execution brought
+/// ([`ChainSpec::commits_to_validators`](crate::ChainSpec::commits_to_validators)).
+pub fn with_vanity(extra_data: &[u8], format: HeaderFormat, vanity: B256) -> Result<Bytes, ExtraError> {
+    let mut extra = ExtraData::decode(extra_data, format)?;
+    extra.vanity = Bytes::copy_from_slice(vanity.as_slice());
+    Ok(extra.encode(format))
+}
+
 /// The round in which a QBFT header was committed (or proposed), without decoding the rest into vectors.
 pub fn qbft_round(header: &Header) -> Result<u32, ExtraError> {
     Ok(Parts::split(&header.extra_data, HeaderFormat::Qbft)?.round)

@@ -10,10 +10,12 @@
 //!
 //! An error in a file of the latter two says which shape was assumed, and why.
 //!
+//! In each shape contracts may decide who connects, transacts and validates; see `permissions` at [`own`].
+//!
 //! Every field is either understood, or known to be without meaning for lonja (a warning), or refused with
 //! its path. Nothing is dropped in silence.
 
-use crate::{ChainSpec, SealedHeader, StateChanges};
+use crate::{ChainSpec, ExtraData, SealedHeader, StateChanges};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use fields::{Fields, Names, find_repeated};
 use header::HeaderFields;
@@ -31,6 +33,7 @@ pub mod goquorum;
 mod header;
 mod json;
 pub mod own;
+mod permissions;
 #[cfg(test)]
 mod tests;
 
@@ -124,6 +127,35 @@ impl Genesis {
         self.header.hash()
     }
 
+    /// Whether nobody is named who may seal block 1, because a contract chooses the validators from the beginning and
+    /// the file leaves the first ones to it too, as files of Besu and GoQuorum do. Then `getValidators()` on the state
+    /// of block 0 tells them, and [`Genesis::set_first_validators`] takes them.
+    pub fn needs_first_validators(&self) -> bool {
+        let params = self.spec.consensus_at(0);
+        let open = params.validators.is_none() && params.validator_contract.is_some();
+        let listed = || ExtraData::decode(&self.header.extra_data, params.format);
+        open && listed().is_ok_and(|extra| extra.validators.is_empty())
+    }
+
+    /// Names the validators of block 1, in any order, where [`Genesis::needs_first_validators`]. They become part of
+    /// the rules' identity, so that this must come before anything that asks for it.
+    ///
+    /// # Errors
+    /// The list is no set of validators, or the file names them itself.
+    pub fn set_first_validators(&mut self, mut validators: Vec<Address>) -> Result<(), GenesisError> {
+        let field = "validators of block 1";
+        if !self.needs_first_validators() {
+            return Err(GenesisError::new(field, "the genesis file names them"));
+        }
+        header::check_validators(field, &validators, &mut self.warnings)?;
+        validators.sort_unstable();
+        match self.spec.consensus.first_mut() {
+            Some((0, params)) => params.validators = Some(validators),
+            _ => return Err(GenesisError::new(field, "no consensus is given for block 0")),
+        }
+        Ok(())
+    }
+
     /// Every rule that holds and from which block, as text for a person.
     pub fn explain(&self) -> String {
         explain::explain(self)
@@ -135,7 +167,7 @@ fn has_own_mark(root: &Json) -> bool {
 }
 
 /// Fields that stand at top level in lonja's own shape only.
-const OWN_FIELDS: [&str; 6] = ["chainId", "freeGas", "fork", "forks", "consensus", "limits"];
+const OWN_FIELDS: [&str; 7] = ["chainId", "freeGas", "fork", "forks", "consensus", "limits", "permissions"];
 
 /// For a file that has the mark of no shape.
 fn no_shape(fields: &Fields<'_>) -> GenesisError {
@@ -169,6 +201,7 @@ fn assuming(mark: Option<&str>, error: GenesisError) -> GenesisError {
 impl Draft {
     fn finish(self) -> Result<Genesis, GenesisError> {
         let Self { spec, header, alloc, mut warnings } = self;
+        permissions::warn_of_missing(&spec, &alloc, &mut warnings);
         let state_root = alloc::state_root(&alloc);
         let header = header.seal(state_root, &spec, &mut warnings)?;
         Ok(Genesis { spec, header, alloc, warnings })

@@ -298,6 +298,19 @@ impl ChainSpec {
         last_at(&self.permissions, number)
     }
 
+    /// The list of validators that the spec puts in force with exactly this height.
+    pub fn validators_listed_at(&self, number: u64) -> Option<&[Address]> {
+        let entry = self.consensus.iter().rev().find(|(from, _)| *from == number);
+        entry.and_then(|(_, params)| params.validators.as_deref())
+    }
+
+    /// Whether the header of this height commits to the validators of the next one: there a contract chooses them,
+    /// and the spec lists none. Block 0 commits to nothing: who validates block 1 is in it, or in the spec.
+    pub fn commits_to_validators(&self, number: u64) -> bool {
+        let Some(next) = number.checked_add(1).filter(|next| *next > 1) else { return false };
+        self.consensus_at(next).validator_contract.is_some() && self.validators_listed_at(next).is_none()
+    }
+
     /// The header format of this height.
     pub fn format_at(&self, number: u64) -> HeaderFormat {
         self.consensus_at(number).format

@@ -269,6 +269,22 @@ proptest! {
         prop_assert_eq!(ExtraData::decode(&extra.encode(format), format), Ok(extra));
     }
 
+    /// A commitment moves the hash of a block, and touches nothing else.
+    #[test]
+    fn a_vanity_is_replaced_alone(
+        (format, extra) in any_format().prop_flat_map(|f| (Just(f), any_extra(f))),
+        vanity in any::<[u8; 32]>(),
+    ) {
+        let vanity = B256::from(vanity);
+        let raw = extra.encode(format);
+        let replaced = with_vanity(&raw, format, vanity).unwrap();
+        let want = ExtraData { vanity: vanity.to_vec().into(), ..extra.clone() };
+        prop_assert_eq!(ExtraData::decode(&replaced, format), Ok(want.clone()));
+        let hash = |extra_data| block_hash(&header_with(extra_data), format).unwrap();
+        prop_assert_eq!(hash(raw) == hash(replaced), extra == want);
+        prop_assert!(with_vanity(&[], format, vanity).is_err());
+    }
+
     /// Whatever still decodes after a change has the changed bytes as its only encoding.
     #[test]
     fn there_is_one_encoding_only(

@@ -2,21 +2,31 @@
 //!
 //! Understood: `config.qbft` and `config.ibft2` (alone, or both with `qbft.startBlock`),
 //! `config.transitions.qbft` and `.ibft2` (applied cumulatively), forks by block and Shanghai by time,
-//! `contractSizeLimit`, `zeroBaseFee`. Names may be written in any letter case.
+//! `contractSizeLimit`, `zeroBaseFee`; validators chosen by a contract under QBFT. Names may be written in any letter
+//! case. Besu's permission contracts stood on its command line; here they stand in `config.permissions`, and with later
+//! blocks in `transitions.qbft[].permissions` (or `.ibft2`), as described at [`super::own`].
 //!
 //! What this version does not support is refused:
 //!
 //! * a base fee that moves: from London on `zeroBaseFee` must be true;
-//! * Cancun and later forks, and Shanghai in block 0: they add fields to headers;
-//! * validators chosen by a contract.
+//! * Cancun and later forks, and Shanghai in block 0: they add fields to headers.
+//!
+//! Where a contract chooses the validators, lonja's headers commit to them, and Besu's list none: a chain that Besu made
+//! in this mode cannot be verified and is refused at its first block. A new chain may begin with such a file; where its
+//! `extraData` lists no validators, the contract names the first ones too
+//! ([`Genesis::needs_first_validators`](super::Genesis::needs_first_validators)).
 //!
 //! Gas is not free in the sense of lonja: a transaction pays the price it offers, which may be 0.
 
 use super::fields::{Fields, Names};
-use super::foreign::{self, Engine, EngineDefaults, NODE_LOCAL, SILENT};
+use super::foreign::{
+    self, Engine, EngineDefaults, NODE_LOCAL, SELECTION_CONTRACT, SELECTION_MODE, SILENT, Selection,
+    SelectionFields,
+};
 use super::header::{HeaderFields, check_validators};
 use super::json::Json;
 use super::own::DEFAULT_BLOCK_SIZE_BYTES;
+use super::permissions::{self, Null, Patch};
 use super::{Draft, GenesisError, alloc};
 use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, Permissions, QuorumRule};
 use crate::{ChainSpec, HeaderFormat};
@@ -37,6 +47,8 @@ struct Transition {
     block_reward: Option<U256>,
     /// The inner `None` is the proposer.
     beneficiary: Option<Option<Address>>,
+    selection: SelectionFields,
+    permissions: Patch,
 }
 
 /// One engine with its transitions.
@@ -62,17 +74,14 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     let forks = read_forks(&mut config, &header, &mut warnings)?;
     let engines = read_engines(&mut config, &mut warnings)?;
     let limits = read_limits(&mut config)?;
+    let first = permissions::take(&mut config, Null::Refused)?.unwrap_or_default();
     ignore_rest(config, &mut warnings)?;
 
     let consensus = consensus_of(&engines);
-    let spec = ChainSpec {
-        chain_id,
-        free_gas: false,
-        forks,
-        consensus,
-        limits: vec![(0, limits)],
-        permissions: vec![(0, Permissions::default())],
-    };
+    foreign::warn_of_selection(&consensus, &mut warnings);
+    let limits = vec![(0, limits)];
+    let permissions = permissions_of(&engines, first.over(Permissions::default()));
+    let spec = ChainSpec { chain_id, free_gas: false, forks, consensus, limits, permissions };
     let london = foreign::has_base_fee(&spec, header.timestamp);
     header.base_fee = base_fee.or(london.then_some(GENESIS_BASE_FEE));
     Ok(Draft { spec, header, alloc, warnings })
@@ -144,8 +153,9 @@ fn read_engines(
     let mut engines = Vec::new();
     for (name, format) in [("ibft2", HeaderFormat::Ibft2), ("qbft", HeaderFormat::Qbft)] {
         let Some(fields) = config.object(name)? else { continue };
-        let (base, from) = read_engine(fields, warnings)?;
-        let list = transitions.as_mut().map(|lists| read_transitions(lists, name, warnings)).transpose()?;
+        let (base, from) = read_engine(fields, format, warnings)?;
+        let list = transitions.as_mut().map(|lists| read_transitions(lists, name, format, warnings));
+        let list = list.transpose()?;
         if from == 0 && !engines.is_empty() {
             return Err(config.error(name, "beside ibft2 it needs startBlock"));
         }
@@ -164,8 +174,17 @@ fn read_engines(
 }
 
 /// The engine and the block it begins with.
-fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<(Engine, u64), GenesisError> {
-    foreign::read_selection_mode(&mut fields)?;
+fn read_engine(
+    mut fields: Fields<'_>,
+    format: HeaderFormat,
+    warnings: &mut Vec<String>,
+) -> Result<(Engine, u64), GenesisError> {
+    let said = read_selection(&mut fields, format)?;
+    if said.by_contract == Some(false) && said.contract.is_some() {
+        return Err(fields.error(SELECTION_MODE, format!("{SELECTION_CONTRACT} says otherwise")));
+    }
+    // Here the address alone is enough.
+    let selection = Selection { by_contract: said.contract.is_some(), contract: said.contract };
     let period_ms = foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?;
     let short_ms = fields.u64("xblockperiodmilliseconds")?.filter(|period| *period != 0);
     let empty_ms = foreign::read_seconds_ms(&mut fields, "xemptyblockperiodseconds")?;
@@ -177,6 +196,7 @@ fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<(En
         max_timeout_ms: None,
         sticky: false,
         validators: None,
+        selection,
         block_reward: fields.quantity("blockreward")?.unwrap_or_default(),
         beneficiary: read_beneficiary(&mut fields)?.flatten(),
     };
@@ -195,6 +215,19 @@ fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<(En
     Ok((engine, from))
 }
 
+/// Only QBFT has a contract, and the mode needs its address in the same object.
+fn read_selection(fields: &mut Fields<'_>, format: HeaderFormat) -> Result<SelectionFields, GenesisError> {
+    let said = foreign::read_selection(fields)?;
+    let by_contract = said.by_contract == Some(true);
+    if by_contract && said.contract.is_none() {
+        return Err(fields.error(SELECTION_CONTRACT, "the mode contract needs it"));
+    }
+    if said.contract.is_some() && format != HeaderFormat::Qbft {
+        return Err(fields.error(SELECTION_CONTRACT, "only with qbft validators are chosen by a contract"));
+    }
+    Ok(said)
+}
+
 /// An empty text stands for the proposer, as an absent field does, but overrides what was before.
 fn read_beneficiary(fields: &mut Fields<'_>) -> Result<Option<Option<Address>>, GenesisError> {
     let path = fields.path_of("miningbeneficiary");
@@ -208,6 +241,7 @@ fn read_beneficiary(fields: &mut Fields<'_>) -> Result<Option<Option<Address>>, 
 fn read_transitions(
     lists: &mut Fields<'_>,
     name: &str,
+    format: HeaderFormat,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Transition>, GenesisError> {
     let mut read: Vec<Transition> = Vec::new();
@@ -216,11 +250,16 @@ fn read_transitions(
         if read.last().is_some_and(|last| last.block >= block) {
             return Err(fields.error("block", "blocks must ascend"));
         }
-        let named_mode = foreign::read_selection_mode(&mut fields)?;
+        let selection = read_selection(&mut fields, format)?;
+        if selection.contract.is_some() && selection.by_contract != Some(true) {
+            return Err(fields.error(SELECTION_MODE, format!("{SELECTION_CONTRACT} needs the mode contract")));
+        }
         let validators = fields.addresses("validators")?;
         match &validators {
             Some(list) => check_validators(&fields.path_of("validators"), list, warnings)?,
-            None if named_mode => return Err(fields.error("validators", "the mode blockheader needs a list")),
+            None if selection.by_contract == Some(false) => {
+                return Err(fields.error("validators", "the mode blockheader needs a list"));
+            }
             None => {}
         }
         let period_ms = foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?;
@@ -234,6 +273,8 @@ fn read_transitions(
             validators,
             block_reward: fields.quantity("blockreward")?,
             beneficiary: read_beneficiary(&mut fields)?,
+            selection,
+            permissions: permissions::take(&mut fields, Null::TakesAway)?.unwrap_or_default(),
         });
         fields.finish()?;
     }
@@ -274,6 +315,21 @@ fn consensus_of(engines: &[EngineSchedule]) -> Vec<(u64, ConsensusParams)> {
     })
 }
 
+/// The entries of all engines in the order of their blocks: who may connect does not depend on the engine.
+fn permissions_of(engines: &[EngineSchedule], first: Permissions) -> Vec<(u64, Permissions)> {
+    let entries = || engines.iter().flat_map(|engine| &engine.transitions);
+    let heights = std::iter::once(0).chain(entries().map(|entry| entry.block)).collect();
+    foreign::by_height(
+        &heights,
+        |_| false,
+        |height| {
+            let mut begun: Vec<_> = entries().filter(|entry| entry.block <= height).collect();
+            begun.sort_by_key(|entry| entry.block);
+            begun.iter().fold(first, |base, entry| entry.permissions.over(base))
+        },
+    )
+}
+
 impl EngineSchedule {
     fn params_at(&self, height: u64) -> ConsensusParams {
         let mut engine = self.base.clone();
@@ -282,6 +338,7 @@ impl EngineSchedule {
             engine.empty_period_ms = entry.empty_period_ms.unwrap_or(engine.empty_period_ms);
             engine.block_reward = entry.block_reward.unwrap_or(engine.block_reward);
             engine.beneficiary = entry.beneficiary.unwrap_or(engine.beneficiary);
+            engine.selection = entry.selection.over(engine.selection);
             if entry.block == height {
                 engine.validators.clone_from(&entry.validators);
             }

@@ -28,7 +28,10 @@ pub(super) fn explain(genesis: &Genesis) -> String {
     let listed = ExtraData::decode(&header.extra_data, spec.format_at(0)).map(|extra| extra.validators);
     let mut validators = listed.unwrap_or_default();
     validators.sort_unstable();
-    let validators: Vec<Line> = validators.iter().map(|address| ("", address.to_string())).collect();
+    let chosen = ("", "what the contract answers on the state of block 0".to_owned());
+    let open = genesis.needs_first_validators().then_some(chosen);
+    let listed = spec.consensus_at(0).validators.as_ref().unwrap_or(&validators);
+    let validators: Vec<Line> = listed.iter().map(|address| ("", address.to_string())).chain(open).collect();
     section(&mut out, "First validators", &validators);
     let mut before: Vec<Line> = Vec::new();
     for (from, params) in &spec.consensus {
@@ -40,6 +43,12 @@ pub(super) fn explain(genesis: &Genesis) -> String {
     for (from, limits_here) in &spec.limits {
         let lines = words::limits(limits_here);
         changed(&mut out, &format!("Limits from block {from}"), &before, &lines);
+        before = lines;
+    }
+    before.clear();
+    for (from, permissions) in &spec.permissions {
+        let lines = words::permissions(permissions);
+        changed(&mut out, &format!("Permissions from block {from}"), &before, &lines);
         before = lines;
     }
     let warnings: Vec<Line> = genesis.warnings.iter().map(|warning| ("", warning.clone())).collect();

@@ -132,6 +132,7 @@ pub(super) struct Engine {
     pub(super) max_timeout_ms: Option<u64>,
     pub(super) sticky: bool,
     pub(super) validators: Option<Vec<Address>>,
+    pub(super) selection: Selection,
     pub(super) block_reward: U256,
     pub(super) beneficiary: Option<Address>,
 }
@@ -169,7 +170,7 @@ impl Engine {
             digest: DigestRule::Eea,
             rules,
             validators: self.validators.clone(),
-            validator_contract: None,
+            validator_contract: self.selection.contract.filter(|_| self.selection.by_contract),
             block_reward: self.block_reward,
             beneficiary: self.beneficiary,
         }
@@ -186,20 +187,57 @@ pub(super) fn read_seconds_ms(fields: &mut Fields<'_>, name: &str) -> Result<Opt
     }
 }
 
-/// Reads a validator selection mode, of which only the header's is supported. `true`: it was named.
-pub(super) fn read_selection_mode(fields: &mut Fields<'_>) -> Result<bool, GenesisError> {
-    let contract = "validators chosen by a contract are not supported by this version";
-    match fields.text("validatorselectionmode")? {
-        Some(mode) if mode.eq_ignore_ascii_case("contract") => {
-            Err(fields.error("validatorselectionmode", contract))
+/// How validators are chosen, as far as a file has said it up to some height.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Selection {
+    /// By the contract, once it is named; otherwise by votes in headers.
+    pub(super) by_contract: bool,
+    pub(super) contract: Option<Address>,
+}
+
+/// What one object says of the selection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SelectionFields {
+    pub(super) by_contract: Option<bool>,
+    pub(super) contract: Option<Address>,
+}
+
+impl SelectionFields {
+    pub(super) fn over(&self, before: Selection) -> Selection {
+        Selection {
+            by_contract: self.by_contract.unwrap_or(before.by_contract),
+            contract: self.contract.or(before.contract),
         }
-        Some(mode) if !mode.eq_ignore_ascii_case("blockheader") => {
-            Err(fields.error("validatorselectionmode", format!("{mode} is neither blockheader nor contract")))
+    }
+}
+
+/// The address of the contract that chooses validators.
+pub(super) const SELECTION_CONTRACT: &str = "validatorcontractaddress";
+/// By contract or by votes.
+pub(super) const SELECTION_MODE: &str = "validatorselectionmode";
+
+/// Reads how validators are chosen. The zero address is none, as both clients have it.
+pub(super) fn read_selection(fields: &mut Fields<'_>) -> Result<SelectionFields, GenesisError> {
+    let by_contract = match fields.text(SELECTION_MODE)? {
+        None | Some("") => None,
+        Some(mode) if mode.eq_ignore_ascii_case("contract") => Some(true),
+        Some(mode) if mode.eq_ignore_ascii_case("blockheader") => Some(false),
+        Some(mode) => {
+            let reason = format!("{mode} is neither blockheader nor contract");
+            return Err(fields.error(SELECTION_MODE, reason));
         }
-        mode => match fields.address("validatorcontractaddress")? {
-            Some(address) if !address.is_zero() => Err(fields.error("validatorcontractaddress", contract)),
-            _ => Ok(mode.is_some()),
-        },
+    };
+    let contract = fields.address(SELECTION_CONTRACT)?.filter(|address| !address.is_zero());
+    Ok(SelectionFields { by_contract, contract })
+}
+
+/// Said wherever a file of another client chooses validators by a contract.
+pub(super) fn warn_of_selection(consensus: &[(u64, ConsensusParams)], warnings: &mut Vec<String>) {
+    if let Some((from, _)) = consensus.iter().find(|(_, params)| params.validator_contract.is_some()) {
+        warnings.push(format!(
+            "validators are chosen by a contract from block {from} on: headers that another client made in this mode \
+             do not commit to their validators, so that such a chain is refused; a new chain is none the worse for it"
+        ));
     }
 }
 

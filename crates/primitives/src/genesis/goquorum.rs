@@ -9,7 +9,13 @@
 //!
 //! Where this program differs from GoQuorum:
 //!
-//! * Validators chosen by a contract are refused.
+//! * Where a contract chooses the validators, lonja's headers commit to them, and GoQuorum's list none: a chain that
+//!   GoQuorum made in this mode cannot be verified and is refused at its first block. A new chain may begin with such a
+//!   file; where neither `extraData` nor `config.qbft.validators` lists any, the contract names the first ones too
+//!   ([`Genesis::needs_first_validators`](super::Genesis::needs_first_validators)). Only with QBFT.
+//! * The contracts that GoQuorum read from a file of the node stand in `config.permissions`, as described at
+//!   [`super::own`]; in `transitions[].permissions` with a later block. They are asked from `qip714Block` on, or from
+//!   the transition with `enhancedPermissioningEnabled`; without either from block 0 on.
 //! * Without `enableGasPriceBlock` GoQuorum takes only transactions of price 0; here the chain is one of free
 //!   gas, which takes those and any other. A switch to paid gas at a later block is refused.
 //! * The old object `istanbul` does not tell the block period, which stood on the command line. Headers up to
@@ -17,16 +23,18 @@
 //! * `transitions[].validators` holds from `block` on.
 
 use super::fields::{Fields, Names};
-use super::foreign::{self, Engine, EngineDefaults, MIN_CODE_SIZE_BYTES, NODE_LOCAL, NOT_PRIVATE, SILENT};
+use super::foreign::{
+    self, Engine, EngineDefaults, NODE_LOCAL, NOT_PRIVATE, SELECTION_CONTRACT, SILENT, Selection,
+};
 use super::json::Json;
-use super::own::DEFAULT_BLOCK_SIZE_BYTES;
+use super::permissions::{self, Null, Patch};
 use super::{Draft, GenesisError, alloc};
-use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, Permissions, QuorumRule};
-use crate::{ChainSpec, ExtraData, HeaderFormat};
+use crate::ChainSpec;
+use crate::spec::{Fork, ForkStart};
 use alloy_primitives::Address;
-use std::collections::BTreeSet;
 use transitions::Transition;
 
+mod schedule;
 mod transitions;
 
 /// Gas limit of block 0 where the file says 0.
@@ -89,6 +97,10 @@ struct Schedule {
     transitions: Vec<Transition>,
     code_sizes_kb: Vec<(u64, u64)>,
     transaction_size_kb: u64,
+    /// Of `config`; those of transitions are laid over it.
+    permissions: Patch,
+    /// `qip714Block`.
+    permitted_from: Option<u64>,
 }
 
 pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Draft, GenesisError> {
@@ -116,17 +128,13 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     schedule.settle_validators(&header.extra_data, &mut warnings)?;
     let heights = schedule.heights();
     heights.iter().try_for_each(|height| schedule.check_timeouts(*height))?;
+    heights.iter().try_for_each(|height| schedule.check_selection(*height))?;
     let consensus = foreign::params_by_height(&heights, |height| schedule.consensus_at(height));
+    foreign::warn_of_selection(&consensus, &mut warnings);
+    let permissions = foreign::by_height(&heights, |_| false, |height| schedule.permissions_at(height));
     let limits = foreign::by_height(&heights, |_| false, |height| schedule.limits_at(height));
     Ok(Draft {
-        spec: ChainSpec {
-            chain_id,
-            free_gas,
-            forks,
-            consensus,
-            limits,
-            permissions: vec![(0, Permissions::default())],
-        },
+        spec: ChainSpec { chain_id, free_gas, forks, consensus, limits, permissions },
         header,
         alloc,
         warnings,
@@ -143,10 +151,6 @@ fn ignore_rest(mut config: Fields<'_>, warnings: &mut Vec<String>) -> Result<(),
             None | Some(Json::Bool(false)) => {}
             Some(_) => warnings.push(format!("{} is ignored: {NOT_PRIVATE}", config.path_of(name))),
         }
-    }
-    if config.take("qip714Block").is_some() {
-        let path = config.path_of("qip714Block");
-        warnings.push(format!("{path} is ignored: permissions are not enforced by this version"));
     }
     // GoQuorum reads none of these, although files that serve Besu too carry them.
     let unread = [
@@ -226,7 +230,35 @@ fn read_schedule(config: &mut Fields<'_>, warnings: &mut Vec<String>) -> Result<
     }
     let code_sizes_kb = read_code_sizes(config, &transitions)?;
     let transaction_size_kb = read_transaction_size(config)?;
-    Ok(Schedule { ibft: old.or(ibft), qbft, transitions, code_sizes_kb, transaction_size_kb })
+    let (permissions, permitted_from) = read_permissions(config, &transitions, warnings)?;
+    Ok(Schedule {
+        ibft: old.or(ibft),
+        qbft,
+        transitions,
+        code_sizes_kb,
+        transaction_size_kb,
+        permissions,
+        permitted_from,
+    })
+}
+
+/// The contracts, and the block from which GoQuorum asks them. It knew them from a file of the node, so that a block
+/// without contracts says nothing.
+fn read_permissions(
+    config: &mut Fields<'_>,
+    transitions: &[Transition],
+    warnings: &mut Vec<String>,
+) -> Result<(Patch, Option<u64>), GenesisError> {
+    let patch = permissions::take(config, Null::Refused)?;
+    let from = config.u64("qip714Block")?;
+    if patch.is_none() && transitions.iter().all(|entry| entry.permissions.is_none()) {
+        let switches = transitions.iter().filter(|entry| entry.permitted == Some(true));
+        let switches = switches.map(|entry| entry.path_of("enhancedPermissioningEnabled"));
+        let block = from.map(|_| config.path_of("qip714Block"));
+        let why = format!("{} names no contracts", config.path_of("permissions"));
+        warnings.extend(block.into_iter().chain(switches).map(|path| format!("{path} is ignored: {why}")));
+    }
+    Ok((patch.unwrap_or_default(), from))
 }
 
 fn read_istanbul(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<EngineObject, GenesisError> {
@@ -249,7 +281,14 @@ fn read_istanbul(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<E
 }
 
 fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<EngineObject, GenesisError> {
-    foreign::read_selection_mode(&mut fields)?;
+    let selection = foreign::read_selection(&mut fields)?.over(Selection::default());
+    if selection.by_contract && selection.contract.is_none() {
+        return Err(fields.error(SELECTION_CONTRACT, "the mode contract needs it"));
+    }
+    if selection.contract.is_some() && !selection.by_contract {
+        let path = fields.path_of(SELECTION_CONTRACT);
+        warnings.push(format!("{path} has no effect where {} is not contract", foreign::SELECTION_MODE));
+    }
     let engine = Engine {
         epoch_length: fields.u64("epochlength")?.filter(|epoch| *epoch != 0),
         period_ms: foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?,
@@ -258,6 +297,7 @@ fn read_engine(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Eng
         max_timeout_ms: foreign::read_seconds_ms(&mut fields, MAX_TIMEOUT)?,
         sticky: read_policy(&mut fields)?,
         validators: fields.addresses("validators")?,
+        selection,
         block_reward: fields.quantity("blockReward")?.unwrap_or_default(),
         beneficiary: read_beneficiary(&mut fields)?,
     };
@@ -349,132 +389,4 @@ fn read_free_gas(config: &mut Fields<'_>, transitions: &[Transition]) -> Result<
         }
     }
     Ok(!from_genesis)
-}
-
-impl Schedule {
-    /// Validators stand in the header of block 0. A list in the file instead is taken where the header has
-    /// none; beside the header's it must say the same.
-    fn settle_validators(
-        &mut self,
-        extra_data: &[u8],
-        warnings: &mut Vec<String>,
-    ) -> Result<(), GenesisError> {
-        let format = self.format_at(0);
-        let in_header =
-            ExtraData::decode(extra_data, format).map(|extra| extra.validators).unwrap_or_default();
-        let in_header: BTreeSet<_> = in_header.into_iter().collect();
-        for (name, object) in [("ibft", &mut self.ibft), ("qbft", &mut self.qbft)] {
-            let Some(object) = object else { continue };
-            let Some(list) = object.engine.validators.take() else { continue };
-            let path = format!("config.{name}.validators");
-            super::header::check_validators(&path, &list, &mut Vec::new())?;
-            if in_header.is_empty() && object.start_block.is_none() {
-                object.engine.validators = Some(list);
-            } else if list.iter().copied().collect::<BTreeSet<_>>() == in_header {
-                warnings.push(format!("{path} is ignored: extraData says the same"));
-            } else {
-                return Err(GenesisError::new(path, "extraData lists other validators"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Heights at which something may change.
-    fn heights(&self) -> BTreeSet<u64> {
-        let objects = [&self.ibft, &self.qbft].into_iter().flatten();
-        let switches =
-            objects.flat_map(|object| [object.ceil_block, object.test_qbft_block, object.start_block]);
-        let transitions = self.transitions.iter().map(|entry| entry.block);
-        let sizes = self.code_sizes_kb.iter().map(|(block, _)| *block);
-        std::iter::once(0).chain(switches.flatten()).chain(transitions).chain(sizes).collect()
-    }
-
-    fn begun(&self, height: u64) -> impl Iterator<Item = &Transition> {
-        self.transitions.iter().filter(move |entry| entry.block <= height)
-    }
-
-    fn format_at(&self, height: u64) -> HeaderFormat {
-        let by_object = self.qbft.as_ref().is_some_and(|object| height >= object.start_block.unwrap_or(0));
-        let test_block = self.ibft.as_ref().and_then(|object| object.test_qbft_block);
-        let by_transition = self.begun(height).any(|entry| entry.algorithm == Some(HeaderFormat::Qbft));
-        if by_object || test_block.is_some_and(|block| height >= block) || by_transition {
-            HeaderFormat::Qbft
-        } else {
-            HeaderFormat::Ibft1
-        }
-    }
-
-    fn object_at(&self, height: u64) -> Option<&EngineObject> {
-        let qbft = self.qbft.as_ref().filter(|object| height >= object.start_block.unwrap_or(0));
-        qbft.or(self.ibft.as_ref())
-    }
-
-    /// A bound below the timeout of round 0 contradicts it: the timeout would never be used.
-    fn check_timeouts(&self, height: u64) -> Result<(), GenesisError> {
-        let object = self.object_at(height);
-        let mut engine = object.map(|object| object.engine.clone()).unwrap_or_default();
-        let mut path = object.map_or("config.", |object| &object.path).to_owned() + MAX_TIMEOUT;
-        for entry in self.begun(height) {
-            entry.apply(&mut engine, height);
-            path = entry.timeout_path().unwrap_or(path);
-        }
-        let timeout_ms = engine.timeout_ms.unwrap_or(DEFAULTS.timeout_ms);
-        match engine.max_timeout_ms {
-            Some(most_ms) if most_ms < timeout_ms => {
-                let (most, timeout) = (most_ms / 1000, timeout_ms / 1000);
-                let reason =
-                    format!("the bound of {most} s is shorter than the timeout of round 0, {timeout} s");
-                Err(GenesisError::new(path, reason))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn consensus_at(&self, height: u64) -> ConsensusParams {
-        let object = self.object_at(height);
-        let format = self.format_at(height);
-        let mut engine = object.map(|object| object.engine.clone()).unwrap_or_default();
-        if height > 0 {
-            engine.validators = None;
-        }
-        // A file without objects chooses the engine by a transition at block 0; the quorum is then the new
-        // one.
-        let ceil_block = object.map_or(Some(0), |object| object.ceil_block);
-        let mut two_f_plus_one = ceil_block.is_none_or(|block| height < block);
-        let mut by_transition = false;
-        for entry in self.begun(height) {
-            entry.apply(&mut engine, height);
-            by_transition = entry.two_f_plus_one.unwrap_or(by_transition);
-        }
-        two_f_plus_one |= by_transition;
-        if format == HeaderFormat::Ibft1 {
-            engine.block_reward = Default::default();
-        }
-        let quorum = if two_f_plus_one { QuorumRule::TwoFPlusOne } else { QuorumRule::CeilTwoThirds };
-        let silent = object.is_some_and(|object| object.old) && format == HeaderFormat::Ibft1;
-        let defaults = if silent { OLD_DEFAULTS } else { DEFAULTS };
-        engine.params(format, quorum, ClientRules::GoQuorum, defaults)
-    }
-
-    fn limits_at(&self, height: u64) -> Limits {
-        let listed = self.code_sizes_kb.iter().rfind(|(block, _)| *block <= height).map(|(_, kb)| *kb);
-        let code_kb = self.begun(height).filter_map(|entry| entry.code_size_kb).last().or(listed);
-        // The newest entry decides alone: without the field it goes back to the genesis value, as GoQuorum
-        // has it.
-        let newest = self.begun(height).last();
-        let transaction_kb =
-            newest.and_then(|entry| entry.transaction_size_kb).unwrap_or(self.transaction_size_kb);
-        Limits {
-            code_size: code_kb.map_or(MIN_CODE_SIZE_BYTES, kb_to_bytes).max(MIN_CODE_SIZE_BYTES),
-            init_code_size: usize::MAX,
-            transaction_size: kb_to_bytes(transaction_kb),
-            block_size: DEFAULT_BLOCK_SIZE_BYTES,
-            gas_limit: None,
-        }
-    }
-}
-
-/// Sizes are at most 128 KB when they come here.
-fn kb_to_bytes(kb: u64) -> usize {
-    (kb as usize) * 1024
 }

@@ -27,7 +27,8 @@
 //! | `timestamp` | 0 | time of block 0, seconds |
 //! | `consensus` | – | see below; `validators` must be given |
 //! | `limits` | `{}` | see below |
-//! | `transitions` | `[]` | later changes: `block` (ascending), and any of the fields of `consensus` and `limits` |
+//! | `permissions` | `{}` | contracts that decide who may connect and transact; see below |
+//! | `transitions` | `[]` | later changes: `block` (ascending), and any of the fields of `consensus`, `limits` and `permissions` |
 //! | `alloc` | `{}` | accounts of block 0: `balance`, `nonce`, `code`, `storage` |
 //!
 //! `consensus`:
@@ -35,6 +36,7 @@
 //! | field | default | meaning |
 //! |---|---|---|
 //! | `validators` | – | addresses, any order; in a transition: replaces the set from that block on |
+//! | `validatorContract` | – | from here on the validators are what this contract's `getValidators()` answers; where `validators` is given too, from the next block on. In a transition `null` goes back to votes |
 //! | `blockPeriodMs` or `blockPeriodSeconds` | 1 s | least time between blocks |
 //! | `emptyBlockPeriodMs` or `emptyBlockPeriodSeconds` | block period | time after which an empty block is made |
 //! | `requestTimeoutMs` or `requestTimeoutSeconds` | 3 s | timeout of round 0; doubles with each round |
@@ -56,9 +58,20 @@
 //! | `transactionSizeBytes` | 131,072 | longest transaction in EIP-2718 form |
 //! | `blockSizeBytes` | 8 MiB | longest block in RLP form, at most 9 MiB |
 //! | `gasLimit` | 300,000,000 | gas limit of every block |
+//!
+//! `permissions` (the rules are asked at the state before a block; what is not given permits all; in a transition
+//! `null` takes a rule away):
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `nodes` | the contract that answers `connectionAllowed`: an address, or `{"contract": "0x…", "interface": 2}`, where interface 1 is Besu's older one |
+//! | `accounts` | the contract that answers `transactionAllowed` |
+//! | `system` | the contract whose `endBlock` is called at the end of every block |
+//! | `quotas` | the contract that meters gas per member |
 
 use super::fields::{Fields, Names};
 use super::header::{HeaderFields, check_validators};
+use super::permissions::{self, Null};
 use super::{Draft, GenesisError, alloc};
 use crate::header::{ISTANBUL_DIFFICULTY, ISTANBUL_MIX_HASH};
 use crate::spec::{
@@ -143,13 +156,14 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
     let timestamp = root.u64("timestamp")?.unwrap_or(0);
     let consensus = root.object("consensus")?;
     let consensus = consensus.ok_or_else(|| root.error("consensus", "it must be given, with validators"))?;
-    let mut consensus = read_consensus(consensus, DEFAULT_CONSENSUS, &mut warnings)?;
+    let mut consensus = read_consensus(consensus, DEFAULT_CONSENSUS, Null::Refused, &mut warnings)?;
     let validators = consensus.validators.take();
     let mut validators =
         validators.ok_or_else(|| root.error("consensus.validators", "the first validators must be given"))?;
     validators.sort_unstable();
     let limits =
         root.object("limits")?.map_or(Ok(DEFAULT_LIMITS), |fields| read_limits(fields, DEFAULT_LIMITS))?;
+    let permissions = permissions::take(&mut root, Null::Refused)?.unwrap_or_default();
     let alloc =
         root.object("alloc")?.map_or(Ok(Default::default()), |fields| alloc::read(fields, Names::Exact))?;
     let mut spec = ChainSpec {
@@ -158,7 +172,7 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
         forks,
         consensus: vec![(0, consensus)],
         limits: vec![(0, limits)],
-        permissions: vec![(0, Permissions::default())],
+        permissions: vec![(0, permissions.over(Permissions::default()))],
     };
     for transition in root.objects("transitions")?.unwrap_or_default() {
         read_transition(transition, &mut spec, &mut warnings)?;
@@ -226,6 +240,7 @@ fn unknown_fork(name: &str) -> String {
 fn read_consensus(
     mut fields: Fields<'_>,
     base: ConsensusParams,
+    null: Null,
     warnings: &mut Vec<String>,
 ) -> Result<ConsensusParams, GenesisError> {
     let block_period_ms = read_duration_ms(&mut fields, "blockPeriod")?.unwrap_or(base.block_period_ms);
@@ -265,7 +280,8 @@ fn read_consensus(
         )?
         .unwrap_or(base.rules),
         validators: fields.addresses("validators")?,
-        validator_contract: base.validator_contract,
+        validator_contract: permissions::take_contract(&mut fields, "validatorContract", null)?
+            .unwrap_or(base.validator_contract),
         block_reward: fields.quantity("blockReward")?.unwrap_or(base.block_reward),
         beneficiary: fields.address("beneficiary")?.or(base.beneficiary),
     };
@@ -371,19 +387,24 @@ fn read_transition(
     warnings: &mut Vec<String>,
 ) -> Result<(), GenesisError> {
     let block = fields.u64("block")?.ok_or_else(|| fields.error("block", "the first block must be given"))?;
-    let newest = [spec.consensus.last().map(|(at, _)| *at), spec.limits.last().map(|(at, _)| *at)];
+    let newest = [
+        spec.consensus.last().map(|(at, _)| *at),
+        spec.limits.last().map(|(at, _)| *at),
+        spec.permissions.last().map(|(at, _)| *at),
+    ];
     let newest = newest.into_iter().flatten().max().unwrap_or(0);
     if block <= newest {
         return Err(fields.error("block", format!("it must be above {newest}: transitions stand in order")));
     }
     let consensus = fields.object("consensus")?;
     let limits = fields.object("limits")?;
-    if consensus.is_none() && limits.is_none() {
+    let permissions = permissions::take(&mut fields, Null::TakesAway)?;
+    if consensus.is_none() && limits.is_none() && permissions.is_none() {
         return Err(fields.error("block", "nothing changes with this block"));
     }
     if let Some(consensus) = consensus {
         let base = ConsensusParams { validators: None, ..spec.consensus_at(block).clone() };
-        let mut params = read_consensus(consensus, base, warnings)?;
+        let mut params = read_consensus(consensus, base, Null::TakesAway, warnings)?;
         if let Some(validators) = &mut params.validators {
             validators.sort_unstable();
         }
@@ -392,6 +413,10 @@ fn read_transition(
     if let Some(limits) = limits {
         let base = *spec.limits_at(block);
         spec.limits.push((block, read_limits(limits, base)?));
+    }
+    if let Some(permissions) = permissions {
+        let base = *spec.permissions_at(block);
+        spec.permissions.push((block, permissions.over(base)));
     }
     fields.finish()
 }

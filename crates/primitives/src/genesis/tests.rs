@@ -1,7 +1,9 @@
 //! Genesis files of all shapes: vectors, what is taken, what is refused and by which name.
 
 use super::*;
-use crate::spec::{ClientRules, ConsensusParams, ForkStart, QuorumRule};
+use crate::spec::{
+    ClientRules, ConnectionForm, ConsensusParams, ForkStart, NodeRule, Permissions, QuorumRule,
+};
 use crate::{Fork, HeaderFormat};
 use alloy_primitives::{address, hex};
 use serde_json::{Value, json};

@@ -84,7 +84,7 @@ fn differences(one: &ChainSpec, two: &ChainSpec, block: u64) -> BTreeMap<&'stati
     let (mut one, mut two) = (one.words_from(block), two.words_from(block));
     for lines in [&mut one, &mut two] {
         if !lines.iter().any(|(rule, _)| *rule == words::VALIDATORS) {
-            lines.push((words::VALIDATORS, "what they are by votes".into()));
+            lines.push((words::VALIDATORS, "what they are without a list".into()));
         }
     }
     let two: BTreeMap<_, _> = two.into_iter().collect();

@@ -120,6 +120,7 @@ impl ChainSpec {
             out.consensus(params);
             out.limits(self.limits_at(block));
             out.contracts(params.validator_contract, self.permissions_at(block));
+            out.commitment(self.commits_from(block));
             out.0
         };
         let params = self.consensus_from(block);
@@ -185,6 +186,7 @@ impl Encoding {
             digest,
             rules,
             validators,
+            // Written behind the limits, where there is one.
             validator_contract: _,
             block_reward,
             beneficiary,
@@ -230,6 +232,13 @@ impl Encoding {
                 self.byte(mark);
                 self.addresses(&[*contract]);
             }
+        }
+    }
+
+    /// As with the contracts.
+    fn commitment(&mut self, commits: bool) {
+        if commits {
+            self.byte(7);
         }
     }
 

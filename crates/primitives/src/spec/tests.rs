@@ -43,11 +43,13 @@ fn rules_hold_from_their_height_and_time() {
     assert_eq!(spec.rules_at(u64::MAX, 0).limits.code_size, 1);
 }
 
+const CONTRACT: Address = Address::repeat_byte(0xcc);
+
 /// Changes of a spec, each of which makes another network of it.
 #[test]
 fn every_rule_moves_the_identity() {
     type Change = fn(&mut ChainSpec);
-    let changes: [Change; 25] = [
+    let changes: [Change; 33] = [
         |spec| spec.chain_id += 1,
         |spec| spec.free_gas = !spec.free_gas,
         |spec| spec.forks.truncate(3),
@@ -73,6 +75,18 @@ fn every_rule_moves_the_identity() {
         |spec| spec.limits[0].1.transaction_size += 1,
         |spec| spec.limits[0].1.block_size += 1,
         |spec| spec.limits[0].1.gas_limit = None,
+        |spec| spec.consensus[0].1.validator_contract = Some(CONTRACT),
+        |spec| {
+            spec.permissions[0].1.nodes = Some(NodeRule { contract: CONTRACT, form: ConnectionForm::Strings })
+        },
+        |spec| {
+            spec.permissions[0].1.nodes = Some(NodeRule { contract: CONTRACT, form: ConnectionForm::Words })
+        },
+        |spec| spec.permissions[0].1.accounts = Some(CONTRACT),
+        |spec| spec.permissions[0].1.system = Some(CONTRACT),
+        |spec| spec.permissions[0].1.quotas = Some(CONTRACT),
+        |spec| spec.permissions[0].1.quotas = Some(Address::ZERO),
+        |spec| spec.permissions.push((9, Permissions { accounts: Some(CONTRACT), ..Permissions::default() })),
     ];
     let hash = B256::repeat_byte(1);
     let mut seen = BTreeSet::from([last_id(&spec(), hash), last_id(&spec(), B256::ZERO)]);
@@ -184,4 +198,78 @@ fn a_change_is_past_when_the_chain_has_blocks_for_it() {
     assert!(by_time.is_past(1, 700) && !by_time.is_past(u64::MAX, 699));
     let first = change(ForkStart::Block(0));
     assert!(first.is_past(1, 0) && !first.is_past(0, 0), "block 0 is in its own hash");
+}
+
+/// The identity of a network without contracts is what it was before there were such rules.
+#[test]
+fn networks_without_contracts_keep_their_identity() {
+    let file = r#"{"lonja":1,"chainId":7,"consensus":{"validators":["0x0101010101010101010101010101010101010101"]},
+        "transitions":[{"block":10,"consensus":{"blockPeriodMs":500}},
+            {"block":20,"consensus":{"validators":["0x0202020202020202020202020202020202020202"]},
+             "limits":{"gasLimit":9000000}}]}"#;
+    let genesis = Genesis::from_json(file).unwrap();
+    let known = alloy_primitives::b256!("1232280690ab9cc9ceb944279f11f0c9b77a505a90c9b1051dcf1f9e78c8e542");
+    let ids = genesis.spec.rule_ids(genesis.hash());
+    assert_eq!(ids.last(), known);
+    assert_eq!((ids.at(0).next_change, ids.at(10).next_change), (Some(10), Some(20)));
+}
+
+/// By votes, then by contract from block 10 on, a list at 20, by votes again from 30 on.
+fn by_contract() -> ChainSpec {
+    let mut spec = spec();
+    let votes = spec.consensus[0].1.clone();
+    let contract = ConsensusParams { validator_contract: Some(CONTRACT), ..votes.clone() };
+    let listed = ConsensusParams { validators: Some(vec![Address::repeat_byte(1)]), ..contract.clone() };
+    spec.consensus.extend([(10, contract), (20, listed), (30, votes)]);
+    spec
+}
+
+#[test]
+fn headers_commit_where_a_contract_chooses_the_next_validators() {
+    let spec = by_contract();
+    let commits: Vec<_> = (0..40).filter(|number| spec.commits_to_validators(*number)).collect();
+    assert_eq!(commits, (9..=28).filter(|number| *number != 19).collect::<Vec<_>>());
+    assert!(!spec.commits_to_validators(u64::MAX));
+    let mut always = by_contract();
+    always.consensus = vec![always.consensus[1].clone()];
+    always.consensus[0].0 = 0;
+    assert_eq!(
+        (0..4).map(|number| always.commits_to_validators(number)).collect::<Vec<_>>(),
+        [false, true, true, true]
+    );
+    let hash = B256::repeat_byte(1);
+    assert_eq!(always.rule_ids(hash).at(0).next_change, None, "one rule from the beginning");
+    assert_eq!(spec.validators_listed_at(20).map(<[_]>::len), Some(1));
+    assert_eq!((spec.validators_listed_at(19), spec.validators_listed_at(21)), (None, None));
+}
+
+/// What a header commits to is a rule of that header: a contract that begins with block 10 is one block late when
+/// block 9 is there.
+#[test]
+fn a_contract_is_a_change_of_the_block_before_it_too() {
+    let (plain, contract) = (spec(), by_contract());
+    let hash = B256::repeat_byte(1);
+    assert_eq!(plain.changes(&contract)[0].from, ForkStart::Block(9));
+    assert!(plain.changes(&contract)[0].is_past(9, 0) && !plain.changes(&contract)[0].is_past(8, 0));
+    let named: Vec<String> = plain.changes(&contract).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        named[..2],
+        [
+            "from block 9 on, headers commit to: the validators of the next block instead of no validators"
+                .to_owned(),
+            format!("from block 10 on, validators by: the contract {CONTRACT} instead of votes"),
+        ]
+    );
+    let ids = contract.rule_ids(hash);
+    let mut at = 0;
+    let mut changes = Vec::new();
+    while let Some(next) = ids.at(at).next_change {
+        changes.push(next);
+        at = next;
+    }
+    // At 29 headers commit no more, at 30 votes begin; 19 and 20 stand around the list, 21 goes on after it.
+    assert_eq!(changes, [9, 10, 19, 20, 29, 30]);
+    let theirs = plain.rule_ids(hash);
+    assert!(theirs.compare(8, ids.at(8), 8).is_ok());
+    assert_eq!(theirs.compare(9, ids.at(8), 8), Err(RulesDiffer::From(9)));
 }

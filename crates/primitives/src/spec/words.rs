@@ -23,7 +23,8 @@ impl ChainSpec {
             ForkStart::Block(block) => Some(*block),
             ForkStart::Time(_) => None,
         });
-        let consensus = self.consensus.iter().map(|(from, _)| *from);
+        // What a header commits to follows from the rules of the next height.
+        let consensus = self.consensus.iter().flat_map(|(from, _)| [from.saturating_sub(1), *from]);
         let limits = self.limits.iter().map(|(from, _)| *from);
         let permissions = self.permissions.iter().map(|(from, _)| *from);
         let later = forks.chain(consensus).chain(limits).chain(permissions);
@@ -31,6 +32,12 @@ impl ChainSpec {
         blocks.sort_unstable();
         blocks.dedup();
         blocks
+    }
+
+    /// Whether headers from here on commit to the next validators. Block 0 counts as block 1 does: it commits to
+    /// nothing in any case, and all it says is in its hash.
+    pub(super) fn commits_from(&self, number: u64) -> bool {
+        self.commits_to_validators(number.max(1))
     }
 
     /// The newest of the forks that begin with a block, at this one.
@@ -62,6 +69,7 @@ impl ChainSpec {
             ("fork", self.fork_by_block(number).name().to_owned()),
         ];
         lines.extend(consensus(&self.consensus_from(number)));
+        lines.push(("headers commit to", commitment(self.commits_from(number)).to_owned()));
         lines.extend(limits(self.limits_at(number)));
         lines.extend(permissions(self.permissions_at(number)));
         lines
@@ -110,6 +118,10 @@ pub(crate) fn consensus(params: &ConsensusParams) -> Vec<Line> {
     ];
     lines.extend(validators.as_deref().map(|list| (VALIDATORS, addresses(list))));
     lines
+}
+
+fn commitment(commits: bool) -> &'static str {
+    if commits { "the validators of the next block" } else { "no validators" }
 }
 
 fn policy(policy: ProposerPolicy) -> &'static str {

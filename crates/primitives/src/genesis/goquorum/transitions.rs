@@ -2,8 +2,9 @@
 
 use super::super::GenesisError;
 use super::super::fields::Fields;
-use super::super::foreign::{self, Engine, NOT_PRIVATE};
+use super::super::foreign::{self, Engine, NOT_PRIVATE, SELECTION_CONTRACT, SELECTION_MODE, SelectionFields};
 use super::super::header::check_validators;
+use super::super::permissions::{self, Null, Patch};
 use super::MAX_TIMEOUT;
 use crate::HeaderFormat;
 use alloy_primitives::{Address, U256};
@@ -21,6 +22,10 @@ pub(super) struct Transition {
     pub(super) paid_gas: Option<bool>,
     pub(super) code_size_kb: Option<u64>,
     pub(super) transaction_size_kb: Option<u64>,
+    /// Whether GoQuorum asks the permission contracts.
+    pub(super) permitted: Option<bool>,
+    pub(super) permissions: Option<Patch>,
+    selection: SelectionFields,
     epoch_length: Option<u64>,
     period_ms: Option<u64>,
     /// The inner `None` switches the period off, which only this field can say.
@@ -60,7 +65,10 @@ pub(super) fn read(
 
 fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Transition, GenesisError> {
     let block = fields.u64("block")?.ok_or_else(|| fields.error("block", "the field must be given"))?;
-    foreign::read_selection_mode(&mut fields)?;
+    let selection = foreign::read_selection(&mut fields)?;
+    if selection.contract.is_some() && selection.by_contract != Some(true) {
+        return Err(fields.error(SELECTION_MODE, format!("{SELECTION_CONTRACT} needs the mode contract")));
+    }
     let validators = fields.addresses("validators")?;
     if let Some(validators) = &validators {
         let path = fields.path_of("validators");
@@ -78,6 +86,9 @@ fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Tran
         paid_gas: fields.bool("gasPriceEnabled")?,
         code_size_kb: read_size(&mut fields, "contractsizelimit", 24..=128)?,
         transaction_size_kb: read_size(&mut fields, "transactionSizeLimit", 32..=128)?,
+        permitted: fields.bool("enhancedPermissioningEnabled")?,
+        permissions: permissions::take(&mut fields, Null::TakesAway)?,
+        selection,
         epoch_length: fields.u64("epochlength")?.filter(|epoch| *epoch != 0),
         period_ms: foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?,
         empty_period_ms: empty_period.then_some(empty_ms),
@@ -91,10 +102,6 @@ fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Tran
         if fields.bool(name)? == Some(true) {
             warnings.push(format!("{} is ignored: {NOT_PRIVATE}", fields.path_of(name)));
         }
-    }
-    if fields.bool("enhancedPermissioningEnabled")? == Some(true) {
-        let path = fields.path_of("enhancedPermissioningEnabled");
-        warnings.push(format!("{path} is ignored: permissions are not enforced by this version"));
     }
     let why = "it guides only who builds a block; any gas limit is valid";
     fields.finish_ignoring(&["miner.gaslimit"], why, warnings)?;
@@ -156,6 +163,11 @@ impl Transition {
         Some(self.path_of(name))
     }
 
+    /// Whether the entry says anything of how validators are chosen.
+    pub(super) fn chooses(&self) -> bool {
+        self.selection.by_contract.is_some()
+    }
+
     /// Sets what the entry sets. A list of validators counts only at the very block it stands for: it
     /// replaces the set once.
     pub(super) fn apply(&self, engine: &mut Engine, height: u64) {
@@ -173,6 +185,7 @@ impl Transition {
         if let Some(beneficiary) = self.beneficiary {
             engine.beneficiary = beneficiary;
         }
+        engine.selection = self.selection.over(engine.selection);
         if height == self.block && self.validators.is_some() {
             engine.validators.clone_from(&self.validators);
         }

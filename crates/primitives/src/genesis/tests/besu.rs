@@ -107,9 +107,30 @@ fn mistakes_are_named() {
         (json!({"qbft": {"startBlock": 3}}), "config.qbft"),
         (json!({"qbft": {"epochlength": 0}}), "config.qbft.epochlength"),
         (json!({"qbft": {"surprise": 0}}), "config.qbft.surprise"),
+        (json!({"qbft": {"validatorselectionmode": "contract"}}), "config.qbft.validatorcontractaddress"),
         (
-            json!({"qbft": {"validatorcontractaddress": Address::repeat_byte(1)}}),
-            "config.qbft.validatorcontractaddress",
+            json!({"qbft": {
+                "validatorselectionmode": "blockheader", "validatorcontractaddress": Address::repeat_byte(1)
+            }}),
+            "config.qbft.validatorselectionmode",
+        ),
+        (
+            json!({"ibft2": {"validatorcontractaddress": Address::repeat_byte(1)}}),
+            "config.ibft2.validatorcontractaddress",
+        ),
+        (json!({"qbft": {}, "permissions": {"nodes": null}}), "config.permissions.nodes"),
+        (json!({"qbft": {}, "permissions": {"Nodes": Address::repeat_byte(1)}}), "config.permissions.Nodes"),
+        (
+            entry(json!({"block": 1, "validatorcontractaddress": Address::repeat_byte(1)})),
+            "config.transitions.qbft[0].validatorselectionmode",
+        ),
+        (
+            entry(json!({"block": 1, "validatorselectionmode": "contract"})),
+            "config.transitions.qbft[0].validatorcontractaddress",
+        ),
+        (
+            entry(json!({"block": 1, "permissions": {"accounts": "0x1"}})),
+            "config.transitions.qbft[0].permissions.accounts",
         ),
         (json!({"qbft": {}, "transitions": {"clique": []}}), "config.transitions.clique"),
         (entry(json!({"blockperiodseconds": 1})), "config.transitions.qbft[0].block"),
@@ -128,4 +149,87 @@ fn mistakes_are_named() {
     }
     let twice = json!({"qbft": {}, "transitions": {"qbft": [{"block": 2}, {"block": 2}]}});
     assert_eq!(refused(&besu(twice)), "config.transitions.qbft[1].block");
+}
+
+/// A file in contract mode, as Besu takes it: its extraData lists nobody.
+fn by_contract() -> Value {
+    let empty = crate::ExtraData { vanity: vec![0; 32].into(), ..Default::default() };
+    let file = besu(json!({"qbft": {"validatorcontractaddress": Address::repeat_byte(0xc1)}}));
+    with(file, "/extraData", json!(hex::encode_prefixed(empty.encode(HeaderFormat::Qbft))))
+}
+
+#[test]
+fn a_contract_may_name_the_first_validators() {
+    let mut genesis = read(&by_contract());
+    assert!(genesis.needs_first_validators());
+    assert_eq!(params(&genesis, 1).validator_contract, Some(Address::repeat_byte(0xc1)));
+    assert!(
+        genesis.warnings.iter().any(|warning| warning.contains("do not commit")),
+        "{:?}",
+        genesis.warnings
+    );
+    assert!(genesis.warnings.iter().any(|warning| warning.contains("has no code")), "{:?}", genesis.warnings);
+    assert!(genesis.explain().contains("what the contract answers on the state of block 0"));
+    let (hash, rules) = (genesis.hash(), genesis.spec.rule_ids(genesis.hash()));
+    for wrong in [vec![], vec![Address::ZERO], vec![Address::repeat_byte(1); 2]] {
+        assert!(genesis.set_first_validators(wrong).is_err());
+        assert!(genesis.needs_first_validators(), "nothing has changed");
+    }
+    let list: Vec<_> = [3, 1, 2].map(Address::repeat_byte).to_vec();
+    genesis.set_first_validators(list.clone()).unwrap();
+    assert!(!genesis.needs_first_validators());
+    let sorted: Vec<_> = [1, 2, 3].map(Address::repeat_byte).to_vec();
+    assert_eq!(params(&genesis, 0).validators, Some(sorted));
+    assert_eq!(genesis.hash(), hash, "the header stays");
+    assert_ne!(genesis.spec.rule_ids(hash), rules);
+    assert!(genesis.explain().contains(&list[0].to_string()));
+    assert!(genesis.warnings.iter().any(|warning| warning.starts_with("3 validators")));
+    assert!(genesis.set_first_validators(list).is_err(), "once");
+
+    // A header that lists them is enough, and without a contract nobody else could.
+    let listed = with(by_contract(), "/extraData", json!(extra(HeaderFormat::Qbft)));
+    assert!(!read(&listed).needs_first_validators());
+    assert!(read(&listed).set_first_validators(vec![Address::repeat_byte(1)]).is_err());
+    assert_eq!(refused(&without(by_contract(), "/config/qbft/validatorcontractaddress")), "extraData");
+}
+
+#[test]
+fn permissions_stand_in_config_and_change_with_blocks() {
+    let [nodes, accounts, other] = [1, 2, 3].map(Address::repeat_byte);
+    let genesis = read(&besu(json!({
+        "qbft": {},
+        "permissions": {"nodes": {"contract": nodes, "interface": 1}, "accounts": accounts},
+        "transitions": {"qbft": [
+            {"block": 7, "permissions": {"nodes": other}},
+            {"block": 9, "blockperiodseconds": 3},
+            {"block": 11, "permissions": {"accounts": null}}
+        ]}
+    })));
+    let at = |number| *genesis.spec.permissions_at(number);
+    let first = NodeRule { contract: nodes, form: ConnectionForm::Words };
+    assert_eq!((at(0).nodes, at(6).accounts), (Some(first), Some(accounts)));
+    let second = NodeRule { contract: other, form: ConnectionForm::Strings };
+    assert_eq!((at(7).nodes, at(10).accounts), (Some(second), Some(accounts)));
+    assert_eq!((at(11).nodes, at(11).accounts), (Some(second), None));
+    assert_eq!(genesis.spec.permissions.len(), 3);
+    assert_eq!(read(&besu(json!({"qbft": {}}))).spec.permissions, [(0, Permissions::default())]);
+}
+
+#[test]
+fn a_contract_is_left_for_a_list() {
+    let list = json!([Address::repeat_byte(8), Address::repeat_byte(9)]);
+    let genesis = read(&with(
+        by_contract(),
+        "/config/transitions",
+        json!({"qbft": [
+            {"block": 5, "validatorselectionmode": "contract", "validatorcontractaddress": Address::repeat_byte(0xc2)},
+            {"block": 8, "validatorselectionmode": "blockheader", "validators": list},
+            {"block": 9, "blockperiodseconds": 2}
+        ]}),
+    ));
+    let at = |number| params(&genesis, number).validator_contract;
+    assert_eq!([4, 5, 7].map(at), [0xc1, 0xc2, 0xc2].map(|byte| Some(Address::repeat_byte(byte))));
+    assert_eq!([8, 9].map(at), [None, None]);
+    let commits: Vec<_> = (0..10).filter(|number| genesis.spec.commits_to_validators(*number)).collect();
+    assert_eq!(commits, [1, 2, 3, 4, 5, 6]);
 }

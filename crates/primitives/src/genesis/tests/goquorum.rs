@@ -220,7 +220,24 @@ fn mistakes_are_named() {
         (json!({"qbft": {"blockperiodseconds": 100000}}), "config.qbft.blockperiodseconds"),
         (json!({"qbft": {"beneficiaryMode": "list"}}), "config.qbft.beneficiaryMode"),
         (json!({"qbft": {"beneficiaryMode": "fixed"}}), "config.qbft.miningBeneficiary"),
-        (json!({"qbft": {"validatorselectionmode": "contract"}}), "config.qbft.validatorselectionmode"),
+        (json!({"qbft": {"validatorselectionmode": "contract"}}), "config.qbft.validatorcontractaddress"),
+        (json!({"qbft": {"validatorselectionmode": "vote"}}), "config.qbft.validatorselectionmode"),
+        (
+            json!({"ibft": {
+                "validatorselectionmode": "contract", "validatorcontractaddress": Address::repeat_byte(1)
+            }}),
+            "config.ibft.validatorcontractaddress",
+        ),
+        (json!({"qbft": {}, "permissions": {"accounts": null}}), "config.permissions.accounts"),
+        (json!({"qbft": {}, "permissions": []}), "config.permissions"),
+        (
+            entry(json!({"block": 1, "validatorselectionmode": "contract"})),
+            "config.transitions[0].validatorcontractaddress",
+        ),
+        (
+            entry(json!({"block": 1, "permissions": {"nodes": {"interface": 2}}})),
+            "config.transitions[0].permissions.nodes.contract",
+        ),
         (json!({"qbft": {"startBlock": 5}}), "config.qbft.startBlock"),
         (json!({"qbft": {}, "ibft": {}}), "config.qbft"),
         (json!({"qbft": {}, "istanbul": {}}), "config.qbft"),
@@ -262,4 +279,75 @@ fn mistakes_are_named() {
     for (config, field) in table {
         assert_eq!(refused(&qbft(config.clone())), field, "{config}");
     }
+}
+
+#[test]
+fn contracts_choose_validators_where_the_mode_says_so() {
+    let [first, second] = [0xc1, 0xc2].map(Address::repeat_byte);
+    let idle = read(&qbft(json!({"qbft": {"validatorcontractaddress": first}})));
+    assert_eq!(params(&idle, 5).validator_contract, None, "GoQuorum too looks at the mode");
+    assert!(idle.warnings.iter().any(|warning| warning.contains("has no effect")));
+    let genesis = read(&qbft(json!({
+        "qbft": {"validatorcontractaddress": first},
+        "transitions": [
+            {"block": 4, "validatorselectionmode": "Contract"},
+            {"block": 6, "validatorselectionmode": "contract", "validatorcontractaddress": second},
+            {"block": 8, "validatorselectionmode": "blockheader"},
+            {"block": 9, "validatorselectionmode": "contract"}
+        ]
+    })));
+    let at = |number| params(&genesis, number).validator_contract;
+    assert_eq!([3, 4, 5].map(at), [None, Some(first), Some(first)]);
+    assert_eq!([6, 7, 8, 9].map(at), [Some(second), Some(second), None, Some(second)]);
+    assert!(genesis.warnings.iter().any(|warning| warning.contains("do not commit")));
+
+    let moving = json!({
+        "ibft": {}, "transitions": [
+            {"block": 4, "validatorselectionmode": "contract", "validatorcontractaddress": first},
+            {"block": 9, "algorithm": "qbft"}
+        ]
+    });
+    let mut file = foreign(HeaderFormat::Ibft1, json!({"chainId": 10}));
+    for (name, value) in moving.as_object().unwrap() {
+        file["config"][name] = value.clone();
+    }
+    assert_eq!(refused(&file), "config.transitions[0].validatorcontractaddress", "not with ibft");
+
+    let empty = crate::ExtraData { vanity: vec![0; 32].into(), ..Default::default() };
+    let empty = json!(hex::encode_prefixed(empty.encode(HeaderFormat::Qbft)));
+    let engine = json!({"validatorselectionmode": "contract", "validatorcontractaddress": first});
+    let open = with(qbft(json!({"isQuorum": true, "qbft": engine})), "/extraData", empty);
+    assert!(read(&open).needs_first_validators());
+    let list = json!([Address::repeat_byte(1)]);
+    assert!(!read(&with(open, "/config/qbft/validators", list)).needs_first_validators());
+}
+
+#[test]
+fn permissions_hold_from_the_block_that_goquorum_names() {
+    let nodes = Address::repeat_byte(1);
+    let held = |config: Value| {
+        let genesis = read(&qbft(config));
+        let heights = [0, 4, 5, 8, 9].into_iter();
+        heights.map(|number| genesis.spec.permissions_at(number).nodes.is_some()).collect::<Vec<_>>()
+    };
+    let permissions = json!({"nodes": nodes});
+    let always = json!({"isQuorum": true, "qbft": {}, "permissions": permissions});
+    assert_eq!(held(always.clone()), [true; 5]);
+    let later = json!({"qbft": {}, "qip714Block": 5, "permissions": permissions});
+    assert_eq!(held(later.clone()), [false, false, true, true, true]);
+    let switch = |on: bool| json!([{"block": 9, "enhancedPermissioningEnabled": on}]);
+    let mut by_transition = always.clone();
+    by_transition["transitions"] = switch(true);
+    assert_eq!(held(by_transition), [false, false, false, false, true]);
+    let mut ended = later;
+    ended["transitions"] = switch(false);
+    assert_eq!(held(ended), [false, false, true, true, false]);
+    let mut changed = always;
+    changed["transitions"] = json!([
+        {"block": 4, "permissions": {"nodes": null, "system": Address::repeat_byte(2)}},
+        {"block": 8, "permissions": {"nodes": {"contract": nodes, "interface": 2}}}
+    ]);
+    assert_eq!(held(changed.clone()), [true, false, false, true, true]);
+    let system = read(&qbft(changed)).spec.permissions_at(99).system;
+    assert_eq!(system, Some(Address::repeat_byte(2)));
 }

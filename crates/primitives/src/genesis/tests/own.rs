@@ -155,6 +155,35 @@ fn mistakes_are_named() {
         ("/transitions", json!([{"consensus": {}}]), "transitions[0].block"),
         ("/transitions", json!([{"block": 0, "limits": {}}]), "transitions[0].block"),
         ("/transitions", json!([{"block": 5}]), "transitions[0].block"),
+        ("/consensus/validatorContract", json!(null), "consensus.validatorContract"),
+        ("/consensus/validatorContract", json!(Address::ZERO), "consensus.validatorContract"),
+        ("/consensus/validatorContract", json!("0x12"), "consensus.validatorContract"),
+        ("/permissions", json!([]), "permissions"),
+        ("/permissions", json!({"node": Address::repeat_byte(1)}), "permissions.node"),
+        ("/permissions", json!({"accounts": null}), "permissions.accounts"),
+        ("/permissions", json!({"nodes": Address::ZERO}), "permissions.nodes"),
+        ("/permissions", json!({"nodes": true}), "permissions.nodes"),
+        ("/permissions", json!({"nodes": {"interface": 1}}), "permissions.nodes.contract"),
+        (
+            "/permissions",
+            json!({"nodes": {"contract": Address::repeat_byte(1), "interface": 3}}),
+            "permissions.nodes.interface",
+        ),
+        (
+            "/permissions",
+            json!({"nodes": {"contract": Address::repeat_byte(1), "version": 1}}),
+            "permissions.nodes.version",
+        ),
+        (
+            "/transitions",
+            json!([{"block": 5, "permissions": {"quota": null}}]),
+            "transitions[0].permissions.quota",
+        ),
+        (
+            "/transitions",
+            json!([{"block": 5, "permissions": {}}, {"block": 4, "limits": {}}]),
+            "transitions[1].block",
+        ),
         (
             "/transitions",
             json!([{"block": 5, "limits": {}}, {"block": 5, "consensus": {}}]),
@@ -223,6 +252,13 @@ fn a_written_file_reads_back() {
         gas_limit: Some(20_000_000),
         code_size_bytes: Some(40_000),
         transaction_size_bytes: Some(50_000),
+        validator_contract: Some(Address::repeat_byte(0xaa)),
+        permissions: Permissions {
+            nodes: Some(NodeRule { contract: Address::repeat_byte(0xaa), form: ConnectionForm::Words }),
+            accounts: Some(Address::repeat_byte(0xaa)),
+            system: Some(Address::repeat_byte(0xcc)),
+            quotas: None,
+        },
         balances: BTreeMap::from([(Address::repeat_byte(0xbb), U256::from(5))]),
         ..short
     };
@@ -233,6 +269,12 @@ fn a_written_file_reads_back() {
     assert_eq!(
         (params.request_timeout_ms, params.max_request_timeout_ms, params.epoch_length),
         (600, 800, 10)
+    );
+    assert_eq!(params.validator_contract, long.validator_contract);
+    assert_eq!(genesis.spec.permissions, [(0, long.permissions)]);
+    assert_eq!(
+        genesis.warnings,
+        [format!("permissions.system: the contract {} has no code in block 0", Address::repeat_byte(0xcc))]
     );
     let limits = genesis.spec.limits_at(0);
     assert_eq!(
@@ -261,4 +303,42 @@ fn the_rules_are_told_with_their_blocks() {
     }
     let later = text.split("Consensus from block 10").nth(1).unwrap();
     assert!(!later.contains("epoch"), "what did not change is not repeated:\n{later}");
+}
+
+#[test]
+fn contracts_come_and_go_with_transitions() {
+    let [first, second] = [0xc1, 0xc2].map(Address::repeat_byte);
+    let file = with(own(), "/consensus/validatorContract", json!(first));
+    let file = with(file, "/permissions", json!({"nodes": first, "accounts": first, "system": second}));
+    let genesis = read(&with(
+        file,
+        "/transitions",
+        json!([
+            {"block": 10, "consensus": {"blockPeriodMs": 250}},
+            {"block": 20, "consensus": {"validators": validators()}, "permissions": {"accounts": null}},
+            {"block": 30, "consensus": {"validatorContract": null}, "permissions": {"quotas": second}},
+            {"block": 40, "consensus": {"validatorContract": second}}
+        ]),
+    ));
+    let at = |number| params(&genesis, number).validator_contract;
+    assert_eq!([0, 10, 20, 29].map(at), [Some(first); 4]);
+    assert_eq!([30, 39, 40].map(at), [None, None, Some(second)]);
+    assert_eq!(params(&genesis, 0).validators, None, "they are in the header");
+    let nodes = NodeRule { contract: first, form: ConnectionForm::Strings };
+    let begun = Permissions { nodes: Some(nodes), accounts: Some(first), system: Some(second), quotas: None };
+    let without = Permissions { accounts: None, ..begun };
+    let metered = Permissions { quotas: Some(second), ..without };
+    assert_eq!(genesis.spec.permissions, [(0, begun), (20, without), (30, metered)]);
+    let silent: Vec<_> = (0..45).filter(|number| !genesis.spec.commits_to_validators(*number)).collect();
+    assert_eq!(silent, [0, 19, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38]);
+    let text = genesis.explain();
+    for part in [
+        "Permissions from block 0\n",
+        "Permissions from block 20\n  transactions permitted by  nobody: all are\n",
+        "Permissions from block 30\n",
+        &format!("validators by  the contract {second}"),
+        &format!("what {first} allows, asked with strings"),
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
 }
