@@ -2,7 +2,7 @@
 //! and the validators of its height. What needs execution (state root, receipts) is not checked here.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use crate::{ValidatorSet, ValidatorSetError};
+use crate::{ValidatorSet, ValidatorSetError, votes};
 use alloy_primitives::{Address, B64, B256};
 use lonja_primitives::extra;
 use lonja_primitives::spec::ConsensusParams;
@@ -89,6 +89,15 @@ pub enum HeaderError {
     /// A vote that no validator can mean.
     #[error("the header votes to make the zero address a validator")]
     Vote,
+    /// A vote where nobody counts votes.
+    #[error("the header carries a vote, but at this height a contract chooses the validators")]
+    VoteByContract,
+    /// The vanity is not 32 bytes, but the header has to commit to the next validators.
+    #[error("the vanity has {0} bytes, 32 are expected: they commit to the validators of the next block")]
+    NoCommitment(usize),
+    /// The header commits to other validators than its execution brought.
+    #[error("the header commits to the next validators by {got}, by execution it is {want}")]
+    NextValidators { want: B256, got: B256 },
     /// The proposer seal of an IBFT 1.0 header names nobody.
     #[error("the proposer seal is invalid: {0}")]
     ProposerSeal(SignatureError),
@@ -153,6 +162,9 @@ pub fn commit_digest(header: &Header, format: HeaderFormat) -> Result<B256, Head
 ///
 /// `validators` are those of the header's height. With `now_unix_ms` a header ahead of the clock is refused,
 /// as it must be for a block under vote; history is checked without.
+///
+/// Where the header commits to the validators of the next height, it is seen only that it does:
+/// [`crate::votes::check_commitment`] needs what execution brings.
 pub fn check_header(
     spec: &ChainSpec,
     header: &Header,
@@ -171,9 +183,14 @@ pub fn check_header(
     if extra.validators != validators.as_slice() {
         return Err(HeaderError::Validators);
     }
-    if crate::votes::header_vote(header, &extra, params.format)?.is_some_and(rules::adds_zero_address) {
+    let vote = votes::header_vote(header, &extra, params.format)?;
+    if vote.is_some() && params.validator_contract.is_some() {
+        return Err(HeaderError::VoteByContract);
+    }
+    if vote.is_some_and(rules::adds_zero_address) {
         return Err(HeaderError::Vote);
     }
+    votes::committed_in(spec, header.number, &extra)?;
     let author = author(header, params.format)?;
     if !validators.contains(&author) {
         return Err(HeaderError::Author(author));

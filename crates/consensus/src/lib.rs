@@ -32,7 +32,7 @@ pub use message::{
 };
 pub use proposer::proposer;
 pub use validators::{ValidatorSet, ValidatorSetError};
-pub use votes::VoteState;
+pub use votes::{VoteState, commitment, commits};
 
 /// The time of one step, read by the driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,13 +4,15 @@
 //! be faulty belong to a set that is trusted already, an honest one is among them; it sealed only what followed its
 //! own chain, so the set that the header names is the chain's, and the quorum's seals make the block final. Where too
 //! few belong to it, because the set changed since, a header half-way is looked at first: one change at a time always
-//! leaves enough.
+//! leaves enough. Where a contract chooses the validators they may change altogether at once; but there each header
+//! commits to those of the next one, so that from a trusted header one goes on to the next whoever sealed it.
 //!
 //! What this asks for is that of the sets on the way no more members are faulty than were tolerated when they were in
 //! force, also long after they left. A checkpoint that is known from elsewhere shortens the way.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::header::{self, HeaderError};
+use crate::votes::{commitment, committed_in};
 use crate::{ValidatorSet, VoteState};
 use alloy_primitives::{Address, B256};
 use lonja_primitives::extra::block_hash;
@@ -71,6 +73,8 @@ pub struct TrustPath {
     /// The height whose set is trusted, and the set.
     at: u64,
     trusted: ValidatorSet,
+    /// What the trusted header at `at` says of the validators after it.
+    committed: Option<B256>,
     /// The block at `at` where only its hash is known yet.
     checkpoint: Option<B256>,
     /// Headers that were too far when they came, the farthest first.
@@ -83,6 +87,8 @@ pub struct TrustPath {
 struct Claim {
     header: Header,
     named: ValidatorSet,
+    /// What the header says of the validators after it.
+    committed: Option<B256>,
     sealers: BTreeSet<Address>,
 }
 
@@ -90,7 +96,16 @@ impl TrustPath {
     /// From the validators of block 1, as block 0 and the chain spec give them.
     pub fn from_genesis(spec: Arc<ChainSpec>, genesis: &Header, target: u64) -> Result<Self, HeaderError> {
         let trusted = VoteState::genesis(&spec, genesis)?.validators().clone();
-        Ok(Self { spec, target, at: 0, trusted, checkpoint: None, waiting: Vec::new(), looked_at: 0 })
+        Ok(Self {
+            spec,
+            target,
+            at: 0,
+            trusted,
+            committed: None,
+            checkpoint: None,
+            waiting: Vec::new(),
+            looked_at: 0,
+        })
     }
 
     /// From a block whose hash the operator vouches for. `target` is not below it.
@@ -138,7 +153,7 @@ impl TrustPath {
                 return self.trusted(claim.header);
             }
             if reached {
-                (self.at, self.trusted) = (number, claim.named);
+                (self.at, self.trusted, self.committed) = (number, claim.named, claim.committed);
             } else if number <= self.at.saturating_add(1) {
                 return Err(Untrusted::Stranger(number));
             } else {
@@ -155,7 +170,7 @@ impl TrustPath {
         if got != want {
             return Err(Untrusted::Checkpoint { number, want, got });
         }
-        (self.trusted, self.checkpoint) = (claim.named, None);
+        (self.trusted, self.committed, self.checkpoint) = (claim.named, claim.committed, None);
         match number == self.target {
             true => self.trusted(claim.header),
             false => Ok(Step::Want(self.wanted())),
@@ -181,11 +196,17 @@ impl TrustPath {
             return Err(HeaderError::Validators);
         }
         let sealers = header::sealers(&header, &extra, params, &named)?;
-        Ok(Claim { header, named, sealers })
+        let committed = committed_in(&self.spec, header.number, &extra)?;
+        Ok(Claim { header, named, committed, sealers })
     }
 
-    /// Whether enough of those who sealed a header are trusted.
+    /// Whether enough of those who sealed a header are trusted. All are whom the trusted header before it commits to,
+    /// and then nobody else is.
     fn reaches(&self, claim: &Claim) -> Result<bool, HeaderError> {
+        let next = self.at.checked_add(1) == Some(claim.header.number);
+        if let Some(committed) = self.committed.filter(|_| next) {
+            return Ok(commitment(claim.named.as_slice()) == committed);
+        }
         let base = self.base_of(claim.header.number)?;
         let known = claim.sealers.iter().filter(|sealer| base.contains(sealer)).count();
         Ok(known > base.faulty())

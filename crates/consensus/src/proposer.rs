@@ -23,20 +23,46 @@ pub fn proposer(
     round: u32,
 ) -> Address {
     let order = turn_order(params, validators);
+    let turn =
+        first_turn(params, &order, last_author).saturating_add(round as usize).checked_rem(order.len());
+    turn.and_then(|turn| order.get(turn)).copied().expect("a validator set is never empty")
+}
+
+/// Those whose turn it was before the author's, from that of round 0 on, in the order of their turns: who let a height
+/// pass, as far as hashed data tells. The same on every node, whatever round the block was sealed in.
+///
+/// `params` and `validators` are those of the block's height, `last_author` is what [`last_author`] says of the block
+/// before, `author` built the block. At most all other validators: whoever failed more than a full turn is not told
+/// apart from one who failed once. A block that was prepared and then proposed again by others is its builder's.
+pub fn skipped(
+    params: &ConsensusParams,
+    validators: &ValidatorSet,
+    last_author: Option<Address>,
+    author: Address,
+) -> Vec<Address> {
+    let order = turn_order(params, validators);
+    let first = first_turn(params, &order, last_author);
+    if !order.contains(&author) {
+        return Vec::new();
+    }
+    let turns = order.iter().cycle().skip(first).take(order.len());
+    turns.take_while(|address| **address != author).copied().collect()
+}
+
+/// Where in the order of turns round 0 stands; not reduced to the number of validators.
+fn first_turn(params: &ConsensusParams, order: &[Address], last_author: Option<Address>) -> usize {
     let step = match params.proposer_policy {
         ProposerPolicy::RoundRobin => 1,
         ProposerPolicy::Sticky => 0,
     };
-    let start = match (last_author, params.rules) {
+    match (last_author, params.rules) {
         (None, _) => 0,
         (Some(last), rules) => match order.iter().position(|address| *address == last) {
             Some(index) => index.saturating_add(step),
             None if rules == ClientRules::GoQuorum => step,
             None => order.iter().position(|address| *address > last).unwrap_or(0),
         },
-    };
-    let turn = start.saturating_add(round as usize).checked_rem(order.len());
-    turn.and_then(|turn| order.get(turn)).copied().expect("a validator set is never empty")
+    }
 }
 
 /// The block builder after whom the turns of the next height go on; `None` when they start anew after genesis.

@@ -25,6 +25,9 @@ pub enum ValidatorSetError {
     /// Nobody holds the key of the zero address.
     #[error("the zero address is listed as a validator")]
     Zero,
+    /// More than a contract may name.
+    #[error("{0} validators are more than a contract may name")]
+    TooMany(usize),
 }
 
 impl ValidatorSet {

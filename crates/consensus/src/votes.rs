@@ -1,18 +1,23 @@
-//! Votes in headers, and the validator set that follows from them.
+//! Who validates the next height: by votes in headers, or by a contract that headers commit to ([`commitment`]).
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use crate::header::{ADD_NONCE, HeaderError};
 use crate::{ValidatorSet, ValidatorSetError};
-use alloy_primitives::{Address, B64};
+use alloy_primitives::{Address, B64, B256};
 use lonja_primitives::spec::{ClientRules, ConsensusParams};
 use lonja_primitives::{ChainSpec, ExtraData, Header, HeaderFormat, Vote, VoteKind};
 use std::collections::BTreeMap;
 
 mod codec;
+mod commitment;
 #[cfg(test)]
 mod tests;
 
 pub use codec::VoteStateError;
+pub(crate) use commitment::committed_in;
+pub use commitment::{
+    MAX_CONTRACT_VALIDATORS, check_commitment, commitment, commits, committed, set_by_contract,
+};
 
 /// A vote that waits for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +44,17 @@ pub struct Tally {
 /// The state of the voting after one block: who validates the next one, and which votes wait.
 ///
 /// At most one vote waits per validator and candidate, and all are dropped at every epoch.
+///
+/// Where a contract chooses the next validators and the last header commits to others than before, they are *pending*
+/// until somebody tells the list: who executed the block ([`VoteState::resolve`]), or the next header
+/// ([`VoteState::validators_for`], [`VoteState::apply`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VoteState {
     number: u64,
     validators: ValidatorSet,
     votes: Vec<CastVote>,
+    /// What the last header commits to, where that is not the set above.
+    pending: Option<B256>,
     /// What the chain spec put aside for the next height. The stored form keeps this, and not what replaced it:
     /// a rule for a block to come may still change while the node is down.
     replaced: Option<Box<(ValidatorSet, Vec<CastVote>)>>,
@@ -58,26 +69,31 @@ impl VoteState {
             None => ExtraData::decode(&header.extra_data, spec.format_at(0))?.validators,
         };
         let validators = ValidatorSet::new(listed)?;
-        let mut state = Self { number: 0, validators, votes: Vec::new(), replaced: None };
-        state.begin_next_height(spec)?;
+        let mut state = Self { number: 0, validators, votes: Vec::new(), pending: None, replaced: None };
+        state.begin_next_height(spec, None)?;
         Ok(state)
     }
 
-    /// After an epoch block, where the tally begins anew: the header says all there is to know. Errors: it is no
-    /// epoch block, or not a header of this chain.
+    /// After an epoch block, where the tally begins anew, or after a block at whose height a contract chooses the
+    /// validators and no vote waits: the header says all there is to know. Errors: it is neither, or not a header of
+    /// this chain.
     pub fn after_epoch_block(spec: &ChainSpec, header: &Header) -> Result<Self, HeaderError> {
         let Some(below) = header.number.checked_sub(1) else { return Self::genesis(spec, header) };
-        if !is_epoch_block(spec, header.number) {
+        let by_contract = spec.consensus_at(header.number).validator_contract.is_some();
+        if !by_contract && !is_epoch_block(spec, header.number) {
             return Err(HeaderError::NoEpochBlock(header.number));
         }
         let format = spec.format_at(header.number);
         let validators = ValidatorSet::new(ExtraData::decode(&header.extra_data, format)?.validators)?;
-        let mut state = Self { number: below, validators, votes: Vec::new(), replaced: None };
+        let mut state = Self { number: below, validators, votes: Vec::new(), pending: None, replaced: None };
         state.apply(spec, header, crate::header::author(header, format)?)?;
         Ok(state)
     }
 
     /// Takes in the header after the last one, which `author` built. On an error nothing has changed.
+    ///
+    /// Pending validators are those the header lists, if they are the ones committed to; otherwise the list is not
+    /// looked at. What the header itself commits to may be pending afterwards.
     ///
     /// Who votes for whom counts by the rules of the client that the chain spec names: GoQuorum and Besu differ
     /// on a vote inside an epoch block and on votes that ask for what already is so.
@@ -85,16 +101,22 @@ impl VoteState {
         if self.number.checked_add(1) != Some(header.number) {
             return Err(HeaderError::Number { parent: self.number, got: header.number });
         }
-        if !self.validators.contains(&author) {
-            return Err(HeaderError::Author(author));
-        }
         let params = spec.consensus_at(header.number);
         let extra = ExtraData::decode(&header.extra_data, params.format)?;
-        let vote = header_vote(header, &extra, params.format)?;
         let mut next = self.clone();
+        if let Some(committed) = self.pending {
+            next.put(commitment::listed_as_committed(&extra, committed)?);
+        }
+        if !next.validators.contains(&author) {
+            return Err(HeaderError::Author(author));
+        }
+        let vote = header_vote(header, &extra, params.format)?;
+        if vote.is_some() && params.validator_contract.is_some() {
+            return Err(HeaderError::VoteByContract);
+        }
         next.number = header.number;
         next.count(spec, params, author, vote);
-        next.begin_next_height(spec)?;
+        next.begin_next_height(spec, committed_in(spec, header.number, &extra)?)?;
         *self = next;
         Ok(())
     }
@@ -104,9 +126,46 @@ impl VoteState {
         self.number
     }
 
-    /// Who validates the next height.
+    /// Who validates the next height; while that is pending, who validated the last one.
     pub fn validators(&self) -> &ValidatorSet {
         &self.validators
+    }
+
+    /// What the last header commits to, where the validators of the next height are not known yet.
+    pub fn pending(&self) -> Option<B256> {
+        self.pending
+    }
+
+    /// Tells the validators of the next height, in any order. Where none are pending it may only repeat those known.
+    ///
+    /// # Errors
+    /// The last header does not commit to them, or they are no set. Nothing has changed then.
+    pub fn resolve(&mut self, validators: Vec<Address>) -> Result<(), HeaderError> {
+        let set = commitment::contract_set(validators)?;
+        match self.pending {
+            Some(committed) if commitment(set.as_slice()) == committed => self.put(set),
+            None if set == self.validators => {}
+            _ => return Err(HeaderError::Validators),
+        }
+        Ok(())
+    }
+
+    /// By whom the next header must be sealed: the validators known, or the list in the header itself where it is the
+    /// one committed to.
+    ///
+    /// # Errors
+    /// It is not the next header, or lists others than the last one commits to.
+    pub fn validators_for(&self, spec: &ChainSpec, header: &Header) -> Result<ValidatorSet, HeaderError> {
+        if self.number.checked_add(1) != Some(header.number) {
+            return Err(HeaderError::Number { parent: self.number, got: header.number });
+        }
+        match self.pending {
+            None => Ok(self.validators.clone()),
+            Some(committed) => {
+                let extra = crate::header::decode_extra(header, spec.format_at(header.number))?;
+                commitment::listed_as_committed(&extra, committed)
+            }
+        }
     }
 
     /// The votes that wait, oldest first.
@@ -210,22 +269,37 @@ impl VoteState {
         self.votes.retain(|vote| vote.candidate != candidate && !(dropped && vote.validator == candidate));
     }
 
+    /// The pending validators are these.
+    fn put(&mut self, set: ValidatorSet) {
+        if let Some(replaced) = &mut self.replaced {
+            replaced.0 = set.clone();
+        }
+        self.validators = set;
+        self.pending = None;
+    }
+
     /// A list in the chain spec replaces the set from its height on, with a new tally. Besu also begins a new
-    /// tally where the header format changes.
-    fn begin_next_height(&mut self, spec: &ChainSpec) -> Result<(), ValidatorSetError> {
+    /// tally where the header format changes, and no votes wait where a contract chooses. What the last header
+    /// commits to is pending unless it is the set known.
+    fn begin_next_height(
+        &mut self,
+        spec: &ChainSpec,
+        committed: Option<B256>,
+    ) -> Result<(), ValidatorSetError> {
         let next = self.number.saturating_add(1);
         let params = spec.consensus_at(next);
-        let entry = spec.consensus.iter().rev().find(|(from, _)| *from == next);
-        let listed = entry.and_then(|(_, params)| params.validators.clone());
+        let listed = spec.validators_listed_at(next);
+        let contract_begins = params.validator_contract.is_some() && !self.votes.is_empty();
         let new_format = params.rules == ClientRules::Besu && spec.format_at(self.number) != params.format;
         self.replaced = None;
-        if listed.is_some() || new_format {
+        if listed.is_some() || new_format || contract_begins {
             let votes = std::mem::take(&mut self.votes);
             self.replaced = Some(Box::new((self.validators.clone(), votes)));
         }
         if let Some(listed) = listed {
-            self.validators = ValidatorSet::new(listed)?;
+            self.validators = ValidatorSet::new(listed.to_vec())?;
         }
+        self.pending = committed.filter(|hash| *hash != commitment(self.validators.as_slice()));
         Ok(())
     }
 }

@@ -253,7 +253,9 @@ impl CatchUp {
         if head.number > self.tip.number {
             let follows = head.number == self.tip.number.saturating_add(1);
             if follows && head.parent_hash == self.tip.hash() {
-                self.history.push(self.tip.clone(), self.votes.validators().clone(), head.hash());
+                let validators = self.votes.validators_for(&self.spec, head);
+                let validators = validators.unwrap_or_else(|_| self.votes.validators().clone());
+                self.history.push(self.tip.clone(), validators, head.hash());
             } else {
                 self.history = History::default();
             }
@@ -286,7 +288,7 @@ impl CatchUp {
     fn certify_next(&mut self, block: Block) -> Result<CertifiedBlock, HeaderError> {
         let format = self.spec.format_at(block.header.number);
         let author = header::author(&block.header, format)?;
-        let validators = self.votes.validators().clone();
+        let validators = self.votes.validators_for(&self.spec, &block.header)?;
         let certified = certify(&self.spec, block, &self.tip, &validators)?;
         let mut votes = self.votes.clone();
         votes.apply(&self.spec, &certified.block().header, author)?;

@@ -13,7 +13,8 @@ pub struct ChainPosition {
     pub head: SealedHeader,
     /// Its builder, after whom the turns go on ([`crate::proposer::last_author`]); `None` at genesis.
     pub author: Option<Address>,
-    /// Validators of the next height and the votes that wait.
+    /// Validators of the next height and the votes that wait. Where a contract chooses them, resolved by whoever
+    /// executed the block: with pending validators the machine does not take part.
     pub votes: VoteState,
 }
 
@@ -49,7 +50,8 @@ pub enum Input {
         height: u64,
         /// Round of the request.
         round: u32,
-        /// The block, without seals, with the `extraData` of the request.
+        /// The block, without seals, with the `extraData` of the request; where it commits to the next validators
+        /// ([`crate::votes::commits`]), with that commitment in place of the vanity.
         block: Block,
     },
     /// No block could be built. The round timer gives the turn to the next proposer.
@@ -74,7 +76,8 @@ pub enum Input {
     Tick,
     /// Whether transactions wait for a block.
     WorkWaiting(bool),
-    /// Vote to add or drop this address in blocks built here, until it comes true or is discarded.
+    /// Vote to add or drop this address in blocks built here, until it comes true or is discarded. Nothing where a
+    /// contract chooses the validators.
     Propose(Address, VoteKind),
     /// Stop voting on this address.
     Discard(Address),

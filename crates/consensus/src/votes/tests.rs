@@ -228,7 +228,7 @@ fn ibft1_votes_by_coinbase_and_nonce_survive_the_change_under_goquorum_only() {
     for (rules, waiting) in [(ClientRules::GoQuorum, 1), (ClientRules::Besu, 0)] {
         let spec = migrated(rules);
         let validators = ValidatorSet::new(["A", "B", "C"].map(named).to_vec()).unwrap();
-        let mut state = VoteState { number: 3, validators, votes: vec![], replaced: None };
+        let mut state = VoteState { number: 3, validators, votes: vec![], pending: None, replaced: None };
         let header = Header {
             number: 4,
             beneficiary: named("D"),
@@ -274,8 +274,10 @@ fn a_damaged_snapshot_is_refused() {
     let bytes = state.encode();
     assert_eq!(VoteState::decode(&bytes, &spec).unwrap(), state);
     assert!(matches!(VoteState::decode(&[], &spec), Err(VoteStateError::Version(None))));
-    let newer = [&[2], &bytes[1..]].concat();
-    assert!(matches!(VoteState::decode(&newer, &spec), Err(VoteStateError::Version(Some(2)))));
+    let newer = [&[3], &bytes[1..]].concat();
+    assert!(matches!(VoteState::decode(&newer, &spec), Err(VoteStateError::Version(Some(3)))));
+    let pending = [&[2], &bytes[1..]].concat();
+    assert!(matches!(VoteState::decode(&pending, &spec), Err(VoteStateError::Malformed(_))), "nothing pends");
     let longer = [&bytes[..], &[0x80]].concat();
     assert!(matches!(VoteState::decode(&longer, &spec), Err(VoteStateError::Malformed(_))));
     assert!(matches!(VoteState::decode(&bytes[..bytes.len() - 1], &spec), Err(VoteStateError::Malformed(_))));

@@ -129,7 +129,9 @@ fn take_portion(
         if number > wanted {
             return Err(ImportError::Gap { wanted, found: number });
         }
-        let certified = certify(spec, block, &position.head, position.votes.validators())
+        let validators = position.votes.validators_for(spec, &block.header);
+        let certified = validators
+            .and_then(|validators| certify(spec, block, &position.head, &validators))
             .map_err(|error| ImportError::Header(number, error))?;
         progress.transactions += transactions.len() as u64;
         core.commit_recovered(&certified, transactions)?;

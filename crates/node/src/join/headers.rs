@@ -52,8 +52,8 @@ impl HeaderRun {
                 None => VoteState::after_epoch_block(spec, &header).map_err(name)?,
                 Some((parent, votes)) => {
                     if number == last {
-                        let validators = votes.validators();
-                        check_header(spec, &header, parent, validators, Seals::Required, None)
+                        let validators = votes.validators_for(spec, &header).map_err(name)?;
+                        check_header(spec, &header, parent, &validators, Seals::Required, None)
                             .map_err(name)?;
                     } else if header.parent_hash != parent.hash() {
                         let (want, got) = (parent.hash(), header.parent_hash);
