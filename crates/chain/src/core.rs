@@ -4,14 +4,17 @@ mod build;
 mod check;
 mod commit;
 mod open;
+mod run;
 
 use crate::door::Door;
 use crate::error::ChainError;
 use crate::executed::Executions;
+use crate::peers::PeerJudge;
 use crate::publisher::Publisher;
 use crate::shared::Shared;
 use alloy_primitives::{B256, Bytes};
 use lonja_consensus::machine::ChainPosition;
+use lonja_permissioning::OwnEnd;
 use lonja_storage::{ChainWriter, Head, Reader};
 use lonja_txpool::TxPool;
 use parking_lot::Mutex;
@@ -48,6 +51,11 @@ impl ChainCore {
     /// Where transactions come in. All clones share one listener.
     pub fn door(&self) -> Door {
         self.door.clone()
+    }
+
+    /// Says which nodes may connect, at the newest block. `own` is this node.
+    pub fn peer_judge(&self, own: OwnEnd) -> PeerJudge {
+        PeerJudge::new(self.shared.clone(), own)
     }
 
     /// Makes commits durable, for another thread.

@@ -8,7 +8,8 @@ use crate::telemetry::{self, Step, timed};
 use alloy_eips::eip7702::constants::EIP7702_DELEGATION_DESIGNATOR;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, map::HashMap};
 use arc_swap::ArcSwapOption;
-use lonja_evm::{TxInvalid, intrinsic_gas};
+use lonja_evm::{ExecuteError, TxInvalid, intrinsic_gas};
+use lonja_permissioning::{Judge, Ledger, TransactionQuestion};
 use lonja_primitives::{BlockRules, RecoveredTransaction, StateError, StateView};
 use lonja_txpool::{Origin, PoolError, SenderState, TxPool};
 use parking_lot::Mutex;
@@ -70,6 +71,7 @@ impl Door {
         let view = self.0.shared.head.load_full();
         let hashes = hashes(&raws);
         let stages = self.check_alone(raws, &hashes, origin, &view);
+        let stages = self.permitted(stages, origin, &view);
         let mut answers: Vec<Result<B256, SubmitError>> = Vec::with_capacity(stages.len());
         let mut checked = Vec::new();
         for (stage, hash) in stages.into_iter().zip(&hashes) {
@@ -105,6 +107,25 @@ impl Door {
             true => in_parallel(items, judge),
             false => on_door_workers(|| in_parallel(items, judge)),
         }
+    }
+
+    /// What the permission contracts forbid in the next block is refused; a client is told why in their words.
+    fn permitted(&self, stages: Vec<Stage>, origin: Origin, view: &HeadView) -> Vec<Stage> {
+        let Inner { shared, .. } = &*self.0;
+        let number = view.header.number.saturating_add(1);
+        let permissions = *shared.spec.permissions_at(number);
+        if permissions.accounts.is_none() && permissions.quotas.is_none() {
+            return stages;
+        }
+        let mut judge = view.judge_of_next(&shared.spec, shared.clock.now_ms() / 1000);
+        let judge_one = |stage| match stage {
+            Stage::Checked(tx) => match permit(&mut judge, &tx, origin) {
+                Ok(()) => Stage::Checked(tx),
+                Err(error) => Stage::Refused(error),
+            },
+            refused => refused,
+        };
+        stages.into_iter().map(judge_one).collect()
     }
 
     /// Which hashes wait in the pool. What a block took lately is known too when a peer brings it late; a
@@ -193,6 +214,19 @@ fn judge(raw: Bytes, rules: &BlockRules, gas_limit: u64) -> Result<RecoveredTran
         return Err(SubmitError::GasLimit { limit: gas_limit, got: tx.gas_limit() });
     }
     Ok(tx)
+}
+
+fn permit(judge: &mut Judge<'_>, tx: &RecoveredTransaction, origin: Origin) -> Result<(), SubmitError> {
+    let question = TransactionQuestion::of(tx);
+    let fault = |error: ExecuteError| SubmitError::State(StateError::Store(error.to_string()));
+    if let Err(mut refusal) = judge.transaction(&question).map_err(fault)? {
+        if origin == Origin::Local {
+            refusal = judge.transaction_in_words(&question, refusal).map_err(fault)?;
+        }
+        return Err(SubmitError::NotPermitted(refusal));
+    }
+    let room = Ledger::default().admit(judge, tx.sender(), tx.gas_limit()).map_err(fault)?;
+    room.map_err(SubmitError::NotPermitted)
 }
 
 /// What the state of one head says of the senders of a batch.

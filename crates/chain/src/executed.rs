@@ -1,6 +1,7 @@
 //! Executed blocks, remembered until one of them is committed.
 
 use alloy_primitives::{Address, B256, Bytes};
+use lonja_consensus::ValidatorSet;
 use lonja_evm::ExecutionOutput;
 use lonja_primitives::{Receipt, RecoveredTransaction, StateChanges};
 use lonja_storage::PreparedState;
@@ -24,6 +25,8 @@ pub struct ExecutedBlock {
     pub changes: StateChanges,
     /// The same, ready to be written, with the state root.
     pub prepared: PreparedState,
+    /// The validators of the next block, where a contract names them.
+    pub next_validators: Option<ValidatorSet>,
 }
 
 impl ExecutedBlock {
@@ -32,8 +35,10 @@ impl ExecutedBlock {
         transactions: Vec<RecoveredTransaction>,
         output: ExecutionOutput,
         prepared: PreparedState,
+        next_validators: Option<ValidatorSet>,
     ) -> Self {
-        Self { hash, transactions, receipts: output.receipts, changes: output.changes, prepared }
+        let ExecutionOutput { receipts, changes, .. } = output;
+        Self { hash, transactions, receipts, changes, prepared, next_validators }
     }
 
     /// Hashes of the transactions, in order.

@@ -12,6 +12,7 @@
 //!   [`CertifiedBlock`](lonja_primitives::CertifiedBlock), and halts when execution disagrees with one.
 //! * [`Publisher`] makes commits durable and shows them to readers, on whatever thread the node likes.
 //! * [`Door`] takes transactions in from any thread, in batches.
+//! * [`PeerJudge`] says which nodes may connect.
 //! * [`history`] reads blocks, receipts and logs back.
 //!
 //! Never here: sockets, timers, threads of its own, the rules of agreement. What is asked is answered
@@ -23,6 +24,7 @@ mod door;
 mod error;
 mod executed;
 pub mod history;
+mod peers;
 mod publisher;
 mod recover;
 mod shared;
@@ -35,4 +37,5 @@ pub use crate::core::{ChainCore, Committed, check_output, check_state};
 pub use door::{Door, Listener, SubmitError};
 pub use error::{BlockError, ChainError};
 pub use executed::ExecutedBlock;
+pub use peers::PeerJudge;
 pub use publisher::Publisher;

@@ -2,6 +2,8 @@
 
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
+use lonja_evm::BlockEnv;
+use lonja_permissioning::{Judge, Memos};
 use lonja_primitives::{ChainSpec, SealedHeader};
 use lonja_storage::StateAt;
 use std::sync::Arc;
@@ -13,12 +15,32 @@ pub(crate) struct HeadView {
     pub(crate) header: SealedHeader,
     /// The state after it.
     pub(crate) state: StateAt,
+    /// What the permission contracts said at this state.
+    pub(crate) memos: Memos,
 }
 
 impl HeadView {
     /// Gas limit of the next block.
     pub(crate) fn next_gas_limit(&self, spec: &ChainSpec) -> u64 {
         next_gas_limit(spec, &self.header)
+    }
+
+    /// Answers for the next block, as far as it is known: who will build it is not.
+    pub(crate) fn judge_of_next(&self, spec: &ChainSpec, now_s: u64) -> Judge<'_> {
+        let number = self.header.number.saturating_add(1);
+        let timestamp = self.header.timestamp.max(now_s);
+        let env = BlockEnv {
+            number,
+            timestamp,
+            gas_limit: self.next_gas_limit(spec),
+            base_fee: self.header.base_fee_per_gas,
+            prevrandao: self.header.mix_hash,
+            difficulty: self.header.difficulty,
+            ..BlockEnv::default()
+        };
+        let permissions = *spec.permissions_at(number);
+        let judge = Judge::new(permissions, spec.rules_at(number, timestamp), env, &self.state);
+        judge.with_memos(&self.memos, self.header.number)
     }
 }
 

@@ -6,4 +6,5 @@ mod building;
 mod checks;
 mod doors;
 mod network;
+mod permissions;
 mod reading;

@@ -1,6 +1,7 @@
 //! Building a block on the head.
 
 use super::ChainCore;
+use super::run::{BlockRun, NotTaken, Outcome};
 use crate::error::{BlockError, ChainError};
 use crate::executed::ExecutedBlock;
 use crate::shared::next_gas_limit;
@@ -8,9 +9,11 @@ use crate::telemetry::{self, Step, timed};
 use alloy_consensus::EMPTY_OMMER_ROOT_HASH;
 use alloy_primitives::{B64, B256, Bytes, U256};
 use alloy_rlp::{Encodable, length_of_length};
+use lonja_consensus::commitment;
 use lonja_consensus::machine::BuildRequest;
-use lonja_evm::{BlockEnv, BlockExecutor, ExecuteError, TxInvalid};
-use lonja_primitives::extra::block_hash;
+use lonja_evm::{ExecuteError, TxInvalid};
+use lonja_permissioning::Rule;
+use lonja_primitives::extra::{block_hash, with_vanity};
 use lonja_primitives::header::ISTANBUL_MIX_HASH;
 use lonja_primitives::{Block, Fork, Header, RecoveredTransaction, StateView};
 use lonja_txpool::{ReadyCursor, SenderState};
@@ -43,11 +46,10 @@ impl ChainCore {
         timed(Step::Build, || {
             self.expect_next(request.height, request.parent).map_err(ChainError::Unavailable)?;
             let mut header = self.new_header(request);
-            let state = self.writer.head_state();
-            let rules = self.shared.spec.rules_at(header.number, header.timestamp);
-            let mut executor = BlockExecutor::new(rules, BlockEnv::from_header(&header), &state);
-            let transactions = self.fill(&mut executor, &header, &state, out_of_time)?;
-            let output = executor.finish().map_err(BlockError::from)?;
+            let (state, view) = (self.writer.head_state(), self.shared.head.load_full());
+            let mut run = BlockRun::new(&self.shared.spec, &header, &self.position, &view, &state);
+            let transactions = self.fill(&mut run, &header, &state, out_of_time)?;
+            let Outcome { output, next_validators } = run.finish()?;
             self.count_execution(output.gas_used);
             let body: Vec<Bytes> = transactions.iter().map(|tx| tx.raw().clone()).collect();
             let (prepared, transactions_root) =
@@ -58,9 +60,15 @@ impl ChainCore {
             header.receipts_root = output.receipts_root;
             header.logs_bloom = output.logs_bloom;
             header.gas_used = output.gas_used;
-            let hash = block_hash(&header, self.shared.spec.format_at(header.number))
-                .map_err(|error| ChainError::Halt(format!("extraData of our own block: {error}")))?;
-            self.executions.remember(ExecutedBlock::new(hash, transactions, output, prepared));
+            let format = self.shared.spec.format_at(header.number);
+            let our_own = |error| ChainError::Halt(format!("extraData of our own block: {error}"));
+            if let Some(next) = &next_validators {
+                let vanity = commitment(next.as_slice());
+                header.extra_data = with_vanity(&header.extra_data, format, vanity).map_err(our_own)?;
+            }
+            let hash = block_hash(&header, format).map_err(our_own)?;
+            let executed = ExecutedBlock::new(hash, transactions, output, prepared, next_validators);
+            self.executions.remember(executed);
             Ok(Block { header, transactions: body })
         })
     }
@@ -89,7 +97,7 @@ impl ChainCore {
     /// Executes what fits and says what it was.
     fn fill(
         &self,
-        executor: &mut BlockExecutor<'_>,
+        run: &mut BlockRun<'_>,
         header: &Header,
         state: &dyn StateView,
         out_of_time: &dyn Fn() -> bool,
@@ -105,7 +113,7 @@ impl ChainCore {
                 return Ok(taken);
             }
             for tx in batch {
-                let gas_left = header.gas_limit.saturating_sub(executor.gas_used());
+                let gas_left = header.gas_limit.saturating_sub(run.gas_used());
                 let full = gas_left < LEAST_GAS || cursor.passed_over() > MAX_PASSED_OVER;
                 if full || out_of_time() {
                     return Ok(taken);
@@ -122,16 +130,23 @@ impl ChainCore {
                     }
                     continue;
                 }
-                match executor.execute(&tx) {
+                match run.execute(&tx) {
                     Ok(()) => {
                         bytes_left = bytes_left.saturating_sub(length);
                         taken.push(tx);
                     }
-                    Err(ExecuteError::Invalid(reason)) => {
+                    Err(NotTaken::Execute(ExecuteError::Invalid(reason))) => {
                         cursor.pass_over(tx.sender());
                         self.not_executable(&tx, &reason, state)?;
                     }
-                    Err(error) => return Err(BlockError::from(error).into()),
+                    Err(NotTaken::Execute(error)) => return Err(BlockError::from(error).into()),
+                    Err(NotTaken::NotPermitted(refusal)) => {
+                        cursor.pass_over(tx.sender());
+                        // Gas comes back with the blocks; a permission only by a vote.
+                        if refusal.rule != Rule::Quotas {
+                            self.drop_from_pool(&tx, &refusal.to_string());
+                        }
+                    }
                 }
             }
         }

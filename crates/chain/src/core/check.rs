@@ -1,6 +1,7 @@
 //! Executing a block that somebody else built.
 
 use super::ChainCore;
+use super::run::{BlockRun, NotTaken, Outcome};
 use crate::error::{BlockError, compare};
 use crate::executed::{ExecutedBlock, same_body};
 use crate::recover::block_transactions;
@@ -8,7 +9,8 @@ use crate::shared::next_gas_limit;
 use crate::telemetry::{self, Step, timed};
 use alloy_primitives::B256;
 use lonja_consensus::header::check_body;
-use lonja_evm::{BlockEnv, BlockExecutor, ExecutionOutput};
+use lonja_consensus::votes::check_commitment;
+use lonja_evm::ExecutionOutput;
 use lonja_primitives::extra::block_hash;
 use lonja_primitives::{Block, Header, RecoveredTransaction};
 use lonja_storage::PreparedState;
@@ -96,11 +98,14 @@ impl ChainCore {
         body?;
         let transactions = transactions
             .map_err(|(index, error)| BlockError::Invalid(format!("transaction {index}: {error}")))?;
-        let output = self.run(header, &transactions)?;
+        let Outcome { output, next_validators } = self.run(header, &transactions)?;
         check_output(header, &output)?;
+        if let Some(next) = &next_validators {
+            check_commitment(&spec, header, next)?;
+        }
         let prepared = self.prepare(&output)?;
         check_state(header, &prepared)?;
-        Ok(ExecutedBlock::new(hash, transactions, output, prepared))
+        Ok(ExecutedBlock::new(hash, transactions, output, prepared, next_validators))
     }
 
     /// Runs the transactions; all of them must be executable.
@@ -108,21 +113,20 @@ impl ChainCore {
         &mut self,
         header: &Header,
         transactions: &[RecoveredTransaction],
-    ) -> Result<ExecutionOutput, BlockError> {
-        let state = self.writer.head_state();
-        let rules = self.shared.spec.rules_at(header.number, header.timestamp);
-        let mut executor = BlockExecutor::new(rules, BlockEnv::from_header(header), &state);
+    ) -> Result<Outcome, BlockError> {
+        let (state, view) = (self.writer.head_state(), self.shared.head.load_full());
+        let mut run = BlockRun::new(&self.shared.spec, header, &self.position, &view, &state);
         for (index, tx) in transactions.iter().enumerate() {
-            executor.execute(tx).map_err(|error| match BlockError::from(error) {
+            run.execute(tx).map_err(|error: NotTaken| match BlockError::from(error) {
                 BlockError::Invalid(reason) => {
                     BlockError::Invalid(format!("transaction {index} ({}): {reason}", tx.hash()))
                 }
                 other => other,
             })?;
         }
-        let output = executor.finish()?;
-        self.count_execution(output.gas_used);
-        Ok(output)
+        let outcome = run.finish()?;
+        self.count_execution(outcome.output.gas_used);
+        Ok(outcome)
     }
 
     /// The state root, and what will be written.

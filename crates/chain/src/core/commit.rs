@@ -9,6 +9,7 @@ use crate::telemetry::{self, Step, timed};
 use alloy_primitives::{Address, B256, Bytes};
 use lonja_consensus::machine::ChainPosition;
 use lonja_consensus::{VoteState, header, proposer};
+use lonja_permissioning::Memos;
 use lonja_primitives::{CertifiedBlock, RecoveredTransaction, SealedHeader};
 use lonja_storage::BlockCommit;
 use lonja_txpool::SenderState;
@@ -31,6 +32,8 @@ pub struct Committed {
     pub included: Vec<B256>,
     /// Receipts, senders and changes.
     pub executed: Arc<ExecutedBlock>,
+    /// Whether nodes may be permitted to connect now that were not before, or the other way round.
+    pub connections_differ: bool,
 }
 
 impl ChainCore {
@@ -79,7 +82,7 @@ impl ChainCore {
         let executed = self.executed(block.block(), hash, transactions, body).map_err(|error| {
             halt(format!("a quorum sealed it, but it does not execute here to what it says: {error}"))
         })?;
-        let position = self.position_after(block).map_err(|error| halt(error.to_string()))?;
+        let position = self.position_after(block, &executed).map_err(|error| halt(error.to_string()))?;
         let votes = self.votes_to_store(&position.votes);
         let included = executed.transaction_hashes();
         self.writer.commit(&BlockCommit {
@@ -92,9 +95,9 @@ impl ChainCore {
             prepared: &executed.prepared,
             votes: &votes,
         })?;
-        self.move_on(position, &executed, &included);
+        let connections_differ = self.move_on(position, &executed, &included);
         telemetry::committed(number, included.len());
-        Ok(Committed { position: self.position(), number, hash, included, executed })
+        Ok(Committed { position: self.position(), number, hash, included, executed, connections_differ })
     }
 
     /// A block at or below the head must be the one we have: two sealed blocks at one height are a fork.
@@ -116,11 +119,15 @@ impl ChainCore {
     fn position_after(
         &self,
         block: &CertifiedBlock,
+        executed: &ExecutedBlock,
     ) -> Result<Arc<ChainPosition>, lonja_consensus::HeaderError> {
         let spec = &self.shared.spec;
         let head = SealedHeader::new_unchecked(block.block().header.clone(), block.hash());
         let mut votes = self.position.votes.clone();
         votes.apply(spec, &head, header::author(&head, spec.format_at(head.number))?)?;
+        if let Some(next) = &executed.next_validators {
+            votes.resolve(next.as_slice().to_vec())?;
+        }
         let author = proposer::last_author(spec, &head)?;
         Ok(Arc::new(ChainPosition { head, author, votes }))
     }
@@ -143,8 +150,14 @@ impl ChainCore {
 
     /// Lets everybody go on from the new head. The doors see it before the pool does: whoever finds its view
     /// of the head unchanged while holding the pool has not missed a block.
-    fn move_on(&mut self, position: Arc<ChainPosition>, executed: &ExecutedBlock, included: &[B256]) {
-        let view = HeadView { header: position.head.clone(), state: self.writer.head_state() };
+    fn move_on(
+        &mut self,
+        position: Arc<ChainPosition>,
+        executed: &ExecutedBlock,
+        included: &[B256],
+    ) -> bool {
+        let (memos, connections_differ) = self.memos_after(position.head.number, executed);
+        let view = HeadView { header: position.head.clone(), state: self.writer.head_state(), memos };
         self.position = position;
         self.executions.clear();
         self.shared.head.store(Arc::new(view));
@@ -160,5 +173,15 @@ impl ChainCore {
         let now_ms = self.shared.clock.now_ms();
         self.shared.backlog.block_took(included.len());
         timed(Step::Pool, || self.pool.lock().on_block(included, &touched, now_ms));
+        connections_differ
+    }
+
+    /// What the contracts said and still say after this block. Other contracts have said nothing yet.
+    fn memos_after(&self, number: u64, executed: &ExecutedBlock) -> (Memos, bool) {
+        let spec = &self.shared.spec;
+        if spec.permissions_at(number) != spec.permissions_at(number.saturating_add(1)) {
+            return (Memos::new(number), true);
+        }
+        self.shared.head.load().memos.after(number, &executed.changes)
     }
 }

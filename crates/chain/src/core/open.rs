@@ -6,11 +6,13 @@ use crate::door::Door;
 use crate::error::ChainError;
 use crate::executed::Executions;
 use crate::shared::{Backlog, HeadView, Shared};
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
 use arc_swap::ArcSwap;
 use lonja_consensus::machine::ChainPosition;
 use lonja_consensus::{VoteState, header, proposer};
-use lonja_primitives::{ChainSpec, SealedHeader};
+use lonja_evm::{BlockEnv, BlockExecutor};
+use lonja_permissioning::{Memos, next_validators};
+use lonja_primitives::{ChainSpec, SealedHeader, StateView};
 use lonja_storage::{Opened, Reader};
 use lonja_txpool::TxPool;
 use parking_lot::Mutex;
@@ -26,10 +28,15 @@ impl ChainCore {
     pub fn open(opened: Opened, spec: Arc<ChainSpec>, pool: Arc<Mutex<TxPool>>) -> Result<Self, ChainError> {
         let Opened { writer, reader, .. } = opened;
         let head = stored_header(&reader, writer.written().number)?;
-        let (votes, votes_stored) = restore_votes(&reader, &spec, head.number)?;
+        let (mut votes, votes_stored) = restore_votes(&reader, &spec, head.number)?;
+        if votes.pending().is_some() {
+            let list = named_validators(&spec, &head, &writer.head_state())?;
+            votes.resolve(list).map_err(broken(head.number))?;
+        }
         let author = proposer::last_author(&spec, &head).map_err(broken(head.number))?;
         pool.lock().set_free_gas(spec.free_gas);
-        let view = HeadView { header: head.clone(), state: writer.head_state() };
+        let memos = Memos::new(head.number);
+        let view = HeadView { header: head.clone(), state: writer.head_state(), memos };
         let shared = Arc::new(Shared {
             spec,
             head: ArcSwap::from_pointee(view),
@@ -57,6 +64,22 @@ fn stored_header(reader: &Reader, number: u64) -> Result<SealedHeader, ChainErro
 
 fn broken(number: u64) -> impl Fn(lonja_consensus::HeaderError) -> ChainError {
     move |error| ChainError::Halt(format!("the stored header of block {number} is not acceptable: {error}"))
+}
+
+/// Who validates after a block whose header only has their hash.
+fn named_validators(
+    spec: &ChainSpec,
+    head: &SealedHeader,
+    state: &dyn StateView,
+) -> Result<Vec<Address>, ChainError> {
+    let next = spec.consensus_at(head.number.saturating_add(1));
+    let contract = next.validator_contract.unwrap_or_default();
+    let rules = spec.rules_at(head.number, head.timestamp);
+    let mut executor = BlockExecutor::new(rules, BlockEnv::from_header(head), state);
+    let named = next_validators(&mut executor, contract).map_err(|error| ChainError::Halt(error.to_string()))?;
+    named.map_err(|reason| {
+        ChainError::Halt(format!("the validators after block {} are not known: {reason}", head.number))
+    })
 }
 
 /// The votes after block `head`, and the snapshot they were read from.

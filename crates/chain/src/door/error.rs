@@ -1,12 +1,17 @@
 //! Why a transaction is refused at the door.
 
 use lonja_evm::TxInvalid;
+use lonja_permissioning::{Refusal, Rule};
 use lonja_primitives::{StateError, TransactionError};
 use lonja_txpool::PoolError;
 use thiserror::Error;
 
 /// JSON-RPC error code of geth for every refused transaction.
 const REFUSED: i32 = -32_000;
+/// JSON-RPC error code of Besu for an account that may not transact.
+const NOT_PERMITTED: i32 = -32_007;
+/// JSON-RPC error code for what may be tried again later.
+const LATER: i32 = -32_005;
 /// JSON-RPC error code for a fault of our own.
 const INTERNAL: i32 = -32_603;
 
@@ -20,6 +25,9 @@ pub enum SubmitError {
     /// Not possible under the rules of the next block.
     #[error(transparent)]
     Rules(TxInvalid),
+    /// A permission contract of the network forbids it in the next block.
+    #[error("{forbidden}: {0}", forbidden = forbidden_by(.0))]
+    NotPermitted(Refusal),
     /// No block has that much gas.
     #[error("exceeds block gas limit: the transaction may use {got}, a block {limit}")]
     GasLimit {
@@ -41,6 +49,8 @@ impl SubmitError {
     pub fn code(&self) -> i32 {
         match self {
             Self::State(_) => INTERNAL,
+            Self::NotPermitted(Refusal { rule: Rule::Quotas, .. }) => LATER,
+            Self::NotPermitted(_) => NOT_PERMITTED,
             _ => REFUSED,
         }
     }
@@ -53,9 +63,19 @@ impl SubmitError {
             Self::Invalid(TransactionError::BadSignature) => "bad_signature",
             Self::Invalid(TransactionError::WrongChain { .. }) => "wrong_chain",
             Self::Rules(_) => "rules",
+            Self::NotPermitted(Refusal { rule: Rule::Quotas, .. }) => "quota",
+            Self::NotPermitted(_) => "not_permitted",
             Self::GasLimit { .. } => "gas_limit",
             Self::Pool(error) => error.name(),
             Self::State(_) => "state",
         }
+    }
+}
+
+/// Besu's words where it has some, for tools that look for them.
+fn forbidden_by(refusal: &Refusal) -> &'static str {
+    match refusal.rule {
+        Rule::Quotas => "gas quota exceeded",
+        _ => "sender account not authorized to send transactions",
     }
 }

@@ -124,7 +124,9 @@ impl Network {
 
     /// With other settings.
     pub(crate) fn of(network: NewNetwork, change: impl FnOnce(&mut ChainSpec)) -> Self {
-        let network = NewNetwork { validators: vec![validator_address(1)], alloc: alloc(), ..network };
+        let mut accounts = alloc();
+        accounts.extend(network.alloc.clone());
+        let network = NewNetwork { validators: vec![validator_address(1)], alloc: accounts, ..network };
         let mut genesis = Genesis::from_json(&network.to_json()).unwrap();
         change(&mut genesis.spec);
         Self::open(genesis, MemoryKv::new()).unwrap()
