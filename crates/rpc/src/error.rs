@@ -8,6 +8,11 @@ use lonja_storage::StoreError;
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// Code of what a permission contract forbids.
+pub(crate) const NOT_PERMITTED: i32 = -32007;
+/// Code of what may be tried again later.
+pub(crate) const LATER: i32 = -32005;
+
 /// What a client is told. Codes: EIP-1474, geth's for reverted calls, Besu's for methods that the network's
 /// mode switches off.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -35,6 +40,9 @@ pub(crate) enum RpcError {
     /// Anything that the node refuses (-32000).
     #[error("{0}")]
     Refused(String),
+    /// A permission contract of the network forbids it (-32007, as Besu).
+    #[error("{0}")]
+    NotPermitted(String),
     /// A bound of [`crate::RpcLimits`], or no free worker (-32005).
     #[error("{0}")]
     Limit(String),
@@ -100,7 +108,8 @@ impl RpcError {
             Self::NoSuchMethod(_) | Self::NotOffered(_) | Self::NoNotifications => -32601,
             Self::NotEnabled(_) => -32604,
             Self::Refused(_) => -32000,
-            Self::Limit(_) => -32005,
+            Self::NotPermitted(_) => NOT_PERMITTED,
+            Self::Limit(_) => LATER,
             Self::Reverted { .. } => 3,
             Self::Internal(_) => -32603,
         }

@@ -1,7 +1,7 @@
 //! Transactions: looking them up, sending them in.
 
 use crate::context::Context;
-use crate::error::RpcError;
+use crate::error::{LATER, NOT_PERMITTED, RpcError};
 use crate::params::{Args, BlockSelector, Quantity};
 use crate::register::Table;
 use crate::submit::Outcomes;
@@ -133,6 +133,10 @@ pub(crate) fn submit_batch(door: &Door, raws: Vec<Bytes>) -> Outcomes {
 fn refusal(error: SubmitError) -> RpcError {
     match error {
         SubmitError::State(error) => error.into(),
-        other => RpcError::Refused(other.to_string()),
+        other => match other.code() {
+            NOT_PERMITTED => RpcError::NotPermitted(other.to_string()),
+            LATER => RpcError::Limit(other.to_string()),
+            _ => RpcError::Refused(other.to_string()),
+        },
     }
 }
