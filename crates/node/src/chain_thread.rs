@@ -2,6 +2,7 @@
 //! makes commits durable while the next block is worked on.
 
 use crate::event::Event;
+use crate::gate::Gatekeeper;
 use crate::halt::Halt;
 use crate::mailbox::Sender;
 use crate::services::Work;
@@ -54,11 +55,12 @@ pub fn start(
     heads: watch::Sender<Head>,
     halt: Halt,
     work: Work,
+    gate: Gatekeeper,
 ) -> ChainThreads {
     let (jobs, receiver) = sync_channel(JOBS_MAX);
     let (written, to_sync) = sync_channel(UNSYNCED_MAX);
     let publisher = core.publisher();
-    let worker = Worker { core, mailbox: mailbox.clone(), written, halt: halt.clone(), work };
+    let worker = Worker { core, mailbox: mailbox.clone(), written, halt: halt.clone(), work, gate };
     let chain = thread::Builder::new().name("chain".into()).spawn(move || worker.run(&receiver));
     let sync = thread::Builder::new()
         .name("sync".into())
@@ -73,6 +75,7 @@ struct Worker {
     written: SyncSender<Head>,
     halt: Halt,
     work: Work,
+    gate: Gatekeeper,
 }
 
 impl Worker {
@@ -131,6 +134,10 @@ impl Worker {
         match self.core.commit(block) {
             Ok(Some(committed)) => {
                 let head = Head { number: committed.number, hash: committed.hash };
+                // Before the loop hears of the block: nothing about the next one is sent to whom this one revoked.
+                if committed.connections_differ {
+                    self.gate.renew();
+                }
                 self.mailbox.answer(Event::Committed(committed.position));
                 self.work.block_written(self.core.work_waiting(), &self.mailbox);
                 self.written.send(head).is_ok()

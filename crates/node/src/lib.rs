@@ -21,6 +21,7 @@ pub mod core;
 mod disk;
 mod driver;
 pub mod event;
+mod gate;
 mod gossip;
 mod halt;
 pub mod identity;

@@ -7,6 +7,7 @@ use crate::control::{Control, Published};
 use crate::core::NodeCore;
 use crate::driver::{self, Edges};
 use crate::event::{Event, Room};
+use crate::gate::{Gatekeeper, gate_of};
 use crate::gossip;
 use crate::halt::Halt;
 use crate::identity::{self, IdentityError};
@@ -22,6 +23,7 @@ use alloy_primitives::B256;
 use arc_swap::ArcSwap;
 use lonja_chain::{ChainCore, ChainError, Door};
 use lonja_consensus::machine::RestoreError;
+use lonja_permissioning::OwnEnd;
 use lonja_p2p::{NetworkId, P2p, P2pConfig, P2pError, PeerGate};
 use lonja_primitives::{RecoveredTransaction, Signer};
 use lonja_rpc::{NodeInfo, RpcContext, RpcHandle};
@@ -133,8 +135,14 @@ impl Node {
         let halt = Halt::new();
         let (mailbox, receiver) = mailbox::mailbox();
         let stopping = Arc::new(AtomicBool::new(false));
-        let (p2p, events) =
-            lonja_p2p::start(network_config(&config, (reader.head().number, reader.head().hash))).await?;
+        let judge = core.peer_judge(own_end(&config));
+        let only = Arc::new(config.allowed.iter().copied().collect());
+        let network = P2pConfig {
+            gate: gate_of(&judge, &only),
+            ..network_config(&config, (reader.head().number, reader.head().hash))
+        };
+        let (p2p, events) = lonja_p2p::start(network).await?;
+        let gatekeeper = Gatekeeper::new(p2p.clone(), judge, only);
 
         let (gossip, gossip_jobs) = gossip::queue();
         let (journal, waiting) = Journal::open(&config.data_dir.join("transactions.journal"))?;
@@ -161,7 +169,7 @@ impl Node {
 
         let (outbox, outbox_thread) = outbox::start(log, records, p2p.clone(), halt.clone());
         let ChainThreads { jobs, threads: [chain_thread, sync_thread] } =
-            chain_thread::start(core, mailbox.clone(), heads.clone(), halt.clone(), work);
+            chain_thread::start(core, mailbox.clone(), heads.clone(), halt.clone(), work, gatekeeper);
         let stop_gossip = stopping.clone();
         let gossip_thread = gossip::start(gossip_jobs, door.clone(), pool.clone(), p2p.clone(), move || {
             stop_gossip.load(Ordering::Relaxed)
@@ -258,6 +266,12 @@ fn check_listeners(rpc: &lonja_rpc::RpcConfig) -> Result<(), NodeError> {
         std::net::TcpListener::bind(address).map_err(|error| NodeError::Listen(address, error))?;
     }
     Ok(())
+}
+
+/// This node, for contracts that look at both ends of a connection.
+fn own_end(config: &Config) -> OwnEnd {
+    let ip = Some(config.p2p_listen.ip()).filter(|ip| !ip.is_unspecified());
+    OwnEnd { node: config.key.node_id(), ip, port: config.p2p_listen.port() }
 }
 
 /// How the node shows itself to the network, with this head.
