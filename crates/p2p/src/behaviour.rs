@@ -2,7 +2,8 @@
 //! of a session on each.
 
 use crate::{
-    handler::{SessionHandler, Streams},
+    gate::Pass,
+    handler::{NoStreams, SessionHandler, Streams},
     hub::{Hub, Refusal},
     identity,
     limits::{
@@ -16,7 +17,7 @@ use libp2p::{
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, THandlerOutEvent,
         ToSwarm,
-        behaviour::{ConnectionEstablished, ListenFailure},
+        behaviour::{ConnectionEstablished, DialFailure, ListenFailure},
     },
 };
 use lonja_primitives::NodeId;
@@ -33,6 +34,8 @@ pub(crate) struct Sessions {
     hub: Arc<Hub>,
     pending_inbound: HashMap<ConnectionId, Option<IpAddr>>,
     established: HashMap<ConnectionId, PeerId>,
+    /// What the gate said of connections that are being made or have no session yet.
+    passes: HashMap<ConnectionId, Pass>,
     events: VecDeque<SessionEvent>,
 }
 
@@ -41,13 +44,24 @@ pub(crate) struct Sessions {
 pub(crate) struct SessionEvent {
     pub(crate) connection: ConnectionId,
     pub(crate) peer: NodeId,
-    /// The four streams, or why there are none.
-    pub(crate) streams: Result<Streams, String>,
+    /// The four streams and what the gate said, or why there are none.
+    pub(crate) streams: Result<(Streams, Pass), NoStreams>,
 }
 
 impl Sessions {
     pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        Self { hub, pending_inbound: HashMap::new(), established: HashMap::new(), events: VecDeque::new() }
+        Self {
+            hub,
+            pending_inbound: HashMap::new(),
+            established: HashMap::new(),
+            passes: HashMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// A connection that is about to be dialed, let through by the gate.
+    pub(crate) fn expect(&mut self, id: ConnectionId, pass: Pass) {
+        self.passes.insert(id, pass);
     }
 
     fn check_pending(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
@@ -59,15 +73,29 @@ impl Sessions {
     }
 
     /// The peer's key is proven now. Nothing of ours has been said or read.
-    fn check_established(&self, peer: &PeerId) -> Result<NodeId, Refusal> {
+    fn check_established(&mut self, id: ConnectionId, peer: &PeerId) -> Result<(), Refusal> {
+        let expected = self.passes.remove(&id);
         let node = identity::node_id(peer).ok_or(Refusal::NotANode)?;
-        self.hub.may_connect(&node, Instant::now())?;
+        self.hub.barred(&node, Instant::now())?;
+        self.check_room(peer)?;
+        let pass = match expected {
+            Some(mut pass) => {
+                self.hub.renew(&node, &mut pass)?;
+                pass
+            }
+            None => self.hub.receive(&node)?,
+        };
+        self.passes.insert(id, pass);
+        Ok(())
+    }
+
+    fn check_room(&self, peer: &PeerId) -> Result<(), Refusal> {
         let same = self.established.values().filter(|other| *other == peer).count();
         let room = self.hub.most_sessions() + SPARE_CONNECTIONS;
         if same >= MAX_CONNECTIONS_PER_PEER || self.established.len() >= room {
             return Err(Refusal::TooManyConnections);
         }
-        Ok(node)
+        Ok(())
     }
 }
 
@@ -95,18 +123,18 @@ impl NetworkBehaviour for Sessions {
         _: &Multiaddr,
     ) -> Result<SessionHandler, ConnectionDenied> {
         self.pending_inbound.remove(&id);
-        self.check_established(&peer).map(|_| SessionHandler::new()).map_err(ConnectionDenied::new)
+        self.check_established(id, &peer).map(|()| SessionHandler::new()).map_err(ConnectionDenied::new)
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        id: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<SessionHandler, ConnectionDenied> {
-        self.check_established(&peer).map(|_| SessionHandler::new()).map_err(ConnectionDenied::new)
+        self.check_established(id, &peer).map(|()| SessionHandler::new()).map_err(ConnectionDenied::new)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -116,9 +144,14 @@ impl NetworkBehaviour for Sessions {
             }
             FromSwarm::ConnectionClosed(closed) => {
                 self.established.remove(&closed.connection_id);
+                self.passes.remove(&closed.connection_id);
             }
             FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
                 self.pending_inbound.remove(&connection_id);
+                self.passes.remove(&connection_id);
+            }
+            FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
+                self.passes.remove(&connection_id);
             }
             _ => {}
         }
@@ -130,7 +163,9 @@ impl NetworkBehaviour for Sessions {
         connection: ConnectionId,
         streams: THandlerOutEvent<Self>,
     ) {
+        let Some(pass) = self.passes.remove(&connection) else { return };
         if let Some(peer) = identity::node_id(&peer) {
+            let streams = streams.map(|streams| (streams, pass));
             self.events.push_back(SessionEvent { connection, peer, streams });
         }
     }

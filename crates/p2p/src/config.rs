@@ -27,9 +27,10 @@ pub struct P2pConfig {
     pub quic: bool,
     /// Peers to keep connected.
     pub peers: Vec<PeerAddress>,
-    /// Most sessions with peers that are not in `peers`.
+    /// Most sessions with peers that are not in `peers`; up to three quarters of them may be dialed from here, see
+    /// [`P2p::set_known_addresses`](crate::P2p::set_known_addresses).
     pub max_peers: usize,
-    /// Who may be connected at the start.
+    /// Who may be connected at the start, asked before anything is dialed or let in.
     pub gate: PeerGate,
     /// The chain.
     pub network: NetworkId,

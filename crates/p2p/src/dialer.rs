@@ -2,11 +2,13 @@
 
 use crate::{
     address::PeerAddress,
-    limits::{RETRY_FIRST, RETRY_MOST, RETRY_REFUSED, STEADY},
+    hub::Peers,
+    limits::{JUDGED_AT_A_TIME, KNOWN_TRIES_PER_SECOND, RETRY_FIRST, RETRY_MOST, RETRY_REFUSED, STEADY},
 };
 use lonja_primitives::NodeId;
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,83 +21,147 @@ pub(crate) enum Outcome {
     Duplicate,
     /// One side does not want the other, and only an operator or a vote will change that.
     Unwanted,
+    /// The peer said that it does not permit this node.
+    NotPermitted,
+    /// The peer closed the connection as soon as it knew our key, without a word: so does who does not permit this node, and
+    /// now and then one that starts or stops.
+    HungUp,
     /// No session began.
     Failed,
 }
 
-/// Whether a peer should be dialed, apart from the time.
+/// Whether a peer should be dialed, apart from the time and the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// There is no connection with it.
     Dial,
     /// There is a connection.
     Connected,
-    /// It may not be connected. Once it may, it is due at once.
+    /// It may not be connected for a while. Once it may, it is due at once.
     Forbidden,
 }
 
-/// The peers to keep connected, and when to try each.
-#[derive(Debug, Default)]
-pub(crate) struct Dialer(BTreeMap<NodeId, Entry>);
+/// The peers to keep connected, those known from elsewhere, and when to try each.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    entries: BTreeMap<NodeId, Entry>,
+    wanted: Peers,
+    known: Peers,
+    /// The known ones in the order to try them. Another one on each node, or all would try the same few.
+    order: Vec<NodeId>,
+    seed: u64,
+    /// The number of the gate whose verdicts the entries keep.
+    gate: u64,
+}
 
 #[derive(Debug)]
 struct Entry {
     address: PeerAddress,
+    /// To be kept connected, and not only known.
+    wanted: bool,
     failures: u32,
+    /// How often in a row it hung up.
+    hang_ups: u32,
     next: Instant,
     /// When the dial began that is under way.
     dialing: Option<Instant>,
+    /// What the gate says of it; not known before it is due.
+    permitted: Option<bool>,
+    /// Whether it waits because the peer did not want us.
+    refused_us: bool,
 }
 
 impl Dialer {
-    /// Takes over the list of peers. New ones and those with a new address are due at once.
-    pub(crate) fn sync(&mut self, wanted: &BTreeMap<NodeId, PeerAddress>, now: Instant) {
-        self.0.retain(|node, _| wanted.contains_key(node));
-        for (node, address) in wanted {
-            match self.0.get_mut(node) {
-                Some(entry) if entry.address == *address => {}
-                Some(entry) => {
-                    entry.address = address.clone();
-                    entry.failures = 0;
-                    entry.next = now;
-                }
-                None => {
-                    let entry = Entry { address: address.clone(), failures: 0, next: now, dialing: None };
-                    self.0.insert(*node, entry);
-                }
-            }
+    /// `seed` shuffles the order of the known peers.
+    pub(crate) fn new(seed: u64) -> Self {
+        let (wanted, known) = (Arc::default(), Arc::default());
+        Self { entries: BTreeMap::new(), wanted, known, order: Vec::new(), seed, gate: 0 }
+    }
+
+    /// Takes over the lists of peers. New ones and those with a new address are due at once. So are, when the gate is
+    /// another one, those the last one refused, and those that refused us: what changed here may have changed there.
+    pub(crate) fn sync(&mut self, wanted: &Peers, known: &Peers, gate: u64, now: Instant) {
+        if self.gate != gate {
+            self.gate = gate;
+            self.entries.values_mut().for_each(|entry| entry.gate_changed(now));
+        }
+        if !Arc::ptr_eq(&self.wanted, wanted) || !Arc::ptr_eq(&self.known, known) {
+            (self.wanted, self.known) = (wanted.clone(), known.clone());
+            self.take_over(now);
         }
     }
 
-    /// The addresses to dial now. They count as being dialed until [`Dialer::connected`] or [`Dialer::failed`].
-    pub(crate) fn due(&mut self, now: Instant, need: impl Fn(&NodeId) -> Need) -> Vec<PeerAddress> {
-        let mut due = Vec::new();
-        for (node, entry) in &mut self.0 {
+    fn take_over(&mut self, now: Instant) {
+        let Self { entries, wanted, known, order, seed, .. } = self;
+        entries.retain(|node, _| wanted.contains_key(node) || known.contains_key(node));
+        let only_known = || known.iter().filter(|(node, _)| !wanted.contains_key(node));
+        let both = wanted.iter().map(|entry| (entry, true)).chain(only_known().map(|entry| (entry, false)));
+        for ((node, address), is_wanted) in both {
+            let entry = entries.entry(*node).or_insert_with(|| Entry::new(address.clone(), now));
+            entry.wanted = is_wanted;
+            if entry.address != *address {
+                *entry = Entry { wanted: is_wanted, dialing: entry.dialing, ..Entry::new(address.clone(), now) };
+            }
+        }
+        *order = only_known().map(|(node, _)| *node).collect();
+        order.sort_by_key(|node| rank(node, *seed));
+    }
+
+    /// The addresses to dial now: those to be kept connected, then known ones while there is `room`. They count as being
+    /// dialed until [`Dialer::connected`] or [`Dialer::failed`].
+    ///
+    /// The gate is asked by `judge` about who is due, once, and about few at a time: [`Dialer::next`] is now where some are
+    /// left.
+    pub(crate) fn due(
+        &mut self,
+        now: Instant,
+        room: &mut usize,
+        need: impl Fn(&NodeId) -> Need,
+        mut judge: impl FnMut(&PeerAddress) -> bool,
+    ) -> Vec<PeerAddress> {
+        let (mut due, mut questions) = (Vec::new(), JUDGED_AT_A_TIME);
+        for (node, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.wanted) {
             let need = need(node);
             if need == Need::Forbidden {
                 entry.failures = 0;
                 entry.next = now;
             }
-            if entry.dialing.is_none() && entry.next <= now && need == Need::Dial {
-                entry.dialing = Some(now);
-                due.push(entry.address.clone());
+            if need == Need::Dial && entry.is_due(now) && entry.is_permitted(&mut judge, &mut questions) {
+                due.push(entry.dial(now));
+            }
+        }
+        for node in &self.order {
+            if *room == 0 || questions == 0 {
+                break;
+            }
+            let Some(entry) = self.entries.get_mut(node) else { continue };
+            if entry.is_due(now) && need(node) == Need::Dial && entry.is_permitted(&mut judge, &mut questions) {
+                *room -= 1;
+                due.push(entry.dial(now));
             }
         }
         due
     }
 
-    /// When the next peer is due.
-    pub(crate) fn next(&self, need: impl Fn(&NodeId) -> Need) -> Option<Instant> {
-        self.0
+    /// When the next peer is due, with `room` for known ones or not.
+    pub(crate) fn next(&self, room: usize, need: impl Fn(&NodeId) -> Need) -> Option<Instant> {
+        let waits = |entry: &Entry| entry.dialing.is_none() && entry.permitted != Some(false);
+        self.entries
             .iter()
-            .filter(|(node, entry)| entry.dialing.is_none() && need(node) == Need::Dial)
+            .filter(|(node, entry)| (entry.wanted || room > 0) && waits(entry) && need(node) == Need::Dial)
             .map(|(_, entry)| entry.next)
             .min()
     }
 
-    /// The dial led to a connection.
+    /// The known peers that are being dialed.
+    pub(crate) fn dialing_known(&self) -> impl Iterator<Item = NodeId> {
+        let dialing = |(_, entry): &(&NodeId, &Entry)| !entry.wanted && entry.dialing.is_some();
+        self.entries.iter().filter(dialing).map(|(node, _)| *node)
+    }
+
+    /// The dial led to a connection, or was given up before it began.
     pub(crate) fn connected(&mut self, node: &NodeId) {
-        if let Some(entry) = self.0.get_mut(node) {
+        if let Some(entry) = self.entries.get_mut(node) {
             entry.dialing = None;
         }
     }
@@ -103,34 +169,100 @@ impl Dialer {
     /// The dial led nowhere. `jitter` between 0 and 1 spreads the retries of many nodes. Says how often in a row
     /// that happened.
     pub(crate) fn failed(&mut self, node: &NodeId, now: Instant, jitter: f64) -> u32 {
-        let Some(entry) = self.0.get_mut(node) else { return 0 };
+        let known_most = self.known_most();
+        let Some(entry) = self.entries.get_mut(node) else { return 0 };
         let begun = entry.dialing.take().unwrap_or(now);
         entry.failures = entry.failures.saturating_add(1);
-        entry.next = (begun + spread(pause(entry.failures), jitter)).max(now + spread(RETRY_FIRST, jitter));
+        let pause = pause(entry.failures, entry.most(known_most));
+        entry.next = (begun + spread(pause, jitter)).max(now + spread(RETRY_FIRST, jitter));
         entry.failures
     }
 
-    /// The last connection with the peer is gone, whoever had dialed it.
-    pub(crate) fn ended(&mut self, node: &NodeId, outcome: Outcome, now: Instant, jitter: f64) {
-        let Some(entry) = self.0.get_mut(node) else { return };
+    /// The last connection with the peer is gone, whoever had dialed it. Says how often in a row the peer hung up.
+    pub(crate) fn ended(&mut self, node: &NodeId, outcome: Outcome, now: Instant, jitter: f64) -> u32 {
+        let known_most = self.known_most();
+        let Some(entry) = self.entries.get_mut(node) else { return 0 };
+        entry.refused_us = matches!(outcome, Outcome::Unwanted | Outcome::NotPermitted | Outcome::HungUp);
+        entry.hang_ups = if outcome == Outcome::HungUp { entry.hang_ups.saturating_add(1) } else { 0 };
         let wait = match outcome {
             Outcome::Lived(time) if time >= STEADY => {
                 entry.failures = 0;
                 RETRY_FIRST
             }
             Outcome::Duplicate => RETRY_FIRST,
-            Outcome::Unwanted => RETRY_REFUSED,
-            Outcome::Lived(_) | Outcome::Failed => {
-                entry.failures = entry.failures.saturating_add(1);
-                pause(entry.failures)
-            }
+            Outcome::Unwanted | Outcome::NotPermitted => RETRY_REFUSED,
+            // Who only starts or stops is found again in about the time that took.
+            Outcome::HungUp => entry.fail(RETRY_REFUSED),
+            Outcome::Lived(_) | Outcome::Failed => entry.fail(entry.most(known_most)),
         };
         entry.next = now + spread(wait, jitter);
+        entry.hang_ups
+    }
+
+    /// Longest pause between two tries of a known peer.
+    fn known_most(&self) -> Duration {
+        let seconds = self.order.len() / KNOWN_TRIES_PER_SECOND;
+        Duration::from_secs(seconds as u64).clamp(RETRY_MOST, RETRY_REFUSED)
     }
 }
 
-fn pause(failures: u32) -> Duration {
-    RETRY_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_MOST)
+impl Entry {
+    fn new(address: PeerAddress, now: Instant) -> Self {
+        Self {
+            address,
+            wanted: false,
+            failures: 0,
+            hang_ups: 0,
+            next: now,
+            dialing: None,
+            permitted: None,
+            refused_us: false,
+        }
+    }
+
+    fn gate_changed(&mut self, now: Instant) {
+        if self.permitted == Some(false) || self.refused_us {
+            self.failures = 0;
+            self.next = now;
+        }
+        self.permitted = None;
+        self.refused_us = false;
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.dialing.is_none() && self.next <= now
+    }
+
+    /// As the gate said, or says now if there is a question left.
+    fn is_permitted(&mut self, judge: &mut impl FnMut(&PeerAddress) -> bool, questions: &mut usize) -> bool {
+        if self.permitted.is_none() && *questions > 0 {
+            *questions -= 1;
+            self.permitted = Some(judge(&self.address));
+        }
+        self.permitted == Some(true)
+    }
+
+    fn dial(&mut self, now: Instant) -> PeerAddress {
+        self.dialing = Some(now);
+        self.address.clone()
+    }
+
+    fn most(&self, known_most: Duration) -> Duration {
+        if self.wanted { RETRY_MOST } else { known_most }
+    }
+
+    fn fail(&mut self, most: Duration) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        pause(self.failures, most)
+    }
+}
+
+fn rank(node: &NodeId, seed: u64) -> u64 {
+    node.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first)) ^ seed
+}
+
+fn pause(failures: u32, most: Duration) -> Duration {
+    RETRY_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(most)
 }
 
 /// Between three quarters and five quarters of the time.
@@ -139,110 +271,4 @@ fn spread(time: Duration, jitter: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::address::{Host, Transport};
-    use alloy_primitives::B512;
-
-    fn node(n: u8) -> NodeId {
-        NodeId(B512::repeat_byte(n))
-    }
-
-    fn wanted(list: &[(u8, u16)]) -> BTreeMap<NodeId, PeerAddress> {
-        let address = |(n, port): &(u8, u16)| {
-            let host = Host::Ip([127, 0, 0, 1].into());
-            (node(*n), PeerAddress::new(node(*n), host, *port, Transport::TcpThenQuic))
-        };
-        list.iter().map(address).collect()
-    }
-
-    fn all(_: &NodeId) -> Need {
-        Need::Dial
-    }
-
-    #[test]
-    fn new_peers_are_due_at_once_and_once() {
-        let (mut dialer, now) = (Dialer::default(), Instant::now());
-        dialer.sync(&wanted(&[(1, 10), (2, 20)]), now);
-        assert_eq!(dialer.due(now, |n| if *n == node(2) { Need::Connected } else { Need::Dial }).len(), 1);
-        assert_eq!(dialer.due(now, all).len(), 1);
-        assert!(dialer.due(now, all).is_empty());
-        dialer.sync(&wanted(&[(2, 20)]), now);
-        dialer.connected(&node(2));
-        assert_eq!(dialer.due(now, all)[0].port(), 20);
-    }
-
-    #[test]
-    fn pauses_grow_to_a_bound_and_start_over() {
-        let (mut dialer, mut now) = (Dialer::default(), Instant::now());
-        dialer.sync(&wanted(&[(1, 10)]), now);
-        let mut pauses = Vec::new();
-        for failure in 1..12 {
-            assert_eq!(dialer.due(now, all).len(), 1);
-            assert_eq!(dialer.failed(&node(1), now, 0.5), failure);
-            let next = dialer.next(all).unwrap();
-            pauses.push((next - now).as_millis());
-            assert!(dialer.due(next - Duration::from_millis(1), all).is_empty());
-            now = next;
-        }
-        assert_eq!(pauses[..5], [200, 400, 800, 1600, 3200]);
-        assert_eq!(pauses[5..], [4_000; 6]);
-        dialer.ended(&node(1), Outcome::Lived(STEADY), now, 0.5);
-        assert_eq!(dialer.next(all), Some(now + RETRY_FIRST));
-    }
-
-    #[test]
-    fn a_try_that_took_long_is_repeated_sooner() {
-        let (mut dialer, mut now) = (Dialer::default(), Instant::now());
-        dialer.sync(&wanted(&[(1, 10)]), now);
-        let mut wait_after = |took: Duration| {
-            assert_eq!(dialer.due(now, all).len(), 1);
-            dialer.failed(&node(1), now + took, 0.5);
-            let next = dialer.next(all).unwrap();
-            let wait = next - now - took;
-            now = next;
-            wait
-        };
-        let longest = (0..8).map(|_| wait_after(Duration::ZERO)).max();
-        assert_eq!(longest, Some(RETRY_MOST));
-        assert_eq!(wait_after(RETRY_MOST / 4), RETRY_MOST * 3 / 4);
-        assert_eq!(wait_after(RETRY_MOST * 4), RETRY_FIRST);
-    }
-
-    #[test]
-    fn how_it_ended_decides_the_pause() {
-        let (mut dialer, now) = (Dialer::default(), Instant::now());
-        dialer.sync(&wanted(&[(1, 10)]), now);
-        let mut after = |outcome| {
-            dialer.ended(&node(1), outcome, now, 0.5);
-            dialer.next(all).unwrap() - now
-        };
-        assert_eq!(after(Outcome::Failed), RETRY_FIRST);
-        assert_eq!(after(Outcome::Lived(Duration::ZERO)), RETRY_FIRST * 2, "kicked out at once");
-        assert_eq!(after(Outcome::Duplicate), RETRY_FIRST);
-        assert_eq!(after(Outcome::Unwanted), RETRY_REFUSED);
-        assert_eq!(after(Outcome::Failed), RETRY_FIRST * 4);
-    }
-
-    #[test]
-    fn who_may_connect_again_is_tried_at_once() {
-        let (mut dialer, now) = (Dialer::default(), Instant::now());
-        dialer.sync(&wanted(&[(1, 10)]), now);
-        dialer.ended(&node(1), Outcome::Unwanted, now, 0.5);
-        assert!(dialer.due(now, all).is_empty());
-        assert!(dialer.due(now, |_| Need::Forbidden).is_empty());
-        assert_eq!(dialer.due(now, all).len(), 1);
-    }
-
-    #[test]
-    fn a_new_address_is_tried_at_once() {
-        let (mut dialer, now) = (Dialer::default(), Instant::now());
-        dialer.sync(&wanted(&[(1, 10)]), now);
-        dialer.due(now, all);
-        dialer.failed(&node(1), now, 1.0);
-        dialer.sync(&wanted(&[(1, 10)]), now);
-        assert!(dialer.due(now, all).is_empty());
-        dialer.sync(&wanted(&[(1, 11)]), now);
-        assert_eq!(dialer.due(now, all)[0].port(), 11);
-    }
-}
+mod tests;

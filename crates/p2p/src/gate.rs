@@ -1,28 +1,143 @@
 //! Who may be connected, and who is kept out for a while.
 
-use crate::limits::{BAN_BASE, BAN_MOST, MAX_BANS};
+use crate::{
+    address::{Host, PeerAddress},
+    hub::Refusal,
+    limits::{BAN_BASE, BAN_MOST, MAX_BANS},
+};
 use lonja_primitives::NodeId;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+/// Answers for one state of the chain, for as long as it is the gate: always the same for the same question.
+///
+/// Asked once for each connection and for each peer about to be dialed, and again by the next gate; never for a message.
+/// It is asked on the task that serves all connections, so it should answer within some tens of microseconds.
+pub trait PeerRule: fmt::Debug + Send + Sync {
+    /// Whether this node may be connected. `at` is where the peer listens, as far as it is known: the host of its
+    /// configured or observed address (text of an IP without brackets, or a DNS name) and port, 0 when it listens nowhere.
+    ///
+    /// `Allowed` without an address must mean allowed at any: it is not asked again once the address is known.
+    fn judge(&self, peer: &NodeId, at: Option<(&str, u16)>) -> PeerVerdict;
+}
+
+/// What a gate says of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerVerdict {
+    /// It may be connected.
+    Allowed,
+    /// It may not. The rule and why, for people.
+    Refused(String),
+    /// Only an address could tell; ask again when it is known. Refused, when it is known already.
+    NeedsAddress,
+}
+
 /// Who may be connected, by value, replaced whole. Decided elsewhere; here it is obeyed when dialing, when a
 /// connection comes in, and at once when it changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum PeerGate {
     /// Everybody on the same chain.
     Open,
     /// These nodes only.
     Only(BTreeSet<NodeId>),
+    /// Whom this rule allows: for rules that cannot be listed, only asked.
+    Ask(Arc<dyn PeerRule>),
 }
 
 impl PeerGate {
-    /// Whether this node may be connected.
-    pub fn allows(&self, node: &NodeId) -> bool {
+    /// Whether this node may be connected, see [`PeerRule::judge`].
+    pub fn judge(&self, peer: &NodeId, at: Option<(&str, u16)>) -> PeerVerdict {
         match self {
-            Self::Open => true,
-            Self::Only(nodes) => nodes.contains(node),
+            Self::Open => PeerVerdict::Allowed,
+            Self::Only(nodes) if nodes.contains(peer) => PeerVerdict::Allowed,
+            Self::Only(_) => PeerVerdict::Refused("it is not on the list of allowed nodes".to_owned()),
+            Self::Ask(rule) => rule.judge(peer, at),
+        }
+    }
+}
+
+/// The gate in force and its number: what it said once holds while the number is the same.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    number: u64,
+    gate: PeerGate,
+}
+
+/// Where a peer listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    host: String,
+    port: u16,
+}
+
+/// What a gate said of a connection so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pass {
+    /// The number of the gate that let it through; `None` while only an address could tell.
+    pub(crate) gate: Option<u64>,
+    /// Where it was dialed; `None` when the peer dialed.
+    pub(crate) at: Option<Place>,
+}
+
+impl Gate {
+    pub(crate) fn first(gate: PeerGate) -> Self {
+        Self { number: 0, gate }
+    }
+
+    pub(crate) fn next(&self, gate: PeerGate) -> Self {
+        Self { number: self.number.wrapping_add(1), gate }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Asks as long as an answer may still be missing.
+    pub(crate) fn pass(&self, peer: &NodeId, at: Option<Place>) -> Result<Pass, Refusal> {
+        let gate = match at {
+            Some(_) => {
+                self.permits(peer, at.as_ref())?;
+                Some(self.number)
+            }
+            None => match self.gate.judge(peer, None) {
+                PeerVerdict::Allowed => Some(self.number),
+                PeerVerdict::Refused(why) => return Err(Refusal::NotPermitted(why)),
+                PeerVerdict::NeedsAddress => None,
+            },
+        };
+        Ok(Pass { gate, at })
+    }
+
+    /// Asks when everything is known that ever will be.
+    pub(crate) fn permits(&self, peer: &NodeId, at: Option<&Place>) -> Result<(), Refusal> {
+        match self.gate.judge(peer, at.map(|place| (place.host.as_str(), place.port))) {
+            PeerVerdict::Allowed => Ok(()),
+            PeerVerdict::Refused(why) => Err(Refusal::NotPermitted(why)),
+            PeerVerdict::NeedsAddress => {
+                Err(Refusal::NotPermitted("the rule does not decide about its address".to_owned()))
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Where a peer seems to listen: the address it connects from, and the port it says. An IPv4 address that comes
+    /// through an IPv6 socket is written as what it is.
+    pub(crate) fn seen(ip: IpAddr, port: u16) -> Self {
+        Self { host: ip.to_canonical().to_string(), port }
+    }
+}
+
+impl From<&PeerAddress> for Place {
+    fn from(address: &PeerAddress) -> Self {
+        match address.host() {
+            Host::Ip(ip) => Self::seen(*ip, address.port()),
+            Host::Name(name) => Self { host: name.clone(), port: address.port() },
         }
     }
 }
@@ -93,6 +208,8 @@ impl Points {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Transport;
+    use alloy_primitives::B512;
 
     #[test]
     fn bad_marks_add_up_and_are_forgotten() {
@@ -103,7 +220,6 @@ mod tests {
         assert_eq!(points.add(5, start + Duration::from_secs(20)), 35);
         assert_eq!(points.add(5, start + Duration::from_secs(200)), 5);
     }
-    use alloy_primitives::B512;
 
     fn node(n: usize) -> NodeId {
         let mut id = B512::ZERO;
@@ -111,12 +227,67 @@ mod tests {
         NodeId(id)
     }
 
+    /// Node 1 anywhere, node 2 at one place, and words for the others.
+    #[derive(Debug)]
+    struct Rule;
+
+    impl PeerRule for Rule {
+        fn judge(&self, peer: &NodeId, at: Option<(&str, u16)>) -> PeerVerdict {
+            match at {
+                _ if *peer == node(1) => PeerVerdict::Allowed,
+                _ if *peer == node(3) => PeerVerdict::NeedsAddress,
+                _ if *peer != node(2) => PeerVerdict::Refused("node unknown".into()),
+                None => PeerVerdict::NeedsAddress,
+                Some(("10.0.0.1" | "fd00::1" | "two.example", 7)) => PeerVerdict::Allowed,
+                Some((host, port)) => PeerVerdict::Refused(format!("not listed at {host} {port}")),
+            }
+        }
+    }
+
+    fn place(text: &str, port: u16) -> Option<Place> {
+        let address = PeerAddress::new(node(2), text.parse().unwrap(), port, Transport::TcpThenQuic);
+        Some(Place::from(&address))
+    }
+
+    fn words(refused: Result<impl fmt::Debug, Refusal>) -> String {
+        match refused {
+            Err(Refusal::NotPermitted(words)) => words,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_gate_by_list_allows_its_list() {
         let gate = PeerGate::Only([node(1)].into());
-        assert!(gate.allows(&node(1)) && !gate.allows(&node(2)));
-        assert!(PeerGate::Open.allows(&node(2)));
-        assert!(!PeerGate::Only(BTreeSet::new()).allows(&node(1)));
+        assert_eq!(gate.judge(&node(1), None), PeerVerdict::Allowed);
+        assert!(matches!(gate.judge(&node(2), None), PeerVerdict::Refused(_)));
+        assert_eq!(PeerGate::Open.judge(&node(2), None), PeerVerdict::Allowed);
+        let nobody = PeerGate::Only(BTreeSet::new());
+        assert!(matches!(nobody.judge(&node(1), Some(("10.0.0.1", 7))), PeerVerdict::Refused(_)));
+    }
+
+    #[test]
+    fn a_gate_that_asks_needs_an_address_or_does_not() {
+        let gate = Gate::first(PeerGate::Open).next(PeerGate::Ask(Arc::new(Rule)));
+        assert_eq!(gate.pass(&node(1), None), Ok(Pass { gate: Some(1), at: None }));
+        assert_eq!(gate.pass(&node(2), None), Ok(Pass { gate: None, at: None }));
+        assert_eq!(words(gate.pass(&node(9), None)), "node unknown");
+        let at = place("10.0.0.1", 7);
+        assert_eq!(gate.pass(&node(2), at.clone()), Ok(Pass { gate: Some(1), at }));
+        assert_eq!(words(gate.pass(&node(2), place("10.0.0.1", 8))), "not listed at 10.0.0.1 8");
+        assert_eq!(words(gate.permits(&node(2), None)), "the rule does not decide about its address");
+        assert_eq!(words(gate.pass(&node(3), place("10.0.0.1", 7))), "the rule does not decide about its address");
+    }
+
+    #[test]
+    fn places_are_asked_for_in_plain_text() {
+        let gate = Gate::first(PeerGate::Ask(Arc::new(Rule)));
+        for host in ["10.0.0.1", "::ffff:10.0.0.1", "[fd00::1]", "two.example"] {
+            assert_eq!(gate.permits(&node(2), place(host, 7).as_ref()), Ok(()), "{host}");
+        }
+        let seen = |text: &str| Place::seen(text.parse().unwrap(), 7);
+        assert_eq!(gate.permits(&node(2), Some(&seen("::ffff:10.0.0.1"))), Ok(()));
+        assert_eq!(words(gate.permits(&node(2), Some(&seen("fd00::2")))), "not listed at fd00::2 7");
     }
 
     #[test]

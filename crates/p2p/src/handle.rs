@@ -6,8 +6,9 @@ use crate::{
     error::{P2pError, SendError},
     events::{self, PeerEvents},
     gate::PeerGate,
-    hub::Hub,
+    hub::{Hub, Plan},
     outbox::Pushed,
+    refusals::Refused,
     service::Service,
     session::Session,
     transport,
@@ -16,10 +17,9 @@ use crate::{
 use alloy_primitives::{B256, Bytes};
 use lonja_primitives::NodeId;
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, atomic::Ordering},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 /// The handle: cheap to clone, usable from any thread. No call waits for the network, except [`P2p::shutdown`].
@@ -56,7 +56,8 @@ pub enum Abuse {
 pub struct PeerInfo {
     /// Who.
     pub node_id: NodeId,
-    /// Its `enode://` address: the configured one, or where it connects from with the port it says it listens on.
+    /// Its `enode://` address: the configured one, or the one known from elsewhere, or where it connects from with the port
+    /// it says it listens on.
     pub enode: String,
     /// What it calls its program.
     pub client: String,
@@ -133,19 +134,48 @@ impl P2p {
         self.hub.sessions().iter().map(|session| session.peer).collect()
     }
 
-    /// Replaces the gate. When the call returns, nothing that waits or comes is sent to peers outside it any more; their
-    /// sessions end.
+    /// Replaces the gate. When the call returns, nothing that waits or comes is sent to peers it refuses, nor taken from
+    /// them, any more; their sessions end.
+    ///
+    /// A [`PeerGate::Ask`] is asked about each session before the call returns, in turn, on the calling thread and without a
+    /// lock that others need; about peers to be dialed when they are due. A peer that is refused stays on the lists, and is
+    /// dialed at once when a later gate permits it. So are peers that did not permit this node.
     pub fn set_gate(&self, gate: PeerGate) {
         self.hub.set_gate(gate);
     }
 
-    /// Keeps a peer connected from now on. A known peer gets the new address; a ban is lifted.
+    /// Replaces the addresses of peers learned elsewhere, as from a registry on chain; of several for one peer the first
+    /// counts. Says how many peers were left out: [`MAX_KNOWN_PEERS`](crate::MAX_KNOWN_PEERS) are remembered.
+    ///
+    /// They are dialed, as far as the gate permits them, while fewer than three quarters of
+    /// [`P2pConfig::max_peers`] sessions stand with peers that are not to be kept connected, however those came about: the
+    /// last quarter is left to those who come by themselves. Each node tries them in an order of its own. The peers to be
+    /// kept connected come first and do not count, and their configured address is the one that is dialed. A session with a
+    /// peer that is no longer known stays; it is not dialed again.
+    pub fn set_known_addresses(&self, addresses: Vec<PeerAddress>) -> usize {
+        self.hub.set_known(addresses)
+    }
+
+    /// Connections lately refused by this node in either direction, for people, the newest first: of each peer and
+    /// direction the last, 64 at most. A session that a new gate ended is one of them.
+    pub fn refusals(&self) -> Vec<Refused> {
+        self.hub.refusals.recent()
+    }
+
+    /// Peers that in the last minutes did not permit this node, by node id: they said so, or hang up time and again as soon
+    /// as they know its key. Empty where none of those tried refuses it.
+    pub fn unwanted_by(&self) -> Vec<NodeId> {
+        self.hub.refusals.unwanting(Instant::now())
+    }
+
+    /// Keeps a peer connected from now on, as soon as the gate permits it. A peer kept already gets the new address; a ban
+    /// is lifted.
     pub fn add_peer(&self, address: PeerAddress) -> Result<(), P2pError> {
         self.hub.add_peer(address)
     }
 
-    /// No longer keeps a peer connected, and ends its session if there is one. `false` when it was neither. The peer may
-    /// come back by itself as far as the gate allows.
+    /// No longer keeps a peer connected nor dials it, and ends its session if there is one. `false` when there was nothing
+    /// to end. The peer may come back by itself as far as the gate allows, and with the next list of known addresses.
     pub fn remove_peer(&self, peer: &NodeId) -> bool {
         self.hub.remove_peer(peer)
     }
@@ -169,8 +199,8 @@ impl P2p {
 
     /// The connected peers, by node id.
     pub fn peers(&self) -> Vec<PeerInfo> {
-        let wanted = self.hub.wanted();
-        self.hub.sessions().iter().map(|session| info(session, &wanted)).collect()
+        let plan = self.hub.plan();
+        self.hub.sessions().iter().map(|session| info(session, &plan)).collect()
     }
 
     /// The peers to keep connected, whether they are or not.
@@ -224,8 +254,9 @@ impl P2p {
     }
 }
 
-fn info(session: &Session, wanted: &BTreeMap<NodeId, PeerAddress>) -> PeerInfo {
-    let configured = wanted.get(&session.peer);
+fn info(session: &Session, plan: &Plan) -> PeerInfo {
+    let configured = plan.wanted.get(&session.peer);
+    let listed = configured.or_else(|| plan.known.get(&session.peer));
     let seen = || {
         let ip = session.link.remote.parse::<SocketAddr>().ok()?.ip();
         let port = session.status.listen_port;
@@ -233,7 +264,7 @@ fn info(session: &Session, wanted: &BTreeMap<NodeId, PeerAddress>) -> PeerInfo {
     };
     PeerInfo {
         node_id: session.peer,
-        enode: configured.map(ToString::to_string).or_else(seen).unwrap_or_default(),
+        enode: listed.map(ToString::to_string).or_else(seen).unwrap_or_default(),
         client: session.status.client.clone(),
         address: session.link.remote.clone(),
         local_address: session.link.local.clone(),

@@ -7,7 +7,7 @@ use libp2p::{
     Stream, StreamProtocol,
     core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
     swarm::{
-        ConnectionHandler, ConnectionHandlerEvent, SubstreamProtocol,
+        ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
         handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound},
     },
 };
@@ -31,6 +31,15 @@ pub(crate) struct Streams {
     pub(crate) data_out: Stream,
 }
 
+/// Why there are no streams.
+#[derive(Debug)]
+pub(crate) enum NoStreams {
+    /// The peer does not know the protocols.
+    Unknown(String),
+    /// The connection broke before they were open.
+    Broken(String),
+}
+
 /// Offers a list of protocols and gives back the stream and which of them it is.
 pub(crate) struct Offer(Vec<StreamProtocol>);
 
@@ -39,7 +48,7 @@ pub(crate) struct SessionHandler {
     to_open: VecDeque<StreamProtocol>,
     inbound: [Option<Stream>; 2],
     outbound: [Option<Stream>; 2],
-    failure: Option<String>,
+    failure: Option<NoStreams>,
     done: bool,
 }
 
@@ -87,7 +96,7 @@ fn lane(protocol: &StreamProtocol) -> Lane {
 
 impl ConnectionHandler for SessionHandler {
     type FromBehaviour = Infallible;
-    type ToBehaviour = Result<Streams, String>;
+    type ToBehaviour = Result<Streams, NoStreams>;
     type InboundProtocol = Offer;
     type OutboundProtocol = Offer;
     type InboundOpenInfo = ();
@@ -100,7 +109,7 @@ impl ConnectionHandler for SessionHandler {
     fn poll(
         &mut self,
         _: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Offer, (), Result<Streams, String>>> {
+    ) -> Poll<ConnectionHandlerEvent<Offer, (), Result<Streams, NoStreams>>> {
         if let Some(protocol) = self.to_open.pop_front() {
             let protocol = SubstreamProtocol::new(Offer(vec![protocol]), ());
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
@@ -132,7 +141,10 @@ impl ConnectionHandler for SessionHandler {
                 ..
             }) => Self::keep(&mut self.outbound, self.done, stream, &protocol),
             ConnectionEvent::DialUpgradeError(error) => {
-                self.failure = Some(format!("it does not speak lonja's protocols: {}", error.error));
+                self.failure = Some(match error.error {
+                    StreamUpgradeError::Io(error) => NoStreams::Broken(error.to_string()),
+                    other => NoStreams::Unknown(other.to_string()),
+                });
             }
             _ => {}
         }

@@ -30,11 +30,13 @@ pub(crate) struct Admitted {
 pub(crate) async fn run<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     hub: &Hub,
     peer: NodeId,
-    link: Link,
+    mut link: Link,
     inlet: &mut Inlet<R>,
     outlet: &mut Outlet<W>,
     stop: &Arc<Stop>,
 ) -> Result<Admitted, Ending> {
+    // The gate may have changed since the connection was let in: then it hears as little as it would have then.
+    hub.renew(&peer, &mut link.pass).map_err(|refusal| Ending::refused(refusal).silent())?;
     let opening = wire::encode_status_frame(&hub.status());
     let speaks_first = !hub.decides(&peer);
     if speaks_first {

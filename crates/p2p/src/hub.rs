@@ -1,20 +1,22 @@
 //! What the handle, the service and the sessions share: who is wanted, who is allowed, who is connected.
 //!
 //! All of it is state that is read and changed in place, under a lock that is never held across a wait. There is no
-//! queue of commands that could fill up: a change of the gate is in force when the call returns.
+//! queue of commands that could fill up: a change of the gate is in force when the call returns. The gate itself is asked
+//! without the lock, for it may take its time; its number tells whether an answer still holds.
 
 use crate::{
     address::PeerAddress,
     budget::Budgets,
     config::{NetworkId, P2pConfig},
     error::P2pError,
-    gate::{Bans, PeerGate},
+    gate::{Bans, Gate},
     identity::short,
     limits::{
         ABUSE_LIMIT, CONSENSUS_QUEUE_BYTES, CONSENSUS_QUEUE_MESSAGES, DATA_QUEUE_BYTES,
-        DATA_QUEUE_BYTES_TOTAL, DATA_QUEUE_MESSAGES, MAX_STATIC_PEERS, SILENT_LOOKS, SIMULTANEOUS, TICK,
+        DATA_QUEUE_BYTES_TOTAL, DATA_QUEUE_MESSAGES, MAX_KNOWN_PEERS, MAX_STATIC_PEERS, SILENT_LOOKS, TICK,
     },
     outbox::{Outbox, Overflow, QueueLimits, SharedBytes},
+    refusals::Refusals,
     session::Session,
     stop::Ending,
     wire::{GoodbyeReason, Lane, PROTOCOL_VERSION, Status},
@@ -23,7 +25,7 @@ use alloy_primitives::B256;
 use lonja_primitives::NodeId;
 use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     sync::{Arc, OnceLock, atomic::AtomicUsize},
     time::Instant,
@@ -31,13 +33,19 @@ use std::{
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
+mod door;
+
+/// Peers and where to dial them.
+pub(crate) type Peers = Arc<BTreeMap<NodeId, PeerAddress>>;
+
 /// Why a connection was not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Refusal {
     #[error("its key is not a node key")]
     NotANode,
-    #[error("it is not allowed to connect")]
-    NotAllowed,
+    /// By the gate, in its words.
+    #[error("it is not permitted: {0}")]
+    NotPermitted(String),
     #[error("it is banned for a while")]
     Banned,
     #[error("too many handshakes at a time")]
@@ -63,26 +71,39 @@ pub(crate) struct Hub {
     pub(crate) changed: Notify,
     /// `true` when the service is gone.
     pub(crate) finished: watch::Sender<bool>,
+    pub(crate) refusals: Refusals,
     max_peers: usize,
     head: Mutex<(u64, B256)>,
     data_bytes: Arc<AtomicUsize>,
+    /// Held by whoever changes the gate, so that one change is through before the next begins.
+    gate_change: Mutex<()>,
     state: RwLock<State>,
 }
 
+/// Whom to dial, at one moment.
+pub(crate) struct Plan {
+    pub(crate) gate: Arc<Gate>,
+    /// To be kept connected.
+    pub(crate) wanted: Peers,
+    /// To be dialed while there is room.
+    pub(crate) known: Peers,
+}
+
 struct State {
-    gate: PeerGate,
+    gate: Arc<Gate>,
     bans: Bans,
-    wanted: Arc<BTreeMap<NodeId, PeerAddress>>,
+    wanted: Peers,
+    known: Peers,
     sessions: HashMap<NodeId, Arc<Session>>,
     stopping: bool,
 }
 
 impl Refusal {
     /// The refusal in metrics.
-    pub(crate) fn label(self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::NotANode => "not_a_node",
-            Self::NotAllowed => "not_allowed",
+            Self::NotPermitted(_) => "not_permitted",
             Self::Banned => "banned",
             Self::TooManyHandshakes => "too_many_handshakes",
             Self::TooManyConnections => "too_many_connections",
@@ -96,7 +117,7 @@ impl Hub {
         let local = config.node_key.node_id();
         let wanted = config.peers.iter().filter(|peer| peer.node_id() != local).take(MAX_STATIC_PEERS);
         let wanted = Arc::new(wanted.map(|peer| (peer.node_id(), peer.clone())).collect());
-        let gate = config.gate.clone();
+        let gate = Arc::new(Gate::first(config.gate.clone()));
         Self {
             local,
             network: config.network.clone(),
@@ -108,13 +129,16 @@ impl Hub {
             listening: OnceLock::new(),
             changed: Notify::new(),
             finished: watch::Sender::new(false),
+            refusals: Refusals::new(),
             max_peers: config.max_peers,
             head: Mutex::new(config.head),
             data_bytes: Arc::default(),
+            gate_change: Mutex::default(),
             state: RwLock::new(State {
                 gate,
                 bans: Bans::default(),
                 wanted,
+                known: Arc::default(),
                 sessions: HashMap::new(),
                 stopping: false,
             }),
@@ -168,9 +192,21 @@ impl Hub {
         self.max_peers.saturating_add(self.state.read().wanted.len())
     }
 
-    /// Whether a node whose key is proven may have a connection.
-    pub(crate) fn may_connect(&self, node: &NodeId, now: Instant) -> Result<(), Refusal> {
-        self.state.read().may_connect(node, now)
+    /// Peers beside those to be kept connected that are dialed until there are so many. A quarter of the room is left to
+    /// those who come by themselves: if everybody filled it up by dialing, nobody new would find a peer with room.
+    pub(crate) fn most_dialed(&self) -> usize {
+        self.max_peers - self.max_peers / 4
+    }
+
+    /// Peers with a session that are not among those to be kept connected.
+    pub(crate) fn others(&self) -> HashSet<NodeId> {
+        self.state.read().others().collect()
+    }
+
+    /// Whom to dial now.
+    pub(crate) fn plan(&self) -> Plan {
+        let state = self.state.read();
+        Plan { gate: state.gate.clone(), wanted: state.wanted.clone(), known: state.known.clone() }
     }
 
     /// The session with a peer, if messages may be sent to it.
@@ -188,41 +224,8 @@ impl Hub {
     }
 
     /// The peers to keep connected.
-    pub(crate) fn wanted(&self) -> Arc<BTreeMap<NodeId, PeerAddress>> {
+    pub(crate) fn wanted(&self) -> Peers {
         self.state.read().wanted.clone()
-    }
-
-    /// Takes a session in after its handshake. Answers with the session it replaces, whose end must be awaited before
-    /// the new one is announced, or with how to refuse it.
-    ///
-    /// Of two connections between two nodes one must go, the same on both sides. The node with the larger id decides;
-    /// it speaks second in the handshake, so that the other knows by its `Status` that this connection is the one.
-    pub(crate) fn admit(&self, session: &Arc<Session>, now: Instant) -> Result<Option<Arc<Session>>, Ending> {
-        let mut state = self.state.write();
-        state.may_connect(&session.peer, now).map_err(refuse)?;
-        let old = state.sessions.get(&session.peer).cloned();
-        match &old {
-            Some(old)
-                if self.decides(&session.peer) && !old.stop.is_stopped() && !replaces(session, old, now) =>
-            {
-                return Err(Ending::ours(GoodbyeReason::AlreadyConnected, "there is a session already"));
-            }
-            None if !state.wanted.contains_key(&session.peer)
-                && state.unwanted_sessions() >= self.max_peers =>
-            {
-                return Err(Ending::ours(
-                    GoodbyeReason::TooManyPeers,
-                    "this node has all the peers it wants",
-                ));
-            }
-            _ => {}
-        }
-        if let Some(old) = &old {
-            old.stop.stop(Ending::ours(GoodbyeReason::AlreadyConnected, "replaced by a newer connection"));
-        }
-        state.sessions.insert(session.peer, session.clone());
-        state.publish();
-        Ok(old)
     }
 
     /// Whether this node decides which of two connections with `peer` stays.
@@ -236,19 +239,6 @@ impl Hub {
         if state.sessions.get(&session.peer).is_some_and(|current| Arc::ptr_eq(current, session)) {
             state.sessions.remove(&session.peer);
         }
-        state.publish();
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    /// Replaces the gate. Sessions of peers outside it take no message from the return of this call on.
-    pub(crate) fn set_gate(&self, gate: PeerGate) {
-        let mut state = self.state.write();
-        let out = |s: &&Arc<Session>| !gate.allows(&s.peer);
-        for session in state.sessions.values().filter(out) {
-            session.stop.stop(Ending::ours(GoodbyeReason::NotAllowed, "it is no longer allowed to connect"));
-        }
-        state.gate = gate;
         state.publish();
         drop(state);
         self.changed.notify_one();
@@ -271,12 +261,35 @@ impl Hub {
         Ok(())
     }
 
-    /// No longer keeps a peer connected, and ends its session. `false` when it was neither.
+    /// Replaces the peers known from elsewhere: the first address of each, as many as are remembered. Says how many peers
+    /// were left out.
+    pub(crate) fn set_known(&self, addresses: Vec<PeerAddress>) -> usize {
+        let (mut known, mut left_out) = (BTreeMap::new(), BTreeSet::new());
+        for address in addresses {
+            let node = address.node_id();
+            if node == self.local || known.contains_key(&node) {
+                continue;
+            }
+            if known.len() < MAX_KNOWN_PEERS {
+                known.insert(node, address);
+            } else {
+                left_out.insert(node);
+            }
+        }
+        self.state.write().known = Arc::new(known);
+        self.changed.notify_one();
+        left_out.len()
+    }
+
+    /// No longer keeps a peer connected nor dials it, and ends its session. `false` when there was nothing to end.
     pub(crate) fn remove_peer(&self, node: &NodeId) -> bool {
         let mut state = self.state.write();
-        let was_wanted = state.wanted.contains_key(node);
-        if was_wanted {
-            Arc::make_mut(&mut state.wanted).remove(node);
+        let state_now = &mut *state;
+        let mut was_wanted = false;
+        for list in [&mut state_now.wanted, &mut state_now.known] {
+            if list.contains_key(node) {
+                was_wanted |= Arc::make_mut(list).remove(node).is_some();
+            }
         }
         let session = state.sessions.get(node);
         let ended = session
@@ -333,42 +346,14 @@ impl Hub {
 }
 
 impl State {
-    fn may_connect(&self, node: &NodeId, now: Instant) -> Result<(), Refusal> {
-        if self.stopping {
-            Err(Refusal::Stopping)
-        } else if !self.gate.allows(node) {
-            Err(Refusal::NotAllowed)
-        } else if self.bans.is_banned(node, now) {
-            Err(Refusal::Banned)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn unwanted_sessions(&self) -> usize {
+    /// Peers with a living session that are not among those to be kept connected.
+    fn others(&self) -> impl Iterator<Item = NodeId> {
         let counts = |s: &&Arc<Session>| !s.stop.is_stopped() && !self.wanted.contains_key(&s.peer);
-        self.sessions.values().filter(counts).count()
+        self.sessions.values().filter(counts).map(|session| session.peer)
     }
 
     fn publish(&self) {
         let live = self.sessions.values().filter(|s| !s.stop.is_stopped()).count();
         metrics::gauge!("lonja_p2p_peers").set(live as f64);
     }
-}
-
-fn refuse(refusal: Refusal) -> Ending {
-    let reason = match refusal {
-        Refusal::Stopping => GoodbyeReason::Shutdown,
-        Refusal::Banned => GoodbyeReason::Abuse,
-        _ => GoodbyeReason::NotAllowed,
-    };
-    Ending::ours(reason, refusal.to_string())
-}
-
-/// Whether a new connection takes the place of a living session with the same peer: the peer was restarted, or it dials
-/// although for us there is a session, so it must have lost it.
-fn replaces(new: &Session, old: &Session, now: Instant) -> bool {
-    let restarted = new.status.instance != old.status.instance;
-    let lost = new.link.inbound && now.saturating_duration_since(old.since) >= SIMULTANEOUS;
-    restarted || lost
 }

@@ -6,6 +6,9 @@ const MIB: usize = 1 << 20;
 
 /// Peers that are kept connected at most; a consortium has tens of nodes, the largest known has a few hundred.
 pub const MAX_STATIC_PEERS: usize = 1024;
+/// Addresses of peers learned elsewhere that are remembered at most: several times the nodes of the largest network known,
+/// at about two hundred bytes each.
+pub const MAX_KNOWN_PEERS: usize = 4096;
 
 /// Connections beyond the wanted number of peers, so that a replaced connection and its successor, or one that is
 /// told a friendly goodbye, fit for a moment.
@@ -58,8 +61,15 @@ pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// seconds by default), however long it was broken; a try every few seconds for each missing peer costs next to nothing.
 /// Pauses are counted from the beginning of the last try: one that nobody answered took longer, and is repeated at once.
 pub(crate) const RETRY_MOST: Duration = Duration::from_secs(4);
-/// Pause after a peer of another chain answered, or one that does not want us: only an operator changes that.
+/// Tries a second, of all known peers that do not answer together. Those in the configuration are few and tried each
+/// [`RETRY_MOST`]; of the others there may be thousands, and the pause grows with their number, to [`RETRY_REFUSED`] at most.
+pub(crate) const KNOWN_TRIES_PER_SECOND: usize = 16;
+/// Pause after a peer of another chain answered, or one that does not want us: only an operator or a vote
+/// changes that. Also the longest pause for a peer that hangs up as soon as it knows our key.
 pub(crate) const RETRY_REFUSED: Duration = Duration::from_secs(60);
+/// A peer that hung up so often in a row as soon as it knew our key is taken for one that does not permit this node. Once or
+/// twice it may have been starting or stopping.
+pub(crate) const HANG_UPS: u32 = 3;
 /// A session that lived this long was a success: the next pause is the first again.
 pub(crate) const STEADY: Duration = Duration::from_secs(5);
 
@@ -106,3 +116,13 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Refused strangers that are logged per minute; the rest is only counted, so that nobody can fill a disk with
 /// our log.
 pub(crate) const LOGGED_REFUSALS_PER_MINUTE: u32 = 20;
+/// Peers about to be dialed that a rule is asked about in one go. At some tens of microseconds each, connections wait a few
+/// milliseconds at most.
+pub(crate) const JUDGED_AT_A_TIME: usize = 64;
+
+/// Refusals remembered for diagnosis: what an operator reads.
+pub(crate) const MAX_REFUSALS: usize = 64;
+/// Peers remembered as not permitting this node; enough for a diagnosis in a large network.
+pub(crate) const MAX_UNWANTED_BY: usize = 256;
+/// How long that is remembered: several of the longest pauses between two tries, so that who still refuses is still there.
+pub(crate) const UNWANTED_MEMORY: Duration = Duration::from_secs(5 * 60);

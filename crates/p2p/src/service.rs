@@ -4,13 +4,13 @@
 use crate::{
     address::PeerAddress,
     behaviour::{SessionEvent, Sessions},
-    budget::Bucket,
     dialer::{Dialer, Need, Outcome},
     events::EventSender,
-    handler::Streams,
-    hub::{Hub, Refusal},
+    gate::{Gate, Pass, Place},
+    handler::{NoStreams, Streams},
+    hub::{Hub, Peers, Plan, Refusal},
     identity::{self, short},
-    limits::{HANDSHAKE_TIMEOUT, LOGGED_REFUSALS_PER_MINUTE, REPORTS, SHUTDOWN_TIME, TICK},
+    limits::{HANDSHAKE_TIMEOUT, HANG_UPS, REPORTS, SHUTDOWN_TIME, TICK},
     session::{self, Ground, Link},
     stop::{Ending, Stop},
     transport,
@@ -21,18 +21,23 @@ use libp2p::{
     Multiaddr, Swarm,
     core::ConnectedPoint,
     swarm::{
-        ConnectionDenied, ConnectionId, DialError, ListenError, SwarmEvent,
+        ConnectionDenied, ConnectionError, ConnectionId, DialError, ListenError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 use lonja_primitives::NodeId;
-use std::{collections::HashMap, num::NonZeroU8, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroU8,
+    sync::Arc,
+    time::Instant,
+};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep_until};
 
 /// What tasks tell the service.
 pub(crate) enum Report {
-    /// A name was looked up, or could not be.
-    Resolved { peer: NodeId, addresses: Result<Vec<Multiaddr>, String> },
+    /// The name of a peer that the gate let through was looked up, or could not be.
+    Resolved { peer: NodeId, pass: Pass, addresses: Result<Vec<Multiaddr>, String> },
     /// A session said its last word: its connection may be closed.
     Finished { connection: ConnectionId, outcome: Outcome },
 }
@@ -47,7 +52,6 @@ pub(crate) struct Service {
     connections: HashMap<ConnectionId, Connection>,
     inbox: mpsc::Receiver<Report>,
     tasks: JoinSet<()>,
-    refusals_logged: Bucket,
     last_tick: Instant,
 }
 
@@ -72,11 +76,10 @@ impl Service {
             ground: Ground { hub: hub.clone(), events, reports },
             hub,
             swarm,
-            dialer: Dialer::default(),
+            dialer: Dialer::new(rand::random()),
             connections: HashMap::new(),
             inbox,
             tasks: JoinSet::new(),
-            refusals_logged: Bucket::per_minute(LOGGED_REFUSALS_PER_MINUTE, now),
             last_tick: now,
         }
     }
@@ -123,23 +126,38 @@ impl Service {
             self.hub.tick(now);
         }
         self.close_overdue(now);
-        self.dialer.sync(&self.hub.wanted(), now);
-        let (hub, connections) = (&self.hub, &self.connections);
+        let Plan { gate, wanted, known } = self.hub.plan();
+        self.dialer.sync(&wanted, &known, gate.number(), now);
+        let hub = &self.hub;
+        let connected: HashSet<_> = self.connections.values().map(|connection| connection.peer).collect();
         let need = |node: &NodeId| {
-            if connections.values().any(|connection| connection.peer == *node) {
+            if connected.contains(node) {
                 Need::Connected
-            } else if hub.may_connect(node, now).is_err() {
+            } else if hub.barred(node, now).is_err() {
                 Need::Forbidden
             } else {
                 Need::Dial
             }
         };
-        let due = self.dialer.due(now, need);
-        let next = self.dialer.next(need);
+        let mut room = self.room(&wanted, &known);
+        let due = self.dialer.due(now, &mut room, need, |address| permits(hub, &gate, address));
+        let next = self.dialer.next(room, need);
         for address in due {
-            self.look_up(address);
+            self.look_up(address, gate.number());
         }
         next.unwrap_or(now + TICK).min(now + TICK)
+    }
+
+    /// How many known peers may be dialed now. Those on their way count, or there would be too many in the end.
+    fn room(&self, wanted: &Peers, known: &Peers) -> usize {
+        if known.is_empty() {
+            return 0;
+        }
+        let mut others = self.hub.others();
+        let ours = self.connections.values().filter(|connection| connection.endpoint.is_dialer());
+        others.extend(ours.map(|connection| connection.peer).filter(|peer| !wanted.contains_key(peer)));
+        others.extend(self.dialer.dialing_known());
+        self.hub.most_dialed().saturating_sub(others.len())
     }
 
     fn close_overdue(&mut self, now: Instant) {
@@ -152,23 +170,29 @@ impl Service {
         }
     }
 
-    fn look_up(&mut self, address: PeerAddress) {
+    /// Looks up the addresses of a peer that the gate of this number permits.
+    fn look_up(&mut self, address: PeerAddress, gate: u64) {
         let (reports, quic) = (self.ground.reports.clone(), self.hub.quic);
         self.tasks.spawn(async move {
             let addresses = transport::resolve(&address, quic).await;
-            let _ = reports.send(Report::Resolved { peer: address.node_id(), addresses }).await;
+            let (peer, at) = (address.node_id(), Some(Place::from(&address)));
+            let pass = Pass { gate: Some(gate), at };
+            let _ = reports.send(Report::Resolved { peer, pass, addresses }).await;
         });
     }
 
     fn on_report(&mut self, report: Report) {
         match report {
-            Report::Resolved { peer, addresses } => match addresses {
-                Ok(addresses) => self.dial(peer, addresses),
+            Report::Resolved { peer, pass, addresses } => match addresses {
+                Ok(addresses) => self.dial(peer, pass, addresses),
                 Err(why) => self.dial_failed(&peer, &why),
             },
             Report::Finished { connection, outcome } => {
                 if let Some(entry) = self.connections.get_mut(&connection) {
                     entry.outcome = Some(outcome);
+                    if outcome == Outcome::NotPermitted {
+                        self.hub.refusals.unwanted_by(entry.peer, Instant::now());
+                    }
                     self.swarm.close_connection(connection);
                 }
             }
@@ -177,7 +201,11 @@ impl Service {
 
     /// Tries the addresses one after the other. From a new port: a port used for listening too would make two sides that
     /// dial each other at once run into one and the same connection.
-    fn dial(&mut self, peer: NodeId, addresses: Vec<Multiaddr>) {
+    fn dial(&mut self, peer: NodeId, mut pass: Pass, addresses: Vec<Multiaddr>) {
+        if self.hub.renew(&peer, &mut pass).is_err() {
+            // Another gate came while the name was looked up. The schedule asks it again, and tells why not.
+            return self.dialer.connected(&peer);
+        }
         let Some(id) = identity::peer_id(&peer) else {
             return self.dial_failed(&peer, "its node id is not a public key");
         };
@@ -187,6 +215,7 @@ impl Service {
             .addresses(addresses)
             .allocate_new_port()
             .build();
+        self.swarm.behaviour_mut().expect(options.connection_id(), pass);
         if let Err(error) = self.swarm.dial(options) {
             self.dial_failed(&peer, &dial_error(&error));
         }
@@ -210,8 +239,7 @@ impl Service {
             }
             SwarmEvent::Behaviour(event) => self.on_streams(event),
             SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
-                let why = cause.map_or("closed".to_owned(), |e| transport::words(&e));
-                self.on_closed(connection_id, &why);
+                self.on_closed(connection_id, cause.as_ref());
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 if let Some(peer) = peer_id.as_ref().and_then(identity::node_id) {
@@ -252,23 +280,30 @@ impl Service {
         let SessionEvent { connection: id, peer, streams } = event;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match streams {
-            Ok(streams) => self.begin(id, peer, streams),
-            Err(why) => {
+            Ok((streams, pass)) => self.begin(id, peer, streams, pass),
+            Err(NoStreams::Unknown(why)) => {
                 connection.deadline = None;
                 connection.outcome = Some(Outcome::Unwanted);
-                tracing::info!(peer = %short(&peer), "no session with peer: {why}");
+                tracing::info!(peer = %short(&peer), "no session with peer: it does not speak lonja's protocols: {why}");
+                self.swarm.close_connection(id);
+            }
+            Err(NoStreams::Broken(why)) => {
+                connection.deadline = None;
+                let dialed = connection.endpoint.is_dialer();
+                connection.outcome = Some(if dialed { Outcome::HungUp } else { Outcome::Failed });
+                tracing::debug!(peer = %short(&peer), "no session with peer: {why}");
                 self.swarm.close_connection(id);
             }
         }
     }
 
-    fn begin(&mut self, id: ConnectionId, peer: NodeId, streams: Streams) {
+    fn begin(&mut self, id: ConnectionId, peer: NodeId, streams: Streams, pass: Pass) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.deadline = None;
         connection.begun = Some(Instant::now());
-        let (remote, transport) = match transport::socket(connection.endpoint.get_remote_address()) {
-            Some((socket, transport)) => (socket.to_string(), transport),
-            None => (connection.endpoint.get_remote_address().to_string(), "other"),
+        let (remote, ip, transport) = match transport::socket(connection.endpoint.get_remote_address()) {
+            Some((socket, transport)) => (socket.to_string(), Some(socket.ip()), transport),
+            None => (connection.endpoint.get_remote_address().to_string(), None, "other"),
         };
         let local = match &connection.endpoint {
             ConnectedPoint::Listener { local_addr, .. } => {
@@ -277,44 +312,77 @@ impl Service {
             ConnectedPoint::Dialer { .. } => None,
         };
         let inbound = connection.endpoint.is_listener();
-        let link = Link { connection: id, inbound, remote, local, transport, hearing: Arc::default() };
+        let hearing = Arc::default();
+        let link = Link { connection: id, inbound, remote, ip, local, transport, hearing, pass };
         let (ground, stop) = (self.ground.clone(), connection.stop.clone());
         self.tasks.spawn(Box::pin(session::run(ground, peer, link, streams, stop)));
     }
 
-    fn on_closed(&mut self, id: ConnectionId, why: &str) {
+    fn on_closed(&mut self, id: ConnectionId, cause: Option<&ConnectionError>) {
         let Some(connection) = self.connections.remove(&id) else { return };
         let peer = connection.peer;
+        let why = cause.map_or("closed".to_owned(), |cause| transport::words(cause));
         connection.stop.stop(Ending::lost(format!("the connection was closed: {why}")));
         if self.connections.values().all(|other| other.peer != peer) {
-            // A connection that broke is closed before its session has said how it ended.
-            let lived = connection.begun.map_or(Outcome::Failed, |begun| Outcome::Lived(begun.elapsed()));
-            let outcome = connection.outcome.unwrap_or(lived);
-            self.dialer.ended(&peer, outcome, Instant::now(), rand::random());
+            let outcome = connection.outcome.unwrap_or_else(|| connection.broke(cause));
+            let (now, jitter) = (Instant::now(), rand::random());
+            let hang_ups = self.dialer.ended(&peer, outcome, now, jitter);
+            if hang_ups >= HANG_UPS {
+                self.hub.refusals.unwanted_by(peer, now);
+            }
+            if hang_ups == HANG_UPS {
+                tracing::warn!(peer = %short(&peer), "no session with peer, will keep trying: it hangs up as soon as it knows this node's key, so most likely the other node does not permit this one");
+            }
         }
     }
 
     fn on_refused(&mut self, peer: Option<NodeId>, from: &Multiaddr, error: ListenError) {
+        let address = transport::socket(from).map_or_else(|| from.to_string(), |(from, _)| from.to_string());
         let refusal = match &error {
             ListenError::Denied { cause } => denied(cause),
             _ => None,
         };
-        let label = refusal.map_or("handshake", Refusal::label);
-        metrics::counter!("lonja_p2p_refused_connections_total", "reason" => label).increment(1);
-        let why = refusal.map_or_else(|| transport::words(&error), |refusal| refusal.to_string());
-        let peer = peer.map_or("unknown".to_owned(), |peer| short(&peer));
-        // What never came to a handshake is mostly somebody who looks for open ports.
-        if refusal.is_some() && self.refusals_logged.try_take(1.0, Instant::now()) {
-            tracing::info!(%peer, address = %from, "connection refused: {why}");
-        } else {
-            tracing::debug!(%peer, address = %from, "connection refused: {why}");
+        match refusal {
+            Some(refusal) => {
+                let why = refusal.to_string();
+                self.hub.refusals.inbound(peer.as_ref(), &address, &why, refusal.label());
+            }
+            // What never came to a handshake is mostly somebody who looks for open ports.
+            None => {
+                metrics::counter!("lonja_p2p_refused_connections_total", "reason" => "handshake")
+                    .increment(1);
+                tracing::debug!(%address, "connection refused: {}", transport::words(&error));
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// How it ended, where nobody has said it: a connection that broke is closed before its session says anything.
+    fn broke(&self, cause: Option<&ConnectionError>) -> Outcome {
+        match (self.begun, cause) {
+            (Some(begun), _) => Outcome::Lived(begun.elapsed()),
+            (None, Some(ConnectionError::IO(_))) if self.endpoint.is_dialer() => Outcome::HungUp,
+            (None, _) => Outcome::Failed,
+        }
+    }
+}
+
+/// Whether the gate lets a peer be dialed. Remembered and logged where not.
+fn permits(hub: &Hub, gate: &Gate, address: &PeerAddress) -> bool {
+    match gate.permits(&address.node_id(), Some(&Place::from(address))) {
+        Ok(()) => true,
+        Err(refusal) => {
+            let place = format!("{}:{}", address.host(), address.port());
+            hub.refusals.outbound(&address.node_id(), &place, &refusal.to_string());
+            false
         }
     }
 }
 
 /// Our own reason for a refusal, if it was ours.
 fn denied(cause: &ConnectionDenied) -> Option<Refusal> {
-    cause.downcast_ref::<Refusal>().copied()
+    cause.downcast_ref::<Refusal>().cloned()
 }
 
 /// A failed dial in words an operator can use.

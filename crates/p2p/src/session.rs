@@ -8,7 +8,7 @@ use crate::{
     budget::Meter,
     dialer::Outcome,
     events::{EventSender, PeerEvent},
-    gate::Points,
+    gate::{Pass, Place, Points},
     handler::Streams,
     handshake::{self, Admitted},
     hearing::Hearing,
@@ -26,6 +26,7 @@ use libp2p::{Stream, swarm::ConnectionId};
 use lonja_primitives::NodeId;
 use parking_lot::Mutex;
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -43,11 +44,15 @@ pub(crate) struct Link {
     pub(crate) inbound: bool,
     /// `ip:port` of the other end.
     pub(crate) remote: String,
+    /// The address of the other end, where the transport tells.
+    pub(crate) ip: Option<IpAddr>,
     /// `ip:port` of this end, where the transport tells.
     pub(crate) local: Option<String>,
     /// `tcp` or `quic`.
     pub(crate) transport: &'static str,
     pub(crate) hearing: Arc<Hearing>,
+    /// What the gate said of it.
+    pub(crate) pass: Pass,
 }
 
 /// A session: what others may know of it and do to it.
@@ -55,6 +60,8 @@ pub(crate) struct Link {
 pub(crate) struct Session {
     pub(crate) peer: NodeId,
     pub(crate) link: Link,
+    /// Where the peer listens, for the gate: where it was dialed, or where it comes from and the port it says.
+    pub(crate) at: Option<Place>,
     /// What the peer said of itself.
     pub(crate) status: Status,
     pub(crate) since: Instant,
@@ -73,8 +80,10 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(hub: &Hub, peer: NodeId, link: Link, status: Status, stop: Arc<Stop>) -> Self {
         let now = Instant::now();
+        let seen = || link.ip.map(|ip| Place::seen(ip, status.listen_port));
         Self {
             peer,
+            at: link.pass.at.clone().or_else(seen),
             link,
             since: now,
             since_time: SystemTime::now(),
@@ -157,7 +166,7 @@ pub(crate) async fn run(ground: Ground, peer: NodeId, link: Link, streams: Strea
             live(&ground, admitted, lanes).await;
         }
         Err(ending) => {
-            log_refused(&peer, &link, &ending);
+            log_refused(hub, &peer, &link, &ending);
             farewell(&ending, &mut inlet, &mut outlet).await;
             let _ = reports.send(Report::Finished { connection, outcome: ending.outcome(None) }).await;
         }
@@ -369,7 +378,9 @@ async fn write(
 ) -> Outlet<Stream> {
     let _guard = LastOne(&session);
     let written = async {
-        outlet.write(opening.as_slice()).await?;
+        if !session.stop.is_stopped() {
+            outlet.write(opening.as_slice()).await?;
+        }
         outlet.run(session.outbox(lane), lane == Lane::Consensus, &session.stop, &session.sent).await
     };
     match written.await {
@@ -397,13 +408,23 @@ async fn farewell(ending: &Ending, inlet: &mut Inlet<Stream>, outlet: &mut Outle
     }
 }
 
-fn log_refused(peer: &NodeId, link: &Link, ending: &Ending) {
+fn log_refused(hub: &Hub, peer: &NodeId, link: &Link, ending: &Ending) {
+    match (ending.by_gate, link.inbound) {
+        (true, true) => return hub.refusals.inbound(Some(peer), &link.remote, &ending.text, "not_permitted"),
+        (true, false) => return hub.refusals.outbound(peer, &link.remote, &ending.text),
+        _ => {}
+    }
+    if ending.goodbye.is_some() && ending.outcome(None) != Outcome::Duplicate {
+        hub.refusals.note(peer, &link.remote, &ending.text, link.inbound);
+    }
     if let Some(reason) = ending.dropped {
         metrics::counter!("lonja_p2p_dropped_peers_total", "reason" => reason).increment(1);
     }
     let (peer, address, why) = (short(peer), &link.remote, &ending.text);
     match ending.outcome(None) {
-        Outcome::Unwanted => tracing::warn!(%peer, %address, "no session with peer: {why}"),
+        Outcome::Unwanted | Outcome::NotPermitted => {
+            tracing::warn!(%peer, %address, "no session with peer: {why}");
+        }
         Outcome::Duplicate => tracing::debug!(%peer, %address, "connection not needed: {why}"),
         _ => tracing::info!(%peer, %address, "no session with peer: {why}"),
     }

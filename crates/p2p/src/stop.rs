@@ -1,6 +1,6 @@
 //! How a session ends: one reason, the first one given, seen by all its tasks.
 
-use crate::{dialer::Outcome, wire::GoodbyeReason};
+use crate::{dialer::Outcome, hub::Refusal, wire::GoodbyeReason};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ pub(crate) struct Ending {
     pub(crate) dropped: Option<&'static str>,
     /// For the schedule of dials, when it is not simply how long the session lived.
     pub(crate) outcome: Option<Outcome>,
+    /// Whether the gate refused the connection, so that there never was a session.
+    pub(crate) by_gate: bool,
 }
 
 /// A flag that is raised once, with a reason.
@@ -24,7 +26,7 @@ pub(crate) struct Stop(watch::Sender<Option<Ending>>);
 impl Ending {
     /// The connection is gone.
     pub(crate) fn lost(text: impl Into<String>) -> Self {
-        Self { text: text.into(), goodbye: None, dropped: None, outcome: None }
+        Self { text: text.into(), goodbye: None, dropped: None, outcome: None, by_gate: false }
     }
 
     /// We end it.
@@ -33,7 +35,7 @@ impl Ending {
             GoodbyeReason::Shutdown | GoodbyeReason::AlreadyConnected | GoodbyeReason::Removed => None,
             GoodbyeReason::Version => Some("version"),
             GoodbyeReason::Network => Some("network"),
-            GoodbyeReason::NotAllowed => Some("not_allowed"),
+            GoodbyeReason::NotAllowed => Some("not_permitted"),
             GoodbyeReason::TooManyPeers => Some("too_many_peers"),
             GoodbyeReason::Abuse => Some("abuse"),
             GoodbyeReason::Stalled => Some("stalled"),
@@ -43,13 +45,39 @@ impl Ending {
             GoodbyeReason::NotAllowed | GoodbyeReason::Abuse | GoodbyeReason::TooManyPeers => None,
             other => outcome(other),
         };
-        Self { text: text.into(), goodbye: Some(reason), dropped, outcome }
+        Self { text: text.into(), goodbye: Some(reason), dropped, outcome, by_gate: false }
+    }
+
+    /// We do not let it in.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        let reason = match refusal {
+            Refusal::Stopping => GoodbyeReason::Shutdown,
+            Refusal::Banned => GoodbyeReason::Abuse,
+            _ => GoodbyeReason::NotAllowed,
+        };
+        let mut ending = Self::ours(reason, refusal.to_string());
+        if matches!(refusal, Refusal::NotPermitted(_)) {
+            // Counted as a connection that was refused, not as a peer that was dropped.
+            ending.dropped = None;
+            ending.by_gate = true;
+        }
+        ending
+    }
+
+    /// The same without a word to the peer.
+    pub(crate) fn silent(mut self) -> Self {
+        self.goodbye = None;
+        self
     }
 
     /// The peer said goodbye.
     pub(crate) fn theirs(reason: GoodbyeReason, text: &str) -> Self {
-        let text = format!("the peer ended it: {text} ({reason:?})");
-        Self { text, goodbye: None, dropped: None, outcome: outcome(reason) }
+        let who = match reason {
+            GoodbyeReason::NotAllowed => "the other node does not permit this one",
+            _ => "the peer ended it",
+        };
+        let text = format!("{who}: {text} ({reason:?})");
+        Self { text, goodbye: None, dropped: None, outcome: outcome(reason), by_gate: false }
     }
 
     /// What to tell the schedule, given how long the session lived; `None`: there never was one.
@@ -61,9 +89,9 @@ impl Ending {
 fn outcome(reason: GoodbyeReason) -> Option<Outcome> {
     match reason {
         GoodbyeReason::AlreadyConnected => Some(Outcome::Duplicate),
+        GoodbyeReason::NotAllowed => Some(Outcome::NotPermitted),
         GoodbyeReason::Version
         | GoodbyeReason::Network
-        | GoodbyeReason::NotAllowed
         | GoodbyeReason::TooManyPeers
         | GoodbyeReason::Abuse
         | GoodbyeReason::Removed => Some(Outcome::Unwanted),
@@ -124,9 +152,15 @@ mod tests {
         assert_eq!(Ending::theirs(GoodbyeReason::Network, "x").outcome(lived), Outcome::Unwanted);
         assert_eq!(Ending::ours(GoodbyeReason::AlreadyConnected, "x").outcome(None), Outcome::Duplicate);
         assert_eq!(Ending::ours(GoodbyeReason::Network, "x").outcome(None), Outcome::Unwanted);
-        assert_eq!(Ending::theirs(GoodbyeReason::NotAllowed, "x").outcome(lived), Outcome::Unwanted);
+        let theirs = Ending::theirs(GoodbyeReason::NotAllowed, "x");
+        assert_eq!(theirs.outcome(lived), Outcome::NotPermitted);
+        assert!(theirs.text.contains("the other node does not permit this one"), "{}", theirs.text);
         let ours = Ending::ours(GoodbyeReason::NotAllowed, "x").outcome(lived);
         assert_eq!(ours, Outcome::Lived(Duration::from_secs(1)), "as soon as the gate allows");
         assert_eq!(Ending::theirs(GoodbyeReason::Shutdown, "x").outcome(None), Outcome::Failed);
+        let refused = Ending::refused(Refusal::NotPermitted("node revoked".into()));
+        assert_eq!((refused.goodbye, refused.by_gate), (Some(GoodbyeReason::NotAllowed), true));
+        assert!(refused.text.contains("node revoked") && refused.silent().goodbye.is_none());
+        assert!(!Ending::refused(Refusal::Banned).by_gate);
     }
 }
