@@ -200,27 +200,29 @@ impl TrustPath {
         Ok(Claim { header, named, committed, sealers })
     }
 
-    /// Whether enough of those who sealed a header are trusted. All are whom the trusted header before it commits to,
-    /// and then nobody else is.
+    /// Whether enough of those who sealed a header are trusted. A list in the chain spec takes the place of all that
+    /// was trusted before it. Without one it is enough that the trusted header commits to the whole set; and the very
+    /// next header can have no other.
     fn reaches(&self, claim: &Claim) -> Result<bool, HeaderError> {
-        let next = self.at.checked_add(1) == Some(claim.header.number);
-        if let Some(committed) = self.committed.filter(|_| next) {
-            return Ok(commitment(claim.named.as_slice()) == committed);
+        let number = claim.header.number;
+        let listed = self.listed_on_the_way(number)?;
+        if let (None, Some(committed)) = (&listed, self.committed) {
+            let agreed = commitment(claim.named.as_slice()) == committed;
+            if agreed || self.at.checked_add(1) == Some(number) {
+                return Ok(agreed);
+            }
         }
-        let base = self.base_of(claim.header.number)?;
+        let base = listed.as_ref().unwrap_or(&self.trusted);
         let known = claim.sealers.iter().filter(|sealer| base.contains(sealer)).count();
         Ok(known > base.faulty())
     }
 
-    /// The set that a header of this height is measured by: the trusted one, unless the chain spec puts another in
-    /// force on the way.
-    fn base_of(&self, number: u64) -> Result<ValidatorSet, HeaderError> {
+    /// The newest set that the chain spec puts in force between the trusted height and this one.
+    fn listed_on_the_way(&self, number: u64) -> Result<Option<ValidatorSet>, HeaderError> {
         let on_the_way = |from: u64| from > self.at && from <= number;
         let listed = self.spec.consensus.iter().rev().filter(|(from, _)| on_the_way(*from));
-        match listed.filter_map(|(_, params)| params.validators.clone()).next() {
-            Some(list) => Ok(ValidatorSet::new(list)?),
-            None => Ok(self.trusted.clone()),
-        }
+        let newest = listed.filter_map(|(_, params)| params.validators.clone()).next();
+        Ok(newest.map(ValidatorSet::new).transpose()?)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::machine::harness;
 use crate::testing;
+use lonja_primitives::spec::ConsensusParams;
 use lonja_primitives::{ExtraData, HeaderFormat, NodeKey, Signer, Vote, VoteKind};
 
 /// A sealed chain on four validators.
@@ -15,8 +16,12 @@ struct Chain {
 
 impl Chain {
     fn new(length: u64) -> Self {
+        Self::with(testing::params(), length)
+    }
+
+    fn with(params: ConsensusParams, length: u64) -> Self {
         let keys = harness::keys(5);
-        let spec = harness::spec(testing::params());
+        let spec = harness::spec(params);
         let genesis = harness::genesis(&spec, harness::addresses(&keys[..4]));
         let mut chain = Self { spec, keys, positions: vec![genesis], blocks: Vec::new() };
         (0..length).for_each(|_| chain.extend(0, None));
@@ -30,12 +35,40 @@ impl Chain {
         self.blocks.push(block);
     }
 
+    /// A block by whose state a contract chooses these of the keys.
+    fn extend_choosing(&mut self, chosen: &[usize]) {
+        let next: Vec<Address> = chosen.iter().map(|key| self.keys[*key].address()).collect();
+        let block = self.next_choosing(&next, 0);
+        let position = self.positions.last().unwrap();
+        self.positions.push(harness::after_execution(&self.spec, position, &block, &next));
+        self.blocks.push(block);
+    }
+
+    fn next_choosing(&self, next: &[Address], label: u64) -> Block {
+        let block = harness::committing(&self.spec, self.next(label, None), next);
+        harness::seal(&block, 1, &self.sealers())
+    }
+
+    fn sealers(&self) -> Vec<NodeKey> {
+        let members = self.positions.last().unwrap().votes.validators();
+        self.keys.iter().filter(|key| members.contains(&key.address())).cloned().collect()
+    }
+
+    /// Sets of a contract that have little or nothing in common.
+    fn by_contract() -> Self {
+        let mut chain = Self::with(harness::by_contract(), 0);
+        let sets: [&[usize]; 8] =
+            [&[0, 1, 2, 3], &[4], &[4], &[0, 1, 2], &[3, 4], &[0, 1, 2, 3, 4], &[1], &[2, 3, 4]];
+        for chosen in sets.iter().chain(&sets) {
+            chain.extend_choosing(chosen);
+        }
+        chain
+    }
+
     /// A sealed block on the last one. Sealed by all validators of its height, so by different sets over time.
     fn next(&self, label: u64, vote: Option<Vote>) -> Block {
         let position = self.positions.last().unwrap();
-        let members = position.votes.validators();
-        let sealers: Vec<NodeKey> =
-            self.keys.iter().filter(|key| members.contains(&key.address())).cloned().collect();
+        let (members, sealers) = (position.votes.validators(), self.sealers());
         let builder = sealers[position.head.number as usize % sealers.len()].address();
         let mut block = harness::block_on(position, builder, 0, label);
         let validators = members.as_slice().to_vec();
@@ -393,4 +426,77 @@ fn a_head_other_than_the_imported_block_stops_the_node() {
     node.answer(asked, ours.range(1, 3));
     node.input(CatchUpInput::NewHead(theirs.positions[3].clone()));
     assert_eq!(node.halted.len(), 1);
+}
+
+#[test]
+fn sets_of_a_contract_are_followed_by_headers_alone() {
+    let chain = Chain::by_contract();
+    for first in [1, 2, 16] {
+        let mut node = Node::new(&chain);
+        node.peer(1, &chain);
+        let asked = node.asked.remove(0);
+        node.answer(asked, chain.range(1, first));
+        assert_eq!(node.imported.len() as u64, first);
+        node.serve(&chain);
+        assert_eq!(numbers(&node.imported), (1..=16).collect::<Vec<_>>());
+        assert!(node.blamed.is_empty() && node.halted.is_empty());
+    }
+}
+
+/// A block after a changed set by those who were replaced, or by anybody else than whom the block before commits to.
+#[test]
+fn a_set_other_than_the_one_committed_to_is_blamed() {
+    let chain = Chain::by_contract();
+    let good = chain.range(1, 16);
+    // Block 2 commits to the fifth key alone. Its block 3 is rewritten as if the old set stood, and as if one more
+    // did.
+    for names in [vec![0, 1, 2, 3], vec![3, 4], vec![0]] {
+        let mut node = Node::new(&chain);
+        node.peer(1, &chain);
+        let keys: Vec<NodeKey> = names.iter().map(|key| chain.keys[*key].clone()).collect();
+        let mut lie = good[2].clone();
+        let extra = ExtraData::decode(&lie.header.extra_data, HeaderFormat::Qbft).unwrap();
+        let validators = keys.iter().map(Signer::address).collect();
+        lie.header.extra_data = ExtraData { validators, ..extra }.encode(HeaderFormat::Qbft);
+        lie.header.beneficiary = keys[0].address();
+        let asked = node.asked.remove(0);
+        node.answer(asked, [&good[..2], &[harness::seal(&lie, 1, &keys)]].concat());
+        assert_eq!(numbers(&node.imported), [1, 2], "{names:?}");
+        assert_eq!(node.blamed.len(), 1);
+        assert!(node.blamed[0].1.contains("does not list the validators"), "{:?}", node.blamed);
+        node.peer(2, &chain);
+        node.serve(&chain);
+        assert_eq!(node.imported.len(), 16);
+    }
+    // Another commitment than the sealed one breaks the seals.
+    let mut node = Node::new(&chain);
+    node.peer(1, &chain);
+    let bent = harness::committing(&chain.spec, good[1].clone(), &harness::addresses(&chain.keys));
+    let asked = node.asked.remove(0);
+    node.answer(asked, [&good[..1], &[bent]].concat());
+    assert_eq!((numbers(&node.imported), node.blamed.len()), (vec![1], 1));
+}
+
+/// The chain decides without us while our own newest set is known by its hash only.
+#[test]
+fn a_head_ahead_of_a_pending_set_is_taken_and_a_split_there_still_seen() {
+    let chain = Chain::by_contract();
+    let mut node = Node::new(&chain);
+    node.peer(1, &chain);
+    let asked = node.asked.remove(0);
+    node.answer(asked, chain.range(1, 2));
+    assert_eq!(numbers(&node.imported), [1, 2]);
+    node.input(CatchUpInput::NewHead(chain.positions[3].clone()));
+    let mut theirs = Chain::by_contract();
+    theirs.positions.truncate(3);
+    theirs.blocks.truncate(2);
+    let fifth = [theirs.keys[4].address()];
+    let other = theirs.next_choosing(&fifth, 9);
+    assert_ne!(other.header.hash_slow(), chain.blocks[2].header.hash_slow());
+    let hash = SealedHeader::seal(other.header.clone(), HeaderFormat::Qbft).unwrap().hash();
+    node.asked.clear();
+    node.input(CatchUpInput::PeerHead { peer: id(2), number: 3, hash });
+    let probe = *node.asked.iter().find(|asked| asked.0 == id(2)).unwrap();
+    node.answer(probe, vec![other]);
+    assert_eq!(node.halted.len(), 1, "judged by the set of block 3: {:?}", node.blamed);
 }

@@ -284,3 +284,31 @@ fn ibft2_headers_are_sealed_over_the_round_in_their_own_layout() {
     let qbft = Header { extra_data: world.extra().encode(HeaderFormat::Qbft), ..header };
     assert!(matches!(check(&qbft), Err(HeaderError::Extra(_))));
 }
+
+#[test]
+fn where_a_contract_chooses_a_header_commits_and_does_not_vote() {
+    let mut world = world();
+    world.spec.consensus[0].1.validator_contract = Some(Address::repeat_byte(0xc0));
+    let check = |world: &World, extra: ExtraData| {
+        let header = Header { extra_data: extra.encode(HeaderFormat::Qbft), ..world.header() };
+        check_header(&world.spec, &header, &world.parent, &world.validators, Seals::NotYet, None)
+    };
+    let vote = Some(Vote { recipient: Address::repeat_byte(9), kind: VoteKind::Add });
+    let committing = ExtraData { vanity: vec![5; 32].into(), ..world.extra() };
+    assert_eq!(check(&world, committing.clone()), Ok(()));
+    assert_eq!(check(&world, ExtraData { vote, ..committing.clone() }), Err(HeaderError::VoteByContract));
+    assert_eq!(check(&world, world.extra()), Err(HeaderError::NoCommitment(0)));
+
+    // The last height of the contract: still no votes, but nothing to commit to.
+    let mut last = world.spec.consensus[0].1.clone();
+    last.validator_contract = None;
+    world.spec.consensus.push((8, last));
+    assert_eq!(check(&world, world.extra()), Ok(()));
+    assert_eq!(check(&world, ExtraData { vote, ..world.extra() }), Err(HeaderError::VoteByContract));
+    // The first height before it: votes, and a commitment.
+    world.spec.consensus.reverse();
+    world.spec.consensus[0].0 = 0;
+    world.spec.consensus[1].0 = 8;
+    assert_eq!(check(&world, ExtraData { vote, ..committing }), Ok(()));
+    assert_eq!(check(&world, ExtraData { vote, ..world.extra() }), Err(HeaderError::NoCommitment(0)));
+}

@@ -20,6 +20,20 @@ impl Chain {
         Self { spec, keys, positions: vec![genesis] }
     }
 
+    /// A chain whose validators a contract chooses: these of the keys after block 1, 2, …
+    fn by_contract(sets: &[&[usize]]) -> Self {
+        let mut chain = Self::new(4, 30_000);
+        chain.spec = harness::spec(harness::by_contract());
+        for chosen in sets {
+            let next: Vec<Address> = chosen.iter().map(|key| chain.keys[*key].address()).collect();
+            let block = harness::committing(&chain.spec, chain.next(None, &[], 0), &next);
+            let block = harness::seal(&block, 1, &chain.sealers());
+            let position = harness::after_execution(&chain.spec, chain.last(), &block, &next);
+            chain.positions.push(position);
+        }
+        chain
+    }
+
     fn last(&self) -> &ChainPosition {
         self.positions.last().unwrap()
     }
@@ -210,4 +224,123 @@ fn the_votes_after_an_epoch_block_are_in_its_header() {
     }
     let error = VoteState::after_epoch_block(&chain.spec, &chain.header(9));
     assert_eq!(error, Err(HeaderError::NoEpochBlock(9)));
+}
+
+/// Sets that have nothing in common, one after the other.
+const ROTA: [&[usize]; 24] = [
+    &[0, 1, 2, 3],
+    &[0, 1, 2, 3],
+    &[4],
+    &[4],
+    &[4],
+    &[5, 6, 7, 8],
+    &[5, 6, 7, 8],
+    &[5, 6, 7, 8],
+    &[0],
+    &[9],
+    &[1],
+    &[2],
+    &[3, 4, 5, 6, 7, 8, 9],
+    &[0, 1],
+    &[0, 1],
+    &[0, 1],
+    &[0, 1],
+    &[0, 1],
+    &[0, 1],
+    &[7, 8, 9],
+    &[7, 8, 9],
+    &[7, 8, 9],
+    &[7, 8, 9],
+    &[7, 8, 9],
+];
+
+#[test]
+fn sets_of_a_contract_are_reached_however_they_change() {
+    let chain = Chain::by_contract(&ROTA);
+    for target in 1..=24 {
+        let (header, asked) = chain.walk(chain.path(target));
+        assert_eq!(header.hash(), chain.positions[target as usize].head.hash());
+        assert!(asked.len() <= 40, "{asked:?}");
+    }
+    let hash = chain.positions[20].head.hash();
+    let path = TrustPath::from_checkpoint(chain.spec.clone(), &chain.header(0), (20, hash), 24).unwrap();
+    assert_eq!(chain.walk(path).1, [20, 24], "the checkpoint commits to those of block 21");
+}
+
+/// A list in the chain spec ends the trust in whoever a header before it commits to.
+#[test]
+fn a_list_takes_the_place_of_a_commitment() {
+    let sets: [&[usize]; 6] = [&[5, 6, 7], &[5, 6, 7], &[5, 6, 7], &[0], &[5, 6, 7], &[5, 6, 7]];
+    let unlisted = Chain::by_contract(&sets);
+    let mut spec = (*unlisted.spec).clone();
+    let listed = vec![unlisted.keys[0].address()];
+    spec.consensus.push((4, ConsensusParams { validators: Some(listed), ..harness::by_contract() }));
+    let spec = Arc::new(spec);
+    let from_second = |spec: &Arc<ChainSpec>, target| {
+        let hash = unlisted.positions[1].head.hash();
+        let genesis = unlisted.header(0);
+        let mut path = TrustPath::from_checkpoint(spec.clone(), &genesis, (1, hash), target).unwrap();
+        path.take(unlisted.header(1)).unwrap();
+        path
+    };
+    // Block 1 commits to the three who sealed block 6 too. That is enough, unless a list stands between.
+    let far = unlisted.header(6);
+    assert!(matches!(from_second(&unlisted.spec, 6).take(far.clone()), Ok(Step::Trusted(_))));
+    assert_eq!(from_second(&spec, 6).take(far), Ok(Step::Want(3)));
+}
+
+/// Only whom the trusted header commits to may seal the next one, however many of its own validators do.
+#[test]
+fn a_set_that_nobody_committed_to_is_refused() {
+    let chain = Chain::by_contract(&ROTA[..1]);
+    // Block 1 commits to the four of block 1 again. Three of them and a stranger are more than may be faulty, but not
+    // that set.
+    let names = [0, 1, 2, 5].map(|key| chain.keys[key].address());
+    let mut other = chain.next(None, &[], 0);
+    let extra = ExtraData { validators: sorted(&names), vanity: vec![1; 32].into(), ..ExtraData::default() };
+    other.header.extra_data = extra.encode(HeaderFormat::Qbft);
+    let keys: Vec<NodeKey> = [0, 1, 2, 5].map(|key| chain.keys[key].clone()).to_vec();
+    let lie = harness::seal(&other, 1, &keys).header;
+    let mut path = TrustPath::from_checkpoint(
+        chain.spec.clone(),
+        &chain.header(0),
+        (1, chain.positions[1].head.hash()),
+        2,
+    )
+    .unwrap();
+    assert_eq!(path.take(chain.header(1)), Ok(Step::Want(2)));
+    assert_eq!(path.take(lie), Err(Untrusted::Stranger(2)));
+
+    // A header whose commitment is not the sealed one, or is none.
+    let good = chain.header(1);
+    let extra = ExtraData::decode(&good.extra_data, HeaderFormat::Qbft).unwrap();
+    for vanity in [vec![3; 32], vec![3; 8]] {
+        let extra = ExtraData { vanity: vanity.clone().into(), ..extra.clone() };
+        let bent = Header { extra_data: extra.encode(HeaderFormat::Qbft), ..good.clone() };
+        let refused = chain.path(1).take(bent);
+        assert!(matches!(refused, Err(Untrusted::Header(1, _))), "{refused:?}");
+    }
+
+    // A chain of strangers that commits to itself is found out at its first header.
+    let mut strangers = Chain::new(4, 30_000);
+    strangers.spec = chain.spec.clone();
+    strangers.keys.rotate_left(5);
+    strangers.keys[..5].sort_by_key(Signer::address);
+    strangers.positions = vec![harness::genesis(&strangers.spec, harness::addresses(&strangers.keys[..4]))];
+    for _ in 0..6 {
+        let next = harness::addresses(&strangers.keys[..4]);
+        let block = harness::committing(&strangers.spec, strangers.next(None, &[], 0), &next);
+        let block = harness::seal(&block, 1, &strangers.sealers());
+        let position = harness::after_execution(&strangers.spec, strangers.last(), &block, &next);
+        strangers.positions.push(position);
+    }
+    let mut path = chain.path(6);
+    let refused = loop {
+        let wanted = path.wanted();
+        match path.take(strangers.header(wanted)) {
+            Ok(step) => assert!(matches!(step, Step::Want(_)), "{step:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, Untrusted::Stranger(1));
 }

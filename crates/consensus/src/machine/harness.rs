@@ -3,12 +3,13 @@
 
 use super::{BuildRequest, ChainPosition, Input, Istanbul, Output, Verdict};
 use crate::message::{ConsensusMessage, MessageLimits, VerifiedMessage};
-use crate::{Now, VoteState, proposer, testing};
+use crate::{Now, VoteState, proposer, testing, votes};
 use alloy_primitives::{Address, B256, Bytes, U256, b256};
 use lonja_primitives::header::ISTANBUL_MIX_HASH;
 use lonja_primitives::spec::ConsensusParams;
 use lonja_primitives::{
     Block, CertifiedBlock, ChainSpec, ExtraData, Header, HeaderFormat, NodeId, NodeKey, SealedHeader, Signer,
+    extra,
 };
 use std::sync::Arc;
 
@@ -98,9 +99,41 @@ pub(crate) fn after(spec: &ChainSpec, position: &ChainPosition, block: &Block) -
     Arc::new(ChainPosition { author: proposer::last_author(spec, &head).unwrap(), head, votes })
 }
 
+/// The contract of networks whose validators one chooses; what it answers, the tests say.
+pub(crate) const CONTRACT: Address = Address::repeat_byte(0xc0);
+
+/// Parameters under which the contract chooses the validators.
+pub(crate) fn by_contract() -> ConsensusParams {
+    ConsensusParams { validator_contract: Some(CONTRACT), ..testing::params() }
+}
+
+/// What the chain does with a block that it has executed: the header commits to the next validators, where it has to.
+pub(crate) fn committing(spec: &ChainSpec, block: Block, next: &[Address]) -> Block {
+    if !votes::commits(spec, block.header.number) {
+        return block;
+    }
+    let format = spec.format_at(block.header.number);
+    let vanity = votes::commitment(next);
+    let extra_data = extra::with_vanity(&block.header.extra_data, format, vanity).unwrap();
+    Block { header: Header { extra_data, ..block.header }, ..block }
+}
+
+/// The position after a block by whose state these validate next.
+pub(crate) fn after_execution(
+    spec: &ChainSpec,
+    position: &ChainPosition,
+    block: &Block,
+    next: &[Address],
+) -> Arc<ChainPosition> {
+    let mut position = (*after(spec, position, block)).clone();
+    if position.votes.pending().is_some() {
+        position.votes.resolve(next.to_vec()).unwrap();
+    }
+    Arc::new(position)
+}
+
 /// Puts commit seals of these keys into a block, as committed in `round`.
 pub(crate) fn seal(block: &Block, round: u32, keys: &[NodeKey]) -> Block {
-    use lonja_primitives::extra;
     let digest = extra::qbft_digest(&block.header, round).unwrap();
     let seals: Vec<_> = keys.iter().map(|key| key.sign(digest)).collect();
     let header = extra::with_round_and_seals(&block.header, round, &seals).unwrap();

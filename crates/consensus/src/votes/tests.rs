@@ -4,6 +4,8 @@ use alloy_primitives::Bytes;
 use proptest::prelude::*;
 use serde_json::Value;
 
+mod contract;
+
 /// Letters and digits stand for validators in ascending order.
 fn named(name: &str) -> Address {
     Address::with_last_byte(name.as_bytes()[0])

@@ -1,10 +1,11 @@
 //! Whole networks: agreement and progress under loss, splits, crashes and lies.
 
 use super::world::World;
-use crate::machine::Input;
+use crate::machine::{Input, harness};
 use crate::testing::params;
+use alloy_primitives::Address;
 use lonja_primitives::spec::{ConsensusParams, DigestRule, QuorumRule};
-use lonja_primitives::{Signer, VoteKind};
+use lonja_primitives::{ExtraData, HeaderFormat, Signer, VoteKind};
 
 const BASE_MS: u64 = 2_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -213,5 +214,108 @@ fn the_old_quorum_rule() {
         let old = ConsensusParams { quorum: QuorumRule::TwoFPlusOne, ..params() };
         let mut world = World::new(count, count.into(), 2, old);
         assert!(world.run(60_000, |world| world.highest() >= 5).is_some());
+    }
+}
+
+/// Three of seven leave and three come every third block, and for a while one alone validates.
+fn rota(number: u64) -> Vec<usize> {
+    match number / 3 % 5 {
+        4 => vec![number as usize % 7],
+        turn => (0..4).map(|step| (turn as usize * 3 + step) % 7).collect(),
+    }
+}
+
+fn listed(block: &lonja_primitives::Block) -> Vec<Address> {
+    ExtraData::decode(&block.header.extra_data, HeaderFormat::Qbft).unwrap().validators
+}
+
+#[test]
+fn a_contract_replaces_the_validators_every_few_blocks() {
+    for (loss, delay_ms, seeds) in [(0, (1, 10), 0..3), (10, (1, 600), 3..6)] {
+        for seed in seeds {
+            let mut world = World::new(7, 4, seed, harness::by_contract());
+            (world.contract, world.loss, world.delay_ms) = (rota, loss, delay_ms);
+            let done = world.run(HOUR_MS, |world| (0..7).all(|node| world.height(node) >= 32));
+            assert!(done.is_some(), "seed {seed}, height {}", world.highest());
+            assert!(world.blamed.is_empty());
+            for block in &world.nodes[0].blocks[1..32] {
+                let mut want: Vec<_> = rota(block.header.number - 1)
+                    .iter()
+                    .map(|node| world.nodes[*node].key.address())
+                    .collect();
+                want.sort();
+                assert_eq!(listed(block), want, "block {}", block.header.number);
+            }
+        }
+    }
+}
+
+#[test]
+fn where_a_contract_chooses_nobody_votes() {
+    let mut world = World::new(5, 4, 1, harness::by_contract());
+    world.contract = |_| vec![0, 1, 2, 3];
+    let stranger = world.nodes[4].key.address();
+    (0..4).for_each(|node| world.step(node, Input::Propose(stranger, VoteKind::Add)));
+    assert!(world.run(60_000, |world| world.highest() >= 8).is_some());
+    let votes = |block: &lonja_primitives::Block| {
+        ExtraData::decode(&block.header.extra_data, HeaderFormat::Qbft).unwrap().vote
+    };
+    assert!(world.nodes[0].blocks.iter().all(|block| votes(block).is_none()));
+    assert!(world.nodes[0].machine.as_ref().unwrap().status().candidates.is_empty());
+}
+
+/// Votes up to block 5, the contract for blocks 6 to 11, a list at 9, votes again from 12 on.
+#[test]
+fn votes_and_a_contract_take_turns() {
+    let mut world = World::new(6, 4, 4, params());
+    let mut spec = (*world.spec).clone();
+    let address = |node: usize| world.nodes[node].key.address();
+    let list = vec![address(0), address(1), address(2), address(3)];
+    spec.consensus.push((6, harness::by_contract()));
+    spec.consensus.push((9, ConsensusParams { validators: Some(list.clone()), ..harness::by_contract() }));
+    spec.consensus.push((12, params()));
+    let [first, fifth] = [address(0), address(4)];
+    world.set_spec(spec);
+    world.contract = |_| vec![1, 2, 3, 4, 5];
+    // A vote that waits when the contract begins is dropped, and one cast meanwhile is not taken.
+    (0..2).for_each(|node| world.step(node, Input::Propose(fifth, VoteKind::Add)));
+    assert!(world.run(60_000, |world| (0..6).all(|node| world.height(node) >= 8)).is_some());
+    for node in 0..6 {
+        world.step(node, Input::Propose(fifth, VoteKind::Drop));
+    }
+    assert!(world.run(60_000, |world| (0..6).all(|node| world.height(node) >= 12)).is_some());
+    for node in 0..6 {
+        world.step(node, Input::Propose(first, VoteKind::Add));
+    }
+    let done = |world: &World| (0..6).all(|node| world.height(node) >= 24);
+    assert!(world.run(120_000, done).is_some());
+    let blocks = &world.nodes[0].blocks;
+    let set_of = |number: usize| listed(&blocks[number - 1]);
+    assert_eq!((set_of(5), set_of(9)), (list.clone(), list));
+    for number in [6, 8, 10, 12, 13] {
+        assert_eq!(set_of(number).len(), 5, "block {number}");
+        assert!(!set_of(number).contains(&first), "block {number}");
+    }
+    assert!(set_of(24).contains(&first), "voted in again");
+    let vote_in = |number: usize| {
+        ExtraData::decode(&blocks[number - 1].header.extra_data, HeaderFormat::Qbft).unwrap().vote.is_some()
+    };
+    assert!((1..=5).any(vote_in) && !(6..=11).any(vote_in) && (12..=24).any(vote_in));
+}
+
+/// A block that a quorum has prepared keeps what it commits to when somebody else proposes it again.
+#[test]
+fn a_block_proposed_again_commits_to_the_same_validators() {
+    for seed in 0..6 {
+        let mut world = World::new(5, 4, seed, harness::by_contract());
+        world.contract = |number| (0..5).filter(|node| *node as u64 != number % 5).collect();
+        world.loss = 35;
+        let done = world.run(HOUR_MS, |world| world.highest() >= 15);
+        assert!(done.is_some(), "seed {seed}");
+        let late = |block: &lonja_primitives::Block| {
+            lonja_primitives::extra::qbft_round(&block.header).is_ok_and(|round| round > 0)
+        };
+        assert!(world.nodes.iter().any(|node| node.blocks.iter().any(late)), "seed {seed}");
+        assert!(world.blamed.is_empty());
     }
 }

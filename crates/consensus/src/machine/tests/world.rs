@@ -2,11 +2,11 @@
 //! cut, processes killed between any two outputs and started again from their log. After every send the oracle
 //! looks whether anybody contradicts itself, and after every decision whether all agree.
 
-use crate::Now;
 use crate::header::certify;
 use crate::machine::harness;
 use crate::machine::{ChainPosition, Input, Istanbul, Output, Verdict, record_height};
 use crate::message::VerifiedMessage;
+use crate::{Now, ValidatorSet, votes};
 use alloy_primitives::{Address, B256, Bytes};
 use lonja_primitives::spec::ConsensusParams;
 use lonja_primitives::{Block, CertifiedBlock, ChainSpec, NodeId, NodeKey, Signer, extra};
@@ -32,6 +32,8 @@ pub struct World {
     /// Kills this process when so many of its outputs are carried out.
     pub crash: Option<(usize, u64)>,
     pub blamed: Vec<Address>,
+    /// What the contract that chooses validators answers on the state after a block: which nodes validate next.
+    pub contract: fn(u64) -> Vec<usize>,
     queue: BTreeMap<(u64, u64), Event>,
     sequence: u64,
     seed: u64,
@@ -93,11 +95,20 @@ impl World {
             equivocator: None,
             crash: None,
             blamed: Vec::new(),
+            contract: |_| Vec::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             seed,
             signed: BTreeMap::new(),
             agreed: BTreeMap::new(),
+        }
+    }
+
+    /// Other rules, before anything has happened. Block 0 is the same under them.
+    pub fn set_spec(&mut self, spec: ChainSpec) {
+        self.spec = Arc::new(spec);
+        for node in &mut self.nodes {
+            node.machine = Some(harness::start(&self.spec, &node.key, &node.chain[0], &[]));
         }
     }
 
@@ -108,6 +119,11 @@ impl World {
     /// The highest block of the running nodes.
     pub fn highest(&self) -> u64 {
         (0..self.nodes.len()).map(|node| self.height(node)).max().unwrap()
+    }
+
+    /// The validators after a block, as its execution brings them.
+    fn chosen(&self, number: u64) -> Vec<Address> {
+        (self.contract)(number).into_iter().map(|node| self.nodes[node].address).collect()
     }
 
     /// Runs until `done` or until `limit_ms` have passed; tells how long it took, if it was done.
@@ -214,15 +230,29 @@ impl World {
             Output::Send(bytes) => self.send(node, &bytes),
             Output::BuildBlock(request) => {
                 let block = harness::build(&request, self.random() >> 32);
+                let block = harness::committing(&self.spec, block, &self.chosen(request.height));
                 let input = Input::Built { height: request.height, round: request.round, block };
                 self.later(CHAIN_MS, Event::Answer { to: node, life, input });
             }
-            Output::CheckBlock { height, digest, .. } => {
-                let input = Input::Checked { height, digest, verdict: Verdict::Valid };
+            Output::CheckBlock { height, digest, block } => {
+                let verdict = self.execute(&block);
+                let input = Input::Checked { height, digest, verdict };
                 self.later(CHAIN_MS, Event::Answer { to: node, life, input });
             }
             Output::Decide(block) => self.later(CHAIN_MS, Event::Decided { to: node, life, block }),
             Output::Blame { validator, .. } => self.blamed.push(validator),
+        }
+    }
+
+    /// All that can be wrong with an empty block: whom it commits to.
+    fn execute(&self, block: &Block) -> Verdict {
+        if !votes::commits(&self.spec, block.header.number) {
+            return Verdict::Valid;
+        }
+        let next = ValidatorSet::new(self.chosen(block.header.number)).unwrap();
+        match votes::check_commitment(&self.spec, &block.header, &next) {
+            Ok(()) => Verdict::Valid,
+            Err(error) => Verdict::Invalid(error.to_string()),
         }
     }
 
@@ -281,11 +311,12 @@ impl World {
         if block.header.number != position.head.number + 1 {
             return;
         }
-        let validators = position.votes.validators();
-        let certified = certify(&self.spec, block.clone(), &position.head, validators).unwrap();
+        let validators = position.votes.validators_for(&self.spec, &block.header).unwrap();
+        let certified = certify(&self.spec, block.clone(), &position.head, &validators).unwrap();
         let agreed = *self.agreed.entry(certified.number()).or_insert(certified.hash());
         assert_eq!(agreed, certified.hash(), "two blocks at height {}", certified.number());
-        let next = harness::after(&self.spec, &position, &block);
+        let chosen = self.chosen(block.header.number);
+        let next = harness::after_execution(&self.spec, &position, &block, &chosen);
         self.nodes[node].chain.push(next.clone());
         self.nodes[node].blocks.push(block);
         self.step(node, Input::NewHead(next));
