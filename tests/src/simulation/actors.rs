@@ -294,6 +294,10 @@ impl World {
         }
         let validators = committed.position.votes.validators().as_slice();
         self.checks.chain.expect_validators(node, committed.number, validators)?;
+        self.check_verdicts(node, committed.number)?;
+        if committed.connections_differ {
+            self.new_gate(node)?;
+        }
         self.tell(node, Event::Committed(committed.position));
         self.tell(node, Event::WorkWaiting(waiting));
         self.start_sync(node);

@@ -31,7 +31,7 @@ impl World {
         }
     }
 
-    fn dial_later(&mut self, one: usize, other: usize) {
+    pub(super) fn dial_later(&mut self, one: usize, other: usize) {
         let most_us = if self.stormy { 1_500_000 } else { 20_000 };
         let delay_us = self.dice.magnitude(500, most_us);
         self.after(delay_us, Happening::Dial { one, other });
@@ -47,6 +47,9 @@ impl World {
         let until_us = self.network.banned_until_us(one, other);
         if until_us > self.now_us {
             self.schedule.at(until_us, Happening::Dial { one, other });
+            return Ok(());
+        }
+        if !self.lets_in(one, other)? || !self.lets_in(other, one)? {
             return Ok(());
         }
         let session = self.network.begin_session(one, other);
@@ -87,7 +90,7 @@ impl World {
         }
     }
 
-    fn lose_session(&mut self, node: usize, peer: usize, session: u64, delay_us: u64) {
+    pub(super) fn lose_session(&mut self, node: usize, peer: usize, session: u64, delay_us: u64) {
         if let Some(process) = &self.nodes[node].process {
             let life = process.life;
             self.after(delay_us, Happening::SessionLost { node, life, peer, session });
@@ -173,16 +176,19 @@ impl World {
                 self.checks.votes.sent(&self.checks.chain, node, sender, bytes)?;
             }
             for id in to {
-                self.depart(node, &id, &message);
+                self.depart(node, &id, &message)?;
             }
         }
         Ok(())
     }
 
-    fn depart(&mut self, from: usize, id: &NodeId, message: &Message) {
-        let Some(to) = self.peer_index(from, id) else { return };
-        let Some(process) = &self.nodes[from].process else { return };
-        let Some(session) = process.peers.get(&to).copied() else { return };
+    fn depart(&mut self, from: usize, id: &NodeId, message: &Message) -> Outcome {
+        let Some(to) = self.peer_index(from, id) else { return Ok(()) };
+        if self.nodes[from].honest && !self.lets_in(from, to)? {
+            return self.violation(format!("node {from} sends to node {to}, which its newest block forbids"));
+        }
+        let Some(process) = &self.nodes[from].process else { return Ok(()) };
+        let Some(session) = process.peers.get(&to).copied() else { return Ok(()) };
         let departure = Departure { from, life: process.life, left_us: self.now_us + self.dice.below(60) };
         let repeatable = !matches!(message, Message::Blocks { .. } | Message::GetBlocks { .. });
         let twice = repeatable && self.dice.rarely(self.network.weather.duplicate_permille);
@@ -191,6 +197,7 @@ impl World {
             let arrival = Arrival { from, to, session, life, left_us, message: message.clone() };
             self.travel(arrival);
         }
+        Ok(())
     }
 
     pub(super) fn travel(&mut self, arrival: Arrival) {
@@ -208,7 +215,7 @@ impl World {
     }
 
     /// Everything gets through again, also what was held up.
-    pub(super) fn heal(&mut self) {
+    pub fn heal(&mut self) {
         self.trace(|| "the network is whole again".into());
         self.nodes.iter_mut().filter_map(|node| node.malice.as_mut()).for_each(Byzantine::give_up);
         for arrival in self.network.heal() {

@@ -2,8 +2,9 @@
 
 use super::byzantine::Habits;
 use super::dice::Dice;
+use super::permits;
 use alloy_primitives::{Address, U256, address, hex};
-use lonja_primitives::Genesis;
+use lonja_primitives::{Genesis, NodeId};
 use lonja_primitives::genesis::{GenesisAccount, NewNetwork};
 use lonja_primitives::spec::{ClientRules, DigestRule};
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub chaos: Chaos,
     /// Mean time between two transactions, microseconds; 0 for none.
     pub transaction_pause_us: u64,
+    /// A contract says who may connect and transact.
+    pub permits: bool,
 }
 
 /// The rules of the chain, as far as worlds differ.
@@ -141,6 +144,7 @@ impl Plan {
             skew_ms: 50,
             chaos: Chaos::default(),
             transaction_pause_us: 400_000,
+            permits: false,
         }
     }
 
@@ -171,6 +175,7 @@ impl Plan {
             skew_ms: if dice.chance(15) { dice.between(500, 5_000) } else { dice.below(200) },
             chaos: Chaos::draw(&mut dice, &rules),
             transaction_pause_us: dice.pick(&[0, 200_000, 700_000, 3_000_000]),
+            permits: false,
         };
         if validators < 4 {
             plan.missing_links = 0;
@@ -185,11 +190,15 @@ impl Plan {
     }
 
     /// Block 0 with its rules.
-    pub fn genesis(&self, validators: Vec<Address>, senders: &[Address]) -> Genesis {
+    pub fn genesis(&self, validators: Vec<Address>, nodes: &[NodeId], senders: &[Address]) -> Genesis {
         let funded = GenesisAccount { balance: U256::from(FUNDS), ..GenesisAccount::default() };
         let counter = GenesisAccount { code: COUNTER_CODE.into(), ..GenesisAccount::default() };
         let mut alloc: BTreeMap<_, _> = senders.iter().map(|sender| (*sender, funded.clone())).collect();
         alloc.insert(COUNTER, counter);
+        let (permissions, lists) = permits::genesis_part(nodes, senders);
+        if self.permits {
+            alloc.insert(permits::LISTS, lists);
+        }
         let network = NewNetwork {
             validators,
             alloc,
@@ -204,6 +213,9 @@ impl Plan {
         let mut genesis = Genesis::from_json(&network.to_json()).expect("the file is well-formed");
         for (_, params) in &mut genesis.spec.consensus {
             (params.digest, params.rules) = (self.rules.digest, self.rules.client);
+        }
+        if self.permits {
+            genesis.spec.permissions = vec![(0, permissions)];
         }
         genesis
     }

@@ -9,13 +9,14 @@ use super::disk::Disk;
 use super::report::{Outcome, Violation};
 use super::schedule::Life;
 use alloy_primitives::{Address, Bytes};
-use lonja_chain::{ChainCore, Door, Publisher};
+use lonja_chain::{ChainCore, Door, PeerJudge, Publisher};
 use lonja_consensus::Now;
 use lonja_consensus::machine::BuildRequest;
 use lonja_node::core::NodeCore;
 use lonja_node::event::{Command, Event};
 use lonja_node::ingest::Ingest;
 use lonja_p2p::wire::Message;
+use lonja_permissioning::OwnEnd;
 use lonja_primitives::{
     Block, CertifiedBlock, ChainSpec, Genesis, NodeId, NodeKey, RecoveredTransaction, Signer,
 };
@@ -93,6 +94,8 @@ pub struct Process {
     pub core: NodeCore,
     /// The writer.
     pub chain: ChainCore,
+    /// Says who may connect.
+    pub judge: PeerJudge,
     /// Makes commits durable.
     pub publisher: Publisher,
     /// Reads what is durable.
@@ -189,6 +192,7 @@ impl Process {
         door.set_listener(Box::new(move |transactions, _| heard.lock().extend_from_slice(transactions)));
         Ok(Self {
             life: birth.life,
+            judge: chain.peer_judge(OwnEnd { node: key.node_id(), ip: None, port: 0 }),
             publisher: chain.publisher(),
             announced: reader.head(),
             core,

@@ -39,13 +39,13 @@ impl World {
             1 => (self.senders[(sender + 1) % 3].address(), U256::from(self.dice.below(1_000))),
             _ => (Address::with_last_byte(self.dice.next() as u8 | 0x80), U256::from(1)),
         };
-        let raw = signed(&key, nonce, to.0, to.1);
+        let raw = signed(&key, nonce, to.0, to.1, Bytes::new());
         self.trace(|| format!("n{node} is given transaction {nonce} of {}", key.address()));
         self.take_transactions(node, None, vec![raw])
     }
 
     /// The nonce that follows what the node knows of.
-    fn nonce_at(&self, node: usize, sender: &Address) -> Option<u64> {
+    pub(super) fn nonce_at(&self, node: usize, sender: &Address) -> Option<u64> {
         let process = self.nodes[node].process.as_ref()?;
         if let Some(nonce) = process.pool.lock().pending_nonce(sender) {
             return Some(nonce);
@@ -55,7 +55,8 @@ impl World {
     }
 }
 
-fn signed(key: &NodeKey, nonce: u64, to: Address, value: U256) -> Bytes {
+/// A transaction of a key, in its EIP-2718 form.
+pub(super) fn signed(key: &NodeKey, nonce: u64, to: Address, value: U256, input: Bytes) -> Bytes {
     let tx = TxLegacy {
         chain_id: Some(CHAIN_ID),
         nonce,
@@ -63,7 +64,7 @@ fn signed(key: &NodeKey, nonce: u64, to: Address, value: U256) -> Bytes {
         gas_limit: 100_000,
         to: TxKind::Call(to),
         value,
-        input: Bytes::new(),
+        input,
     };
     let signature = key.sign(tx.signature_hash()).0;
     let signature = alloy_primitives::Signature::from_bytes_and_parity(&signature[..64], signature[64] == 1);

@@ -5,13 +5,14 @@ use super::check::Checks;
 use super::dice::Dice;
 use super::disk::{Crash, Disk};
 use super::network::Network;
+use super::permits::Permits;
 use super::plan::{BEGIN_S, Fault, Plan};
 use super::process::{Birth, Node, Process};
 use super::report::{Outcome, Stats, Violation};
 use super::schedule::{Happening, Life, Schedule};
 use alloy_primitives::{Address, keccak256};
 use lonja_consensus::Now;
-use lonja_primitives::{ChainSpec, Genesis, NodeKey, Signer, VoteKind};
+use lonja_primitives::{ChainSpec, Genesis, NodeId, NodeKey, Signer, VoteKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -77,6 +78,8 @@ pub struct World {
     pub reached_us: Vec<u64>,
     /// Everything operators ever wanted of the validator set.
     pub wishes: Vec<(Address, VoteKind)>,
+    /// What the nodes say of each other, where a contract decides.
+    pub permits: Permits,
     /// The partition in force, so that an old one's end is recognised.
     pub partition: u64,
     pub(super) genesis: Genesis,
@@ -97,7 +100,8 @@ impl World {
         let nodes = make_nodes(&plan);
         let validators: Vec<Address> = nodes.iter().take(plan.validators).map(|node| node.address).collect();
         let sender_addresses: Vec<Address> = senders.iter().map(Signer::address).collect();
-        let genesis = plan.genesis(validators, &sender_addresses);
+        let ids: Vec<NodeId> = nodes.iter().map(|node| node.id).collect();
+        let genesis = plan.genesis(validators, &ids, &sender_addresses);
         let spec = Arc::new(genesis.spec.clone());
         let held_to_it =
             |fault: &Fault| *fault == Fault::Twin && options.broken == Some(Break::TwinVotesAsHonest);
@@ -114,6 +118,7 @@ impl World {
             deaths: BTreeMap::new(),
             reached_us: vec![0],
             wishes: Vec::new(),
+            permits: Permits::default(),
             partition: 0,
             next_life: 1,
             plan,
