@@ -1,11 +1,13 @@
 //! Whole networks: agreement and progress under loss, splits, crashes and lies.
 
 use super::world::World;
-use crate::machine::{Input, harness};
+use crate::machine::{ChainPosition, Input, harness};
+use crate::proposer::proposer;
 use crate::testing::params;
 use alloy_primitives::Address;
 use lonja_primitives::spec::{ConsensusParams, DigestRule, QuorumRule};
 use lonja_primitives::{ExtraData, HeaderFormat, Signer, VoteKind};
+use std::sync::Arc;
 
 const BASE_MS: u64 = 2_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -306,16 +308,37 @@ fn votes_and_a_contract_take_turns() {
 /// A block that a quorum has prepared keeps what it commits to when somebody else proposes it again.
 #[test]
 fn a_block_proposed_again_commits_to_the_same_validators() {
+    let mut again = 0;
     for seed in 0..6 {
         let mut world = World::new(5, 4, seed, harness::by_contract());
         world.contract = |number| (0..5).filter(|node| *node as u64 != number % 5).collect();
         world.loss = 35;
         let done = world.run(HOUR_MS, |world| world.highest() >= 15);
         assert!(done.is_some(), "seed {seed}");
-        let late = |block: &lonja_primitives::Block| {
-            lonja_primitives::extra::qbft_round(&block.header).is_ok_and(|round| round > 0)
-        };
-        assert!(world.nodes.iter().any(|node| node.blocks.iter().any(late)), "seed {seed}");
         assert!(world.blamed.is_empty());
+        // Whoever led the round in which it was sealed did not build it.
+        again += world.nodes[0].blocks.iter().zip(&world.nodes[0].chain).filter(proposed_again).count();
+    }
+    assert!(again > 0);
+}
+
+fn proposed_again((block, parent): &(&lonja_primitives::Block, &Arc<ChainPosition>)) -> bool {
+    let round = lonja_primitives::extra::qbft_round(&block.header).unwrap();
+    let leader = proposer(&harness::by_contract(), parent.votes.validators(), parent.author, round);
+    leader != block.header.beneficiary
+}
+
+#[test]
+fn who_commits_to_other_validators_than_the_contract_is_refused_and_blamed() {
+    for seed in 0..4 {
+        let mut world = World::new(4, 4, seed, harness::by_contract());
+        world.contract = |_| vec![0, 1, 2, 3];
+        let usurper = seed as usize;
+        world.usurper = Some(usurper);
+        let done = |world: &World| (0..4).all(|node| world.height(node) >= 9);
+        assert!(world.run(120_000, done).is_some(), "seed {seed}");
+        let address = world.nodes[usurper].key.address();
+        assert!(!world.blamed.is_empty() && world.blamed.iter().all(|blamed| *blamed == address));
+        assert!(world.nodes[0].blocks.iter().all(|block| block.header.beneficiary != address));
     }
 }

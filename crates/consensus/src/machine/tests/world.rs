@@ -29,6 +29,8 @@ pub struct World {
     pub cut: BTreeSet<(usize, usize)>,
     /// Sends one block to even and another to odd receivers.
     pub equivocator: Option<usize>,
+    /// Commits to itself alone as the next validators.
+    pub usurper: Option<usize>,
     /// Kills this process when so many of its outputs are carried out.
     pub crash: Option<(usize, u64)>,
     pub blamed: Vec<Address>,
@@ -93,6 +95,7 @@ impl World {
             loss: 0,
             cut: BTreeSet::new(),
             equivocator: None,
+            usurper: None,
             crash: None,
             blamed: Vec::new(),
             contract: |_| Vec::new(),
@@ -230,7 +233,11 @@ impl World {
             Output::Send(bytes) => self.send(node, &bytes),
             Output::BuildBlock(request) => {
                 let block = harness::build(&request, self.random() >> 32);
-                let block = harness::committing(&self.spec, block, &self.chosen(request.height));
+                let next = match self.usurper == Some(node) {
+                    true => vec![self.nodes[node].address],
+                    false => self.chosen(request.height),
+                };
+                let block = harness::committing(&self.spec, block, &next);
                 let input = Input::Built { height: request.height, round: request.round, block };
                 self.later(CHAIN_MS, Event::Answer { to: node, life, input });
             }
