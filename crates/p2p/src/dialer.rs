@@ -67,8 +67,8 @@ struct Entry {
     dialing: Option<Instant>,
     /// What the gate says of it; not known before it is due.
     permitted: Option<bool>,
-    /// Whether it waits because the peer did not want us.
-    refused_us: bool,
+    /// When the peer last did not want us, where that is why it waits.
+    refused_us: Option<Instant>,
 }
 
 impl Dialer {
@@ -79,7 +79,8 @@ impl Dialer {
     }
 
     /// Takes over the lists of peers. New ones and those with a new address are due at once. So are, when the gate is
-    /// another one, those the last one refused, and those that refused us: what changed here may have changed there.
+    /// another one, those the last one refused, and those that refused us, for what changed here may have changed there;
+    /// the latter not sooner than [`RETRY_MOST`] after they did, however often the gate changes.
     pub(crate) fn sync(&mut self, wanted: &Peers, known: &Peers, gate: u64, now: Instant) {
         if self.gate != gate {
             self.gate = gate;
@@ -100,7 +101,8 @@ impl Dialer {
             let entry = entries.entry(*node).or_insert_with(|| Entry::new(address.clone(), now));
             entry.wanted = is_wanted;
             if entry.address != *address {
-                *entry = Entry { wanted: is_wanted, dialing: entry.dialing, ..Entry::new(address.clone(), now) };
+                *entry =
+                    Entry { wanted: is_wanted, dialing: entry.dialing, ..Entry::new(address.clone(), now) };
             }
         }
         *order = only_known().map(|(node, _)| *node).collect();
@@ -135,7 +137,8 @@ impl Dialer {
                 break;
             }
             let Some(entry) = self.entries.get_mut(node) else { continue };
-            if entry.is_due(now) && need(node) == Need::Dial && entry.is_permitted(&mut judge, &mut questions) {
+            if entry.is_due(now) && need(node) == Need::Dial && entry.is_permitted(&mut judge, &mut questions)
+            {
                 *room -= 1;
                 due.push(entry.dial(now));
             }
@@ -182,7 +185,8 @@ impl Dialer {
     pub(crate) fn ended(&mut self, node: &NodeId, outcome: Outcome, now: Instant, jitter: f64) -> u32 {
         let known_most = self.known_most();
         let Some(entry) = self.entries.get_mut(node) else { return 0 };
-        entry.refused_us = matches!(outcome, Outcome::Unwanted | Outcome::NotPermitted | Outcome::HungUp);
+        let refused_us = matches!(outcome, Outcome::Unwanted | Outcome::NotPermitted | Outcome::HungUp);
+        entry.refused_us = refused_us.then_some(now);
         entry.hang_ups = if outcome == Outcome::HungUp { entry.hang_ups.saturating_add(1) } else { 0 };
         let wait = match outcome {
             Outcome::Lived(time) if time >= STEADY => {
@@ -216,17 +220,19 @@ impl Entry {
             next: now,
             dialing: None,
             permitted: None,
-            refused_us: false,
+            refused_us: None,
         }
     }
 
     fn gate_changed(&mut self, now: Instant) {
-        if self.permitted == Some(false) || self.refused_us {
+        if self.permitted == Some(false) {
             self.failures = 0;
             self.next = now;
+        } else if let Some(refused) = self.refused_us {
+            self.failures = 0;
+            self.next = self.next.min(now.max(refused + RETRY_MOST));
         }
         self.permitted = None;
-        self.refused_us = false;
     }
 
     fn is_due(&self, now: Instant) -> bool {

@@ -276,7 +276,10 @@ mod tests {
         assert_eq!(gate.pass(&node(2), at.clone()), Ok(Pass { gate: Some(1), at }));
         assert_eq!(words(gate.pass(&node(2), place("10.0.0.1", 8))), "not listed at 10.0.0.1 8");
         assert_eq!(words(gate.permits(&node(2), None)), "the rule does not decide about its address");
-        assert_eq!(words(gate.pass(&node(3), place("10.0.0.1", 7))), "the rule does not decide about its address");
+        assert_eq!(
+            words(gate.pass(&node(3), place("10.0.0.1", 7))),
+            "the rule does not decide about its address"
+        );
     }
 
     #[test]

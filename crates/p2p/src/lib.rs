@@ -22,10 +22,10 @@
 //! A session goes through these steps, each of which can end it:
 //!
 //! 1. libp2p connects and proves the peer's key. The gate, bans and connection limits are asked then; a refused peer
-//!    gets no lonja byte.
+//!    gets no lonja byte. A peer to be dialed is judged before a socket is opened.
 //! 2. Each side opens its two streams.
 //! 3. Both say a `Status` (version, genesis, chain id, rules, head). A difference is answered with a `Goodbye` that
-//!    names it, and logged on both sides.
+//!    names it, and logged on both sides. A gate that needed the peer's address is asked again now.
 //! 4. [`PeerEvent::Connected`], then messages, then [`PeerEvent::Disconnected`] with the reason.
 //!
 //! Between two nodes there is one session; of two connections made at the same time, the node with the larger id
@@ -33,6 +33,31 @@
 //! suffers from a fast one: beyond its [`Budgets`], or with too much waiting for the node, it is not read from. A
 //! message that is too long, malformed or out of place ends the session and bans the peer for minutes. Who has nothing to
 //! say sends an empty frame every two seconds; a peer that nothing is heard of for eight is taken for lost and dialed anew.
+//!
+//! # The gate
+//!
+//! A [`PeerGate`] is open, a list, or a [`PeerRule`] that is asked: rules of deployed networks only answer whether a key
+//! at a host and port may connect. A verdict belongs to one gate, and each gate is asked about
+//!
+//! * a peer to be dialed, once, when it is due, with its configured or known address;
+//! * a connection that comes in, once its key is proven, without an address; if only an address can tell, once more after
+//!   the handshake, with the IP address it comes from and the port it says it listens on;
+//! * each session there is when the gate becomes the gate, with the address it began with.
+//!
+//! It is never asked about a message, nor under a lock that others need. When [`P2p::set_gate`] returns, no session that the
+//! new gate refuses takes or sends anything but its goodbye, and none can begin; those ended are counted
+//! (`lonja_p2p_gate_dropped_total`), as are connections refused
+//! (`lonja_p2p_refused_connections_total{reason="not_permitted"}`). A refused peer stays on the lists and is dialed as soon
+//! as a gate permits it.
+//!
+//! Whom the other node does not permit sees it in the goodbye, or, where it was not let in at all, in a connection that is
+//! closed as soon as its key is known. It tries again more and more slowly, up to a minute apart, and soon after its own gate
+//! has changed. [`P2p::refusals`] and [`P2p::unwanted_by`] tell both sides' operators.
+//!
+//! # Whom to dial
+//!
+//! The configured peers, always. Beside them those of [`P2p::set_known_addresses`], while fewer than three quarters of
+//! `max_peers` sessions with others stand.
 //!
 //! The limit of each message is in [`wire`]; every other bound is in `limits.rs`, with its reason.
 

@@ -140,3 +140,6 @@ fn replaces(new: &Session, old: &Session, now: Instant) -> bool {
     let lost = new.link.inbound && now.saturating_duration_since(old.since) >= SIMULTANEOUS;
     restarted || lost
 }
+
+#[cfg(test)]
+mod tests;
