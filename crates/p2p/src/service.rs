@@ -190,9 +190,6 @@ impl Service {
             Report::Finished { connection, outcome } => {
                 if let Some(entry) = self.connections.get_mut(&connection) {
                     entry.outcome = Some(outcome);
-                    if outcome == Outcome::NotPermitted {
-                        self.hub.refusals.unwanted_by(entry.peer, Instant::now());
-                    }
                     self.swarm.close_connection(connection);
                 }
             }
@@ -320,13 +317,15 @@ impl Service {
 
     fn on_closed(&mut self, id: ConnectionId, cause: Option<&ConnectionError>) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        let peer = connection.peer;
+        let (peer, now) = (connection.peer, Instant::now());
+        let outcome = connection.outcome(cause);
         let why = cause.map_or("closed".to_owned(), |cause| transport::words(cause));
         connection.stop.stop(Ending::lost(format!("the connection was closed: {why}")));
+        if outcome == Outcome::NotPermitted && self.hub.session(&peer).is_none() {
+            self.hub.refusals.unwanted_by(peer, now);
+        }
         if self.connections.values().all(|other| other.peer != peer) {
-            let outcome = connection.outcome.unwrap_or_else(|| connection.broke(cause));
-            let (now, jitter) = (Instant::now(), rand::random());
-            let hang_ups = self.dialer.ended(&peer, outcome, now, jitter);
+            let hang_ups = self.dialer.ended(&peer, outcome, now, rand::random());
             if hang_ups >= HANG_UPS {
                 self.hub.refusals.unwanted_by(peer, now);
             }
@@ -358,13 +357,16 @@ impl Service {
 }
 
 impl Connection {
-    /// How it ended, where nobody has said it: a connection that broke is closed before its session says anything.
-    fn broke(&self, cause: Option<&ConnectionError>) -> Outcome {
-        match (self.begun, cause) {
-            (Some(begun), _) => Outcome::Lived(begun.elapsed()),
+    /// How it ended. It may be closed before its session has reported, but not before the session knew why, if there is
+    /// more to know than that it broke.
+    fn outcome(&self, cause: Option<&ConnectionError>) -> Outcome {
+        let lived = self.begun.map(|begun| begun.elapsed());
+        let known = || self.stop.ending().map(|ending| ending.outcome(lived));
+        self.outcome.or_else(known).unwrap_or_else(|| match (lived, cause) {
+            (Some(lived), _) => Outcome::Lived(lived),
             (None, Some(ConnectionError::IO(_))) if self.endpoint.is_dialer() => Outcome::HungUp,
             (None, _) => Outcome::Failed,
-        }
+        })
     }
 }
 

@@ -166,6 +166,7 @@ pub(crate) async fn run(ground: Ground, peer: NodeId, link: Link, streams: Strea
             live(&ground, admitted, lanes).await;
         }
         Err(ending) => {
+            stop.stop(ending.clone());
             log_refused(hub, &peer, &link, &ending);
             farewell(&ending, &mut inlet, &mut outlet).await;
             let _ = reports.send(Report::Finished { connection, outcome: ending.outcome(None) }).await;

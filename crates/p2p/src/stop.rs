@@ -120,6 +120,11 @@ impl Stop {
         self.0.borrow().is_some()
     }
 
+    /// Why the flag is up, if it is.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.0.borrow().clone()
+    }
+
     /// Waits for the flag.
     pub(crate) async fn stopped(&self) -> Ending {
         let mut receiver = self.0.subscribe();
@@ -138,10 +143,11 @@ mod tests {
     #[tokio::test]
     async fn the_first_reason_stays() {
         let stop = Stop::new();
-        assert!(!stop.is_stopped());
+        assert!(!stop.is_stopped() && stop.ending().is_none());
         assert!(stop.stop(Ending::lost("one")));
         assert!(!stop.stop(Ending::lost("two")));
         assert_eq!(stop.stopped().await.text, "one");
+        assert_eq!(stop.ending().map(|ending| ending.text), Some("one".to_owned()));
     }
 
     #[test]

@@ -50,6 +50,9 @@ async fn exchange(one: &mut Node, two: &mut Node) {
 async fn messages_pass_over_tcp() {
     let (mut one, mut two) = pair().await;
     exchange(&mut one, &mut two).await;
+    // What is sent counts when it is written, which its receiver may be ahead of.
+    let counted = || one.p2p.peers()[0].bytes_out >= two.p2p.peers()[0].bytes_in;
+    eventually("the sender has counted what was received", counted).await;
     let (theirs, ours) = (&one.p2p.peers()[0], &two.p2p.peers()[0]);
     assert_eq!((theirs.node_id, ours.node_id), (two.id(), one.id()));
     assert_eq!((theirs.inbound, ours.inbound), (false, true));
