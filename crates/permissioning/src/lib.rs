@@ -21,6 +21,7 @@ mod judge;
 mod ledger;
 mod memo;
 mod question;
+pub mod registry;
 mod state;
 mod verdict;
 
