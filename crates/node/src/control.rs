@@ -8,9 +8,10 @@ use alloy_primitives::Address;
 use arc_swap::ArcSwap;
 use lonja_consensus::machine::{Phase, Status};
 use lonja_p2p::P2p;
-use lonja_primitives::VoteKind;
+use lonja_primitives::{NodeId, VoteKind};
 use lonja_rpc::{
-    ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, SyncStatus,
+    ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, RefusedPeer,
+    SyncStatus,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,6 +130,26 @@ impl NodeControl for Control {
                 None => SyncStatus::Synced,
             },
         }
+    }
+
+    fn static_peers(&self) -> Vec<(NodeId, String)> {
+        let peers = self.p2p.static_peers().into_iter();
+        peers.map(|address| (address.node_id(), address.to_string())).collect()
+    }
+
+    fn refusals(&self) -> Vec<RefusedPeer> {
+        let entry = |refused: lonja_p2p::Refused| RefusedPeer {
+            node_id: refused.peer,
+            address: refused.address,
+            reason: refused.reason,
+            when: refused.when,
+            inbound: refused.inbound,
+        };
+        self.p2p.refusals().into_iter().map(entry).collect()
+    }
+
+    fn refused_by(&self) -> Vec<NodeId> {
+        self.p2p.unwanted_by()
     }
 
     fn health(&self) -> Health {

@@ -6,7 +6,7 @@
 
 use lonja_chain::PeerJudge;
 use lonja_p2p::{P2p, PeerGate, PeerRule, PeerVerdict};
-use lonja_permissioning::ConnectionVerdict;
+use lonja_permissioning::{ConnectionVerdict, OwnEnd};
 use lonja_primitives::NodeId;
 use metrics::{gauge, histogram};
 use std::collections::BTreeSet;
@@ -50,15 +50,17 @@ pub struct Gatekeeper {
     judge: PeerJudge,
     only: Arc<BTreeSet<NodeId>>,
     own: NodeId,
+    /// Where this node listens, as it would tell others.
+    at: Option<(String, u16)>,
     /// Whether this node itself was permitted when it was last asked.
     permitted: AtomicBool,
 }
 
 impl Gatekeeper {
     /// For the network of this node.
-    pub fn new(p2p: P2p, judge: PeerJudge, only: Arc<BTreeSet<NodeId>>) -> Self {
-        let own = p2p.node_id();
-        let keeper = Self { p2p, judge, only, own, permitted: AtomicBool::new(true) };
+    pub fn new(p2p: P2p, judge: PeerJudge, only: Arc<BTreeSet<NodeId>>, own: &OwnEnd) -> Self {
+        let at = own.ip.map(|ip| (ip.to_string(), own.port));
+        let keeper = Self { p2p, judge, only, own: own.node, at, permitted: AtomicBool::new(true) };
         keeper.look_at_ourselves();
         keeper
     }
@@ -73,7 +75,8 @@ impl Gatekeeper {
 
     /// The others go by the same contracts: an operator should know why nobody answers.
     fn look_at_ourselves(&self) {
-        let verdict = self.judge.judge(self.own, None);
+        let at = self.at.as_ref().map(|(host, port)| (host.as_str(), *port));
+        let verdict = self.judge.judge(self.own, at);
         let refused = match &verdict {
             Ok(ConnectionVerdict::Refused(refusal)) => Some(refusal),
             _ => None,

@@ -135,14 +135,15 @@ impl Node {
         let halt = Halt::new();
         let (mailbox, receiver) = mailbox::mailbox();
         let stopping = Arc::new(AtomicBool::new(false));
-        let judge = core.peer_judge(own_end(&config));
+        let own = own_end(&config);
+        let judge = core.peer_judge(own.clone());
         let only = Arc::new(config.allowed.iter().copied().collect());
         let network = P2pConfig {
             gate: gate_of(&judge, &only),
             ..network_config(&config, (reader.head().number, reader.head().hash))
         };
         let (p2p, events) = lonja_p2p::start(network).await?;
-        let gatekeeper = Gatekeeper::new(p2p.clone(), judge, only);
+        let gatekeeper = Gatekeeper::new(p2p.clone(), judge, only, &own);
 
         let (gossip, gossip_jobs) = gossip::queue();
         let (journal, waiting) = Journal::open(&config.data_dir.join("transactions.journal"))?;

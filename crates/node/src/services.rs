@@ -267,7 +267,10 @@ pub fn print_banner(
             "this validator does not vote yet: lonja verifies {blocks}, but does not vote on them"
         );
     }
-    if config.allowed.is_empty() {
+    let permissions = spec.permissions_at(next);
+    if let Some(rule) = permissions.nodes {
+        tracing::info!(contract = %rule.contract, "who may connect is decided on chain");
+    } else if config.allowed.is_empty() {
         tracing::warn!("any node with this genesis may connect; --allow-node limits it to those named");
     }
 }

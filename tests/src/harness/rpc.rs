@@ -139,7 +139,10 @@ fn join_chunks(mut rest: &str) -> Option<String> {
 
 fn result(answer: Value) -> Result<Value, String> {
     match answer.get("error") {
-        Some(error) => Err(error["message"].as_str().unwrap_or("an error without a message").to_string()),
+        Some(error) => {
+            let message = error["message"].as_str().unwrap_or("an error without a message");
+            Err(format!("{message} (code {})", error["code"]))
+        }
         None => Ok(answer["result"].clone()),
     }
 }

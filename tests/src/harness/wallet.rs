@@ -62,6 +62,11 @@ impl Wallet {
         self.nonce += 1;
     }
 
+    /// The last transaction came to nothing: its nonce is used again.
+    pub fn again(&mut self) {
+        self.nonce -= 1;
+    }
+
     /// The address of the contract that the next transaction creates.
     pub fn next_contract(&self) -> Address {
         self.address().create(self.nonce)

@@ -14,4 +14,5 @@ mod membership;
 mod misuse;
 mod old_chain;
 mod outages;
+mod permissions;
 mod torment;
