@@ -78,8 +78,10 @@ pub(crate) struct Place {
 /// What a gate said of a connection so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pass {
-    /// The number of the gate that let it through; `None` while only an address could tell.
-    pub(crate) gate: Option<u64>,
+    /// The number of the gate that was asked.
+    pub(crate) gate: u64,
+    /// Whether it let the connection through. If not, only an address can tell.
+    pub(crate) allowed: bool,
     /// Where it was dialed; `None` when the peer dialed.
     pub(crate) at: Option<Place>,
 }
@@ -99,18 +101,15 @@ impl Gate {
 
     /// Asks as long as an answer may still be missing.
     pub(crate) fn pass(&self, peer: &NodeId, at: Option<Place>) -> Result<Pass, Refusal> {
-        let gate = match at {
-            Some(_) => {
-                self.permits(peer, at.as_ref())?;
-                Some(self.number)
-            }
+        let allowed = match at {
+            Some(_) => self.permits(peer, at.as_ref()).map(|()| true)?,
             None => match self.gate.judge(peer, None) {
-                PeerVerdict::Allowed => Some(self.number),
+                PeerVerdict::Allowed => true,
                 PeerVerdict::Refused(why) => return Err(Refusal::NotPermitted(why)),
-                PeerVerdict::NeedsAddress => None,
+                PeerVerdict::NeedsAddress => false,
             },
         };
-        Ok(Pass { gate, at })
+        Ok(Pass { gate: self.number, allowed, at })
     }
 
     /// Asks when everything is known that ever will be.
@@ -122,6 +121,13 @@ impl Gate {
                 Err(Refusal::NotPermitted("the rule does not decide about its address".to_owned()))
             }
         }
+    }
+}
+
+impl Pass {
+    /// The number of the gate that let it through.
+    pub(crate) fn allowed_by(&self) -> Option<u64> {
+        self.allowed.then_some(self.gate)
     }
 }
 
@@ -269,11 +275,11 @@ mod tests {
     #[test]
     fn a_gate_that_asks_needs_an_address_or_does_not() {
         let gate = Gate::first(PeerGate::Open).next(PeerGate::Ask(Arc::new(Rule)));
-        assert_eq!(gate.pass(&node(1), None), Ok(Pass { gate: Some(1), at: None }));
-        assert_eq!(gate.pass(&node(2), None), Ok(Pass { gate: None, at: None }));
+        assert_eq!(gate.pass(&node(1), None), Ok(Pass { gate: 1, allowed: true, at: None }));
+        assert_eq!(gate.pass(&node(2), None), Ok(Pass { gate: 1, allowed: false, at: None }));
         assert_eq!(words(gate.pass(&node(9), None)), "node unknown");
         let at = place("10.0.0.1", 7);
-        assert_eq!(gate.pass(&node(2), at.clone()), Ok(Pass { gate: Some(1), at }));
+        assert_eq!(gate.pass(&node(2), at.clone()), Ok(Pass { gate: 1, allowed: true, at }));
         assert_eq!(words(gate.pass(&node(2), place("10.0.0.1", 8))), "not listed at 10.0.0.1 8");
         assert_eq!(words(gate.permits(&node(2), None)), "the rule does not decide about its address");
         assert_eq!(

@@ -176,7 +176,7 @@ impl Service {
         self.tasks.spawn(async move {
             let addresses = transport::resolve(&address, quic).await;
             let (peer, at) = (address.node_id(), Some(Place::from(&address)));
-            let pass = Pass { gate: Some(gate), at };
+            let pass = Pass { gate, allowed: true, at };
             let _ = reports.send(Report::Resolved { peer, pass, addresses }).await;
         });
     }

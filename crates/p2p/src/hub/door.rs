@@ -25,7 +25,7 @@ impl Hub {
     /// Judges anew if the gate is another one by now.
     pub(crate) fn renew(&self, node: &NodeId, pass: &mut Pass) -> Result<(), Refusal> {
         let gate = self.gate();
-        if pass.gate.is_some_and(|number| number != gate.number()) {
+        if pass.gate != gate.number() {
             *pass = gate.pass(node, pass.at.take())?;
         }
         Ok(())
@@ -38,7 +38,7 @@ impl Hub {
     /// Of two connections between two nodes one must go, the same on both sides. The node with the larger id decides;
     /// it speaks second in the handshake, so that the other knows by its `Status` that this connection is the one.
     pub(crate) fn admit(&self, session: &Arc<Session>, now: Instant) -> Result<Option<Arc<Session>>, Ending> {
-        let mut judged = session.link.pass.gate;
+        let mut judged = session.link.pass.allowed_by();
         loop {
             let gate = {
                 let mut state = self.state.write();

@@ -122,7 +122,7 @@ fn what_the_gate_said_holds_until_the_next_one() {
 #[test]
 fn who_needs_an_address_is_judged_by_it_in_the_end() {
     let hub = hub();
-    let later = Pass { gate: None, at: None };
+    let later = Pass { gate: 0, allowed: false, at: None };
     let seen = session(&hub, later.clone());
     assert_eq!(seen.at, Some(Place::seen(IpAddr::V4(Ipv4Addr::LOCALHOST), hub.status().listen_port)));
     let dialed = Place::from(&format!("enode://{}@two.example:7", seen.peer).parse().unwrap());
@@ -130,6 +130,8 @@ fn who_needs_an_address_is_judged_by_it_in_the_end() {
     assert_eq!(known.at, Some(dialed));
     assert!(hub.admit(&seen, Instant::now()).is_ok());
     hub.set_gate(PeerGate::Only([].into()));
+    let (node, mut pass) = (NodeKey::generate().node_id(), later.clone());
+    assert!(hub.renew(&node, &mut pass).is_err(), "the next gate may know it by its key");
     let ending = hub.admit(&session(&hub, later), Instant::now()).unwrap_err();
     assert!(ending.by_gate && ending.text.contains("not on the list"), "{}", ending.text);
 }
@@ -140,7 +142,8 @@ fn nobody_slips_in_while_the_gate_changes() {
     hub.set_gate(PeerGate::Ask(rule.clone()));
     rule.hub.set(Arc::downgrade(&hub)).unwrap();
     // The rule is asked, allows, and is no longer the gate by then.
-    let ending = hub.admit(&session(&hub, Pass { gate: None, at: None }), Instant::now()).unwrap_err();
+    let ending =
+        hub.admit(&session(&hub, Pass { gate: 1, allowed: false, at: None }), Instant::now()).unwrap_err();
     assert!(ending.by_gate);
     assert!(hub.sessions().is_empty());
     assert_eq!(rule.asked.load(Ordering::Relaxed), 1);
