@@ -19,6 +19,8 @@ pub enum Namespace {
     Qbft,
     Admin,
     Lonja,
+    QuorumPermission,
+    Perm,
 }
 
 /// Which methods a transport offers.
@@ -118,7 +120,7 @@ pub struct RpcLimits {
 }
 
 /// Name and text of every namespace.
-const NAMESPACES: [(Namespace, &str); 8] = [
+const NAMESPACES: [(Namespace, &str); 10] = [
     (Namespace::Eth, "eth"),
     (Namespace::Net, "net"),
     (Namespace::Web3, "web3"),
@@ -127,6 +129,8 @@ const NAMESPACES: [(Namespace, &str); 8] = [
     (Namespace::Qbft, "qbft"),
     (Namespace::Admin, "admin"),
     (Namespace::Lonja, "lonja"),
+    (Namespace::QuorumPermission, "quorumPermission"),
+    (Namespace::Perm, "perm"),
 ];
 
 impl Namespace {

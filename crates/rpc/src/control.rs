@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 use lonja_primitives::NodeId;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 use thiserror::Error;
 
 /// The node as the RPC sees it. Implemented by the node, and by a test.
@@ -29,6 +30,12 @@ pub trait NodeControl: Send + Sync {
     fn consensus_status(&self) -> ConsensusStatus;
     /// Whether the node is behind its peers.
     fn sync_status(&self) -> SyncStatus;
+    /// The peers to keep connected, whether they are or not: their keys and `enode://` addresses.
+    fn static_peers(&self) -> Vec<(NodeId, String)>;
+    /// Connections that this node lately refused, the newest first; some dozens at most.
+    fn refusals(&self) -> Vec<RefusedPeer>;
+    /// Peers that lately did not permit this node.
+    fn refused_by(&self) -> Vec<NodeId>;
     /// Whether the node does its work.
     fn health(&self) -> Health;
 }
@@ -65,6 +72,21 @@ pub struct PeerEntry {
     pub client: String,
     /// Its head: number and hash.
     pub head: (u64, B256),
+}
+
+/// A connection that this node did not make, did not let in, or ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedPeer {
+    /// Public key.
+    pub node_id: NodeId,
+    /// Where it came from, or would have been dialled, for example `192.0.2.7:30303`.
+    pub address: String,
+    /// Why, for people.
+    pub reason: String,
+    /// When, the last time.
+    pub when: SystemTime,
+    /// Whether the peer dialled us.
+    pub inbound: bool,
 }
 
 /// Where the agreement on the next block stands.

@@ -40,7 +40,8 @@ mod testing;
 pub use config::{Access, HttpConfig, IpcConfig, Namespace, RpcConfig, RpcLimits};
 pub use context::RpcContext;
 pub use control::{
-    ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, SyncStatus,
+    ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, RefusedPeer,
+    SyncStatus,
 };
 pub use error::StartError;
 pub use server::{HealthHandle, RpcHandle, serve_health, start};

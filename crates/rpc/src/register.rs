@@ -68,6 +68,18 @@ impl Table {
         }
     }
 
+    /// A method that others have and that is refused here, with what to use instead (-32604).
+    pub(crate) fn refused(&mut self, name: &'static str, instead: &'static str) {
+        if !self.offers(name) {
+            self.withheld.insert(name);
+            return;
+        }
+        let registered = self.module.register_method(name, move |_, _, _| {
+            answer(name, Instant::now(), Err(RpcError::NotEnabled(instead.to_owned())))
+        });
+        registered.expect("every method is registered once");
+    }
+
     /// A method that reads a few records of the store.
     pub(crate) fn read<T: Serialize + 'static>(&mut self, name: &'static str, handler: Handler<T>) {
         self.blocking(name, |workers| &workers.reads, handler);

@@ -3,7 +3,8 @@
 use crate::config::{Access, RpcLimits};
 use crate::context::{Context, RpcContext};
 use crate::control::{
-    ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, SyncStatus,
+    ConsensusStatus, ControlError, Health, HealthCheck, NodeControl, NodeInfo, PeerEntry, RefusedPeer,
+    SyncStatus,
 };
 use crate::methods;
 use crate::transport::connection::Connection;
@@ -17,8 +18,11 @@ use lonja_chain::ChainCore;
 use lonja_consensus::certify;
 use lonja_consensus::header::commit_digest;
 use lonja_consensus::machine::BuildRequest;
+use lonja_permissioning::registry::genesis::seed;
+use lonja_permissioning::registry::plan::Plan;
+use lonja_primitives::genesis::NewNetwork;
 use lonja_primitives::{
-    ExtraData, Genesis, HeaderFormat, NodeKey, RecoveredTransaction, Signer, Transaction,
+    ExtraData, Genesis, HeaderFormat, NodeId, NodeKey, RecoveredTransaction, Signer, Transaction,
 };
 use lonja_storage::{Head, MemoryKv};
 use lonja_txpool::{Origin, PoolConfig, TxPool};
@@ -94,6 +98,21 @@ impl TestNode {
         Self::open(&Genesis::from_json(&genesis.to_string()).unwrap(), validator)
     }
 
+    /// With a registry as this plan has it; its first validator must be the node of key 1.
+    pub(crate) fn with_registry(plan: &str) -> Self {
+        let plan = Plan::from_json(plan).unwrap();
+        let registry = seed(&plan, CHAIN_ID, 1_000).unwrap();
+        let network = NewNetwork {
+            alloc: registry.alloc,
+            permissions: registry.permissions,
+            validator_contract: Some(registry.validator_contract),
+            chain_id: CHAIN_ID,
+            validators: registry.validators,
+            ..NewNetwork::default()
+        };
+        Self::open(&Genesis::from_json(&network.to_json()).unwrap(), key(1))
+    }
+
     fn open(genesis: &Genesis, validator: NodeKey) -> Self {
         let spec = Arc::new(genesis.spec.clone());
         let opened = lonja_storage::open(Arc::new(MemoryKv::default()), genesis).unwrap();
@@ -124,7 +143,7 @@ impl TestNode {
         let position = self.core.position();
         let height = position.head.number + 1;
         let validators = position.votes.validators().as_slice().to_vec();
-        let mut extra = ExtraData { vanity: vec![0; 32].into(), validators, ..ExtraData::default() };
+        let extra = ExtraData { vanity: vec![0; 32].into(), validators, ..ExtraData::default() };
         let request = BuildRequest {
             height,
             round: 0,
@@ -135,6 +154,8 @@ impl TestNode {
             deadline_ms: 1_000,
         };
         let mut block = self.core.build(&request, &|| false).unwrap();
+        // Where a contract chooses the validators, the chain has put its commitment there.
+        let mut extra = ExtraData::decode(&block.header.extra_data, HeaderFormat::Qbft).unwrap();
         extra.seals = vec![self.validator.sign(commit_digest(&block.header, HeaderFormat::Qbft).unwrap())];
         block.header.extra_data = extra.encode(HeaderFormat::Qbft);
         let certified = certify(&self.node.spec, block, &position.head, position.votes.validators()).unwrap();
@@ -287,6 +308,8 @@ pub(crate) struct TestControl {
     pub(crate) sync: Mutex<SyncStatus>,
     pub(crate) ready: Mutex<bool>,
     pub(crate) votes_enabled: Mutex<bool>,
+    pub(crate) refusals: Mutex<Vec<RefusedPeer>>,
+    pub(crate) refused_by: Mutex<Vec<NodeId>>,
 }
 
 impl TestControl {
@@ -308,6 +331,8 @@ impl TestControl {
             sync: Mutex::new(SyncStatus::Synced),
             ready: Mutex::new(true),
             votes_enabled: Mutex::new(true),
+            refusals: Mutex::default(),
+            refused_by: Mutex::default(),
         }
     }
 
@@ -377,6 +402,19 @@ impl NodeControl for TestControl {
 
     fn sync_status(&self) -> SyncStatus {
         *self.sync.lock()
+    }
+
+    fn static_peers(&self) -> Vec<(NodeId, String)> {
+        let node = key(3).node_id();
+        vec![(node, format!("enode://{node}@192.0.2.7:30303"))]
+    }
+
+    fn refusals(&self) -> Vec<RefusedPeer> {
+        self.refusals.lock().clone()
+    }
+
+    fn refused_by(&self) -> Vec<NodeId> {
+        self.refused_by.lock().clone()
     }
 
     fn health(&self) -> Health {

@@ -1,19 +1,21 @@
 //! `admin_`: the node and its peers.
 
 use crate::context::Context;
-use crate::control::PeerEntry;
+use crate::control::{PeerEntry, RefusedPeer};
 use crate::error::RpcError;
 use crate::params::Args;
 use crate::register::Table;
 use alloy_primitives::U256;
 use jsonrpsee::types::Params;
-use lonja_primitives::HeaderFormat;
+use lonja_primitives::{HeaderFormat, NodeId};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 pub(crate) fn register(table: &mut Table) {
     table.read("admin_nodeInfo", node_info);
     table.inline("admin_peers", peers);
+    table.inline("admin_refusals", refusals);
     table.dangerous("admin_addPeer", add_peer);
     table.dangerous("admin_removePeer", remove_peer);
 }
@@ -70,6 +72,28 @@ fn peer(peer: &PeerEntry) -> Value {
         },
         "protocols": { "lonja": { "number": peer.head.0, "head": peer.head.1 } },
     })
+}
+
+/// Why nodes do not meet: whom this node refused lately, who refused it, and which of the peers to keep are missing.
+fn refusals(context: &Context, _params: &Params<'_>) -> Result<Value, RpcError> {
+    let control = &context.node.control;
+    let connected: BTreeSet<NodeId> = control.peers().iter().map(|peer| peer.node_id).collect();
+    let refused = |peer: &RefusedPeer| {
+        json!({
+            "id": peer.node_id.to_string(),
+            "address": peer.address,
+            "reason": peer.reason,
+            "inbound": peer.inbound,
+            "secondsAgo": peer.when.elapsed().unwrap_or_default().as_secs(),
+        })
+    };
+    let kept =
+        |(id, enode): &(NodeId, String)| json!({ "enode": enode, "connected": connected.contains(id) });
+    Ok(json!({
+        "refused": control.refusals().iter().map(refused).collect::<Vec<_>>(),
+        "refusedBy": control.refused_by().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "staticPeers": control.static_peers().iter().map(kept).collect::<Vec<_>>(),
+    }))
 }
 
 fn add_peer(context: &Context, params: &Params<'_>) -> Result<bool, RpcError> {

@@ -1,6 +1,9 @@
 //! `istanbul_`: validators and votes as GoQuorum shows them.
 
-use super::validators::{HeaderChain, builder, builders, height, known_header, validators_of, votes_after};
+use super::validators::{
+    HeaderChain, builder, builders, height, known_header, refuse_where_a_contract_chooses, validators_of,
+    votes_after,
+};
 use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::{Args, BlockSelector};
@@ -185,6 +188,7 @@ fn status_range(chain: &dyn HeaderChain, params: &Params<'_>, most: u64) -> Resu
 fn propose(context: &Context, params: &Params<'_>) -> Result<(), RpcError> {
     let args = Args::new(params, 2)?;
     let (validator, add) = (args.required(0, "address")?, args.required(1, "auth")?);
+    refuse_where_a_contract_chooses(context)?;
     Ok(context.node.control.propose(validator, add)?)
 }
 

@@ -5,7 +5,10 @@ pub(crate) mod eth;
 pub(crate) mod istanbul;
 pub(crate) mod lonja;
 pub(crate) mod net;
+pub(crate) mod perm;
+pub(crate) mod permissions;
 pub(crate) mod qbft;
+pub(crate) mod quorum_permission;
 pub(crate) mod txpool;
 pub(crate) mod validators;
 pub(crate) mod web3;
@@ -30,6 +33,8 @@ pub(crate) fn table(context: Arc<Context>, access: Access) -> Offered {
     qbft::register(&mut table);
     admin::register(&mut table);
     lonja::register(&mut table);
+    quorum_permission::register(&mut table);
+    perm::register(&mut table);
     register_rpc(&mut table);
     table.finish()
 }

@@ -3,7 +3,9 @@
 //! A trap for whoever compares: `istanbul_getValidators(n)` are the validators after block n,
 //! `qbft_getValidatorsByBlockNumber(n)` those that decided block n.
 
-use super::validators::{HeaderChain, builders, height, validators_of, votes_after};
+use super::validators::{
+    HeaderChain, builders, height, refuse_where_a_contract_chooses, validators_of, votes_after,
+};
 use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::{Args, BlockSelector};
@@ -95,6 +97,7 @@ pub(super) fn request_timeout_s(chain: &dyn HeaderChain) -> u64 {
 fn propose(context: &Context, params: &Params<'_>) -> Result<bool, RpcError> {
     let args = Args::new(params, 2)?;
     let (validator, add) = (args.required(0, "address")?, args.required(1, "add")?);
+    refuse_where_a_contract_chooses(context)?;
     context.node.control.propose(validator, add)?;
     Ok(true)
 }

@@ -89,6 +89,17 @@ pub(crate) fn builders(
     Ok(all)
 }
 
+/// Votes in headers mean nothing where a contract names the validators of the next block: one that is cast would be
+/// passed over in silence.
+pub(crate) fn refuse_where_a_contract_chooses(chain: &dyn HeaderChain) -> Result<(), RpcError> {
+    let next = chain.head().saturating_add(1);
+    let Some(contract) = chain.spec().consensus_at(next).validator_contract else { return Ok(()) };
+    Err(RpcError::NotEnabled(format!(
+        "the contract {contract} chooses the validators of this network: votes of nodes do not count; with lonja's registry \
+         see lonja permission node candidacy"
+    )))
+}
+
 fn internal(number: u64, error: &dyn std::fmt::Display) -> RpcError {
     RpcError::Internal(format!("header {number}: {error}"))
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// A message as clients write it. Fields that make no difference here (`type`, blob fields) are passed over.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, expecting = "a transaction object")]
-pub(super) struct RequestArgs {
+pub(crate) struct RequestArgs {
     from: Option<Address>,
     to: Option<Address>,
     gas: Option<Quantity<u64>>,
@@ -69,7 +69,7 @@ fn inner<T>(quantity: Option<Quantity<T>>) -> Option<T> {
 
 impl RequestArgs {
     /// The message, or why the object makes none on this chain.
-    pub(super) fn into_request(self, chain_id: u64) -> Result<CallRequest, RpcError> {
+    pub(crate) fn into_request(self, chain_id: u64) -> Result<CallRequest, RpcError> {
         if let Some(Quantity(have)) = self.chain_id.filter(|have| have.0 != chain_id) {
             let reason = format!("chainId does not match node's (have={have}, want={chain_id})");
             return Err(RpcError::InvalidParams(reason));

@@ -12,6 +12,8 @@ mod transactions;
 
 use crate::register::Table;
 
+pub(crate) use call_request::RequestArgs;
+pub(crate) use state::{Slot, prove};
 pub(crate) use transactions::submit_batch;
 
 pub(crate) fn register(table: &mut Table) {

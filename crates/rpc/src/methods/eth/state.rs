@@ -68,7 +68,7 @@ fn transaction_count(context: &Context, params: &Params<'_>) -> Result<U64, RpcE
 /// An account with the nodes that prove it (EIP-1186).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ProofView {
+pub(crate) struct ProofView {
     address: Address,
     account_proof: Vec<Bytes>,
     balance: U256,
@@ -92,21 +92,39 @@ fn proof(context: &Context, params: &Params<'_>) -> Result<ProofView, RpcError> 
     let keys: Vec<String> = args.required(1, "storageKeys")?;
     let slots: Vec<Quantity<U256>> = args.required(1, "storageKeys")?;
     let selector = args.optional(2, "block")?.unwrap_or(BlockSelector::Latest);
-    let limits = ProofLimits {
-        changes: context.limits.proof_changes,
-        until: Instant::now() + context.limits.call_time,
-    };
     if keys.len() > PROOF_SLOTS_MAX {
         return Err(RpcError::InvalidParams(format!("too many slots (max {PROOF_SLOTS_MAX})")));
     }
     let number = context.known_height(selector)?;
-    let slots: Vec<U256> = slots.into_iter().map(|slot| slot.0).collect();
-    let proof = context.node.reader.proof(number, &address, &slots, &limits)?;
+    let slots = keys.into_iter().zip(slots).map(|(key, slot)| Slot { key, slot: slot.0 }).collect();
+    prove(context, number, address, slots)
+}
+
+/// A slot to be proved.
+pub(crate) struct Slot {
+    /// What the answer names it by.
+    pub(crate) key: String,
+    pub(crate) slot: U256,
+}
+
+/// Proves an account and slots of it after a block that is known.
+pub(crate) fn prove(
+    context: &Context,
+    number: u64,
+    address: Address,
+    slots: Vec<Slot>,
+) -> Result<ProofView, RpcError> {
+    let limits = ProofLimits {
+        changes: context.limits.proof_changes,
+        until: Instant::now() + context.limits.call_time,
+    };
+    let wanted: Vec<U256> = slots.iter().map(|slot| slot.slot).collect();
+    let proof = context.node.reader.proof(number, &address, &wanted, &limits)?;
     let account = proof.account.unwrap_or_default();
-    let slot = |(key, slot): (String, lonja_storage::SlotProof)| SlotProofView {
-        key,
-        value: slot.value,
-        proof: slot.proof,
+    let view = |(slot, proved): (Slot, lonja_storage::SlotProof)| SlotProofView {
+        key: slot.key,
+        value: proved.value,
+        proof: proved.proof,
     };
     Ok(ProofView {
         address,
@@ -115,6 +133,6 @@ fn proof(context: &Context, params: &Params<'_>) -> Result<ProofView, RpcError> 
         code_hash: account.code_hash,
         nonce: U64::from(account.nonce),
         storage_hash: proof.storage_root,
-        storage_proof: keys.into_iter().zip(proof.storage).map(slot).collect(),
+        storage_proof: slots.into_iter().zip(proof.storage).map(view).collect(),
     })
 }
