@@ -66,11 +66,13 @@ fn warn_if_readable_by_others(path: &Path) {
     }
 }
 
-/// Reads and checks a genesis file.
+/// Reads and checks a genesis file, and asks its contract for the first validators where it leaves them to one.
 pub fn read_genesis(path: &Path) -> Result<(String, Genesis)> {
     let text = fs::read_to_string(path)
         .wrap_err_with(|| format!("cannot read the genesis file {}", path.display()))?;
-    let genesis = Genesis::from_json(&text).map_err(|error| eyre!("{}: {error}", path.display()))?;
+    let mut genesis = Genesis::from_json(&text).map_err(|error| eyre!("{}: {error}", path.display()))?;
+    let completed = lonja_permissioning::registry::genesis::complete(&mut genesis);
+    completed.map_err(|reason| eyre!("{}: the validators of block 1: {reason}", path.display()))?;
     Ok((text, genesis))
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod folder;
+mod registry;
 
 use crate::client::Endpoint;
 use crate::files;
@@ -59,6 +60,10 @@ pub struct DevnetCommand {
     /// Throw an earlier devnet in that folder away and begin at block 0
     #[arg(long)]
     reset: bool,
+    /// Let the network govern itself: four organisations with a validator each, whose votes decide who connects, transacts
+    /// and validates; and a fifth to be admitted
+    #[arg(long, conflicts_with = "validators")]
+    registry: bool,
     /// Added to every port, so that several devnets can run on one machine
     #[arg(long, default_value_t = 0)]
     port_offset: u16,
@@ -109,10 +114,13 @@ impl DevnetCommand {
         folder.mark(&shape)?;
         let members = seats.into_iter().map(Member::with_key).collect::<Result<Vec<_>>>()?;
         self.write_genesis(&members, &shape)?;
+        if shape.registry {
+            registry::prepare(&self.dir, &members, self.outsider_ports(&shape)?)?;
+        }
         let before = Before::now(&self.dir, &members);
         let mut children = Vec::new();
         for member in &members {
-            children.push(self.start(member, &members, &folder)?);
+            children.push(self.start(member, &members, &shape, &folder)?);
         }
         let patience = START_TIMEOUT + Duration::from_millis(shape.empty_block_period_ms);
         let ready = async {
@@ -121,7 +129,7 @@ impl DevnetCommand {
             }
         };
         let ready = tokio::time::timeout(patience, ready);
-        let welcome = || self.print_welcome(&members, started.elapsed());
+        let welcome = || self.print_welcome(&members, &shape, started.elapsed());
         let result = watch(&members, &mut children, &folder, ready, welcome).await;
         println!("stopping {} nodes …", children.len());
         stop(&mut children).await;
@@ -134,9 +142,11 @@ impl DevnetCommand {
         let period = self.block_period_ms.or(present.map(|shape| shape.block_period_ms));
         let period = period.unwrap_or(BLOCK_PERIOD_MS);
         let empty = self.empty_block_period_ms.or(present.map(|shape| shape.empty_block_period_ms));
-        let validators = self.validators.or(present.map(|shape| shape.validators));
+        let organisations = self.registry.then_some(registry::ORGANISATIONS);
+        let validators = self.validators.or(organisations).or(present.map(|shape| shape.validators));
         let wanted = Shape {
             validators: validators.unwrap_or(VALIDATORS),
+            registry: self.registry || present.is_some_and(|shape| shape.registry),
             block_period_ms: period,
             empty_block_period_ms: empty.unwrap_or(period),
         };
@@ -153,12 +163,22 @@ impl DevnetCommand {
         }
     }
 
+    fn port(&self, first: u16, n: u16) -> Result<u16> {
+        let port = first.checked_add(self.port_offset).and_then(|port| port.checked_add(n));
+        port.ok_or_else(|| eyre!("--port-offset {} leads past port 65535", self.port_offset))
+    }
+
+    /// The ports after those of the devnet's own nodes.
+    fn outsider_ports(&self, shape: &Shape) -> Result<registry::OutsiderPorts> {
+        let next = shape.validators.saturating_add(1);
+        Ok(registry::OutsiderPorts {
+            p2p: self.port(P2P, next)?,
+            rpc: self.port(VALIDATOR_RPC, shape.validators)?,
+            metrics: self.port(METRICS, next)?,
+        })
+    }
+
     fn seats(&self, shape: &Shape) -> Result<Vec<Seat>> {
-        let offset = |port: u16, n: u16| {
-            port.checked_add(self.port_offset)
-                .and_then(|port| port.checked_add(n))
-                .ok_or_else(|| eyre!("--port-offset {} leads past port 65535", self.port_offset))
-        };
         let mut seats = Vec::new();
         for n in 0..=shape.validators {
             let validates = n < shape.validators;
@@ -169,9 +189,9 @@ impl DevnetCommand {
             seats.push(Seat {
                 folder: self.dir.join(&name),
                 name,
-                p2p_port: offset(P2P, n)?,
-                rpc_port: if validates { offset(VALIDATOR_RPC, n)? } else { offset(self.rpc_port, 0)? },
-                metrics_port: if validates { offset(METRICS, n + 1)? } else { offset(METRICS, 0)? },
+                p2p_port: self.port(P2P, n)?,
+                rpc_port: if validates { self.port(VALIDATOR_RPC, n)? } else { self.port(self.rpc_port, 0)? },
+                metrics_port: if validates { self.port(METRICS, n + 1)? } else { self.port(METRICS, 0)? },
                 validates,
             });
         }
@@ -185,7 +205,7 @@ impl DevnetCommand {
         }
         let million_ether = U256::from(10u64).pow(U256::from(24u64));
         let validators = members.iter().filter(|member| member.seat.validates);
-        let network = NewNetwork {
+        let mut network = NewNetwork {
             validators: validators.map(|member| member.id.address()).collect(),
             balances: ACCOUNTS.iter().map(|(account, _)| (*account, million_ether)).collect(),
             block_period_ms: Some(shape.block_period_ms),
@@ -193,10 +213,13 @@ impl DevnetCommand {
                 .filter(|empty| *empty != shape.block_period_ms),
             ..NewNetwork::default()
         };
+        if shape.registry {
+            registry::add(&mut network, &self.dir, members)?;
+        }
         lonja_node::rules::write_file(&path, &network.to_json()).map_err(|error| eyre!("{error}"))
     }
 
-    fn start(&self, member: &Member, all: &[Member], folder: &Folder) -> Result<Child> {
+    fn start(&self, member: &Member, all: &[Member], shape: &Shape, folder: &Folder) -> Result<Child> {
         let seat = &member.seat;
         let log = folder.log(&seat.name)?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -214,7 +237,10 @@ impl DevnetCommand {
         }
         for peer in all.iter().filter(|peer| peer.id != member.id) {
             command.args(["--peer", &format!("enode://{}@127.0.0.1:{}", peer.id, peer.seat.p2p_port)]);
-            command.args(["--allow-node", &peer.id.to_string()]);
+            // Where there is a registry, it says who may connect.
+            if !shape.registry {
+                command.args(["--allow-node", &peer.id.to_string()]);
+            }
         }
         command.args(&self.node_args);
         // A node whose devnet is gone, however it went, sees its standard input close and stops.
@@ -227,7 +253,7 @@ impl DevnetCommand {
         command.spawn().wrap_err_with(|| format!("cannot start {}", seat.name))
     }
 
-    fn print_welcome(&self, members: &[Member], took: Duration) {
+    fn print_welcome(&self, members: &[Member], shape: &Shape, took: Duration) {
         let Some(node) = members.last().map(|member| &member.seat) else { return };
         let rpc = node.rpc_port;
         println!(
@@ -243,8 +269,9 @@ impl DevnetCommand {
             println!("  {:<12} http://127.0.0.1:{}", seat.name, seat.rpc_port);
         }
         println!("\n  accounts (public test keys, phrase \"test test … junk\"), a million ether each:");
-        for (account, key) in ACCOUNTS {
-            println!("  {account}  0x{key}");
+        match shape.registry {
+            true => registry::print_organisations(&self.dir, members),
+            false => ACCOUNTS.iter().for_each(|(account, key)| println!("  {account}  0x{key}")),
         }
         println!("\n  data, keys and logs: {}", self.dir.display());
         println!("\ntry:  curl -s -H 'content-type: application/json' \\");
@@ -252,6 +279,9 @@ impl DevnetCommand {
             "        -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_blockNumber\",\"params\":[]}}' http://127.0.0.1:{rpc}"
         );
         println!("      {} status --rpc http://127.0.0.1:{rpc}", own_command());
+        if shape.registry {
+            registry::print_hints(&self.dir, rpc);
+        }
         println!("\nCtrl-C stops all of it; `--reset` begins anew.");
     }
 }

@@ -1,9 +1,12 @@
 //! `lonja genesis`: make, explain and check genesis files.
 
+pub mod registry;
+
 use crate::files;
 use alloy_primitives::{Address, U256};
 use clap::{Args, Subcommand};
 use eyre::{Context, Result, bail, eyre};
+use lonja_permissioning::registry::plan::EXAMPLE;
 use lonja_primitives::genesis::NewNetwork;
 use lonja_primitives::{Genesis, Signer};
 use std::collections::BTreeMap;
@@ -44,6 +47,13 @@ pub struct NewArgs {
     /// there already is kept
     #[arg(long, default_value_t = 0, conflicts_with = "validators")]
     make_validators: u16,
+    /// Plan of members, nodes, accounts and policy: the network governs itself by contracts that stand in block 0.
+    /// The plan names the first validators
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["validators", "make_validators"])]
+    registry: Option<PathBuf>,
+    /// Print a plan with every field explained, and do nothing else
+    #[arg(long, exclusive = true)]
+    registry_example: bool,
     /// Time between blocks, milliseconds
     #[arg(long, default_value_t = 1000)]
     block_period_ms: u64,
@@ -73,6 +83,7 @@ impl GenesisCommand {
             Self::Explain { file } => {
                 let (_, genesis) = files::read_genesis(&file)?;
                 print!("{}", genesis.explain());
+                print!("{}", registry::explain(&genesis));
                 let unvoted = lonja_node::unvoted_blocks(&genesis.spec);
                 if !unvoted.is_empty() {
                     println!("\nBlocks of older formats, which lonja verifies but does not vote on");
@@ -99,14 +110,20 @@ impl GenesisCommand {
 
 impl NewArgs {
     fn run(mut self) -> Result<()> {
+        if self.registry_example {
+            print!("{EXAMPLE}");
+            return Ok(());
+        }
         if self.out.exists() {
             bail!("{} exists already; it is not overwritten", self.out.display());
         }
         self.make_keys()?;
-        if self.validators.is_empty() {
-            bail!("a network needs validators: --validator ADDRESS (once for each) or --make-validators N");
+        if self.validators.is_empty() && self.registry.is_none() {
+            bail!(
+                "a network needs validators: --validator ADDRESS (once for each), --make-validators N, or --registry PLAN"
+            );
         }
-        let network = NewNetwork {
+        let mut network = NewNetwork {
             chain_id: self.chain_id,
             validators: self.validators.clone(),
             balances: self.balances.iter().copied().collect::<BTreeMap<_, _>>(),
@@ -114,6 +131,9 @@ impl NewArgs {
             empty_block_period_ms: self.empty_block_period_ms,
             ..NewNetwork::default()
         };
+        if let Some(plan) = &self.registry {
+            registry::add(&mut network, plan)?;
+        }
         let text = network.to_json();
         let genesis = Genesis::from_json(&text).map_err(|error| eyre!("{error}"))?;
         files::print_warnings(&genesis);

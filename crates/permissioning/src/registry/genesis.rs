@@ -132,6 +132,18 @@ pub fn first_validators(genesis: &Genesis) -> Result<Vec<Address>, String> {
     })
 }
 
+/// Names the validators of block 1 where a genesis file leaves them to its contract; other files stay as they are.
+///
+/// # Errors
+/// There is no contract, or what it answers is no set of validators.
+pub fn complete(genesis: &mut Genesis) -> Result<(), String> {
+    if !genesis.needs_first_validators() {
+        return Ok(());
+    }
+    let list = first_validators(genesis)?;
+    genesis.set_first_validators(list).map_err(|error| error.to_string())
+}
+
 /// Reads the registry of a genesis file at the state of block 0.
 pub fn with_reader<T>(genesis: &Genesis, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
     let state = MemoryState::new(&genesis.state_changes());

@@ -1,5 +1,6 @@
 //! The folder of a devnet: what it was made with, whose it is now, and what of it may be removed.
 
+use super::registry;
 use crate::files;
 use eyre::{Context, Result, bail, eyre};
 use lonja_storage::record::crc32c;
@@ -25,6 +26,8 @@ pub struct Shape {
     pub block_period_ms: u64,
     /// Time after which an empty block is made, milliseconds.
     pub empty_block_period_ms: u64,
+    /// Whether organisations in a registry govern it.
+    pub registry: bool,
 }
 
 /// A shape as it stands in the file.
@@ -34,30 +37,34 @@ struct Marker {
     validators: u16,
     block_period_ms: u64,
     empty_block_period_ms: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    registry: bool,
     /// CRC-32C of the others: a damaged digit would make another devnet.
     sum: u32,
 }
 
 impl Marker {
     fn of(shape: &Shape) -> Self {
-        let Shape { validators, block_period_ms, empty_block_period_ms } = *shape;
-        let text = format!("{validators} {block_period_ms} {empty_block_period_ms}");
-        Self { validators, block_period_ms, empty_block_period_ms, sum: crc32c(text.as_bytes()) }
+        let Shape { validators, block_period_ms, empty_block_period_ms, registry } = *shape;
+        // Without a registry the sum is what it was before there were any.
+        let mark = if registry { " registry" } else { "" };
+        let text = format!("{validators} {block_period_ms} {empty_block_period_ms}{mark}");
+        Self { validators, block_period_ms, empty_block_period_ms, registry, sum: crc32c(text.as_bytes()) }
     }
 
     fn shape(&self) -> Shape {
-        let Self { validators, block_period_ms, empty_block_period_ms, .. } = *self;
-        Shape { validators, block_period_ms, empty_block_period_ms }
+        let Self { validators, block_period_ms, empty_block_period_ms, registry, .. } = *self;
+        Shape { validators, block_period_ms, empty_block_period_ms, registry }
     }
 }
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} validators at {} ms", self.validators, self.block_period_ms)?;
-        match self.empty_block_period_ms == self.block_period_ms {
-            true => Ok(()),
-            false => write!(f, " (empty blocks at {} ms)", self.empty_block_period_ms),
+        if self.empty_block_period_ms != self.block_period_ms {
+            write!(f, " (empty blocks at {} ms)", self.empty_block_period_ms)?;
         }
+        if self.registry { f.write_str(" with a registry") } else { Ok(()) }
     }
 }
 
@@ -176,7 +183,9 @@ fn is_own(name: &str) -> bool {
         let number = name.strip_prefix(VALIDATOR).unwrap_or_default();
         name == REGULAR || (!number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
     };
+    let of_registry = [registry::PLAN, "registry.draft", registry::KEYS, registry::OUTSIDER];
     [MARKER, files::GENESIS, "devnet.draft", "genesis.draft"].contains(&name)
+        || of_registry.contains(&name)
         || node(name)
         || name.strip_suffix(".log").is_some_and(node)
 }
@@ -185,7 +194,8 @@ fn is_own(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { validators: 4, block_period_ms: 1000, empty_block_period_ms: 1000 };
+    const SHAPE: Shape =
+        Shape { validators: 4, block_period_ms: 1000, empty_block_period_ms: 1000, registry: false };
 
     fn fill(path: &Path) {
         for name in ["validator-1", "node", "validator-x"] {
@@ -225,6 +235,25 @@ mod tests {
         left.sort();
         assert_eq!(left, ["README", LOCK, "notes.txt", "other.log", "validator-x"]);
         assert_eq!(ours.shape().unwrap(), None);
+    }
+
+    #[test]
+    fn a_devnet_with_a_registry_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = Folder::take(folder.path()).unwrap();
+        let shape = Shape { registry: true, ..SHAPE };
+        ours.mark(&shape).unwrap();
+        assert_eq!(ours.shape().unwrap(), Some(shape));
+        assert_ne!(shape.to_string(), SHAPE.to_string());
+        let marker = folder.path().join(MARKER);
+        let text = fs::read_to_string(&marker).unwrap();
+        fs::write(&marker, text.replace("true", "false")).unwrap();
+        assert!(ours.shape().unwrap_err().to_string().contains("damaged"));
+        for name in ["registry.json", "keys", "outsider"] {
+            assert!(is_own(name), "{name}");
+        }
+        ours.mark(&SHAPE).unwrap();
+        assert!(!fs::read_to_string(&marker).unwrap().contains("registry"), "as it always was");
     }
 
     #[test]

@@ -185,8 +185,11 @@ fn a_contract_is_asked_for_the_first_validators_of_a_foreign_file() {
     assert!(genesis.needs_first_validators());
     let list = first_validators(&genesis).unwrap();
     assert_eq!(list, [high, low]);
-    genesis.set_first_validators(list).unwrap();
+    complete(&mut genesis).unwrap();
     assert_eq!(genesis.spec.validators_listed_at(0), Some(&[low, high][..]));
+    let before = genesis.spec.clone();
+    complete(&mut genesis).unwrap();
+    assert_eq!(genesis.spec, before, "nothing is left to do");
     file["alloc"][SOMEBODY.to_string()]["code"] = "0x60006000fd".into();
     let genesis = Genesis::from_json(&file.to_string()).unwrap();
     assert!(first_validators(&genesis).unwrap_err().contains("reverted"));
