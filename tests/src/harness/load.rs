@@ -24,9 +24,19 @@ pub struct Load {
 impl Load {
     /// Begins to send to the node at `rpc`. A batch without an answer is sent again until it has one.
     pub fn start(rpc: Rpc) -> Self {
+        Self::from(rpc, (0..ACCOUNTS).map(|_| Wallet::empty()).collect())
+    }
+
+    /// Accounts that are the same in every run, for networks that ask who sends.
+    pub fn registered() -> Vec<Wallet> {
+        (0..ACCOUNTS).map(|n| Wallet::numbered(1_000 + n)).collect()
+    }
+
+    /// As [`Load::start`], from these accounts.
+    pub fn from(rpc: Rpc, wallets: Vec<Wallet>) -> Self {
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, counted) = (stop.clone(), count.clone());
-        let thread = thread::spawn(move || send(rpc, &stopped, &counted));
+        let thread = thread::spawn(move || send(rpc, wallets, &stopped, &counted));
         Self { stop, count, thread }
     }
 
@@ -50,8 +60,7 @@ impl Load {
     }
 }
 
-fn send(rpc: Rpc, stop: &AtomicBool, count: &AtomicUsize) -> Vec<B256> {
-    let mut wallets: Vec<Wallet> = (0..ACCOUNTS).map(|_| Wallet::empty()).collect();
+fn send(rpc: Rpc, mut wallets: Vec<Wallet>, stop: &AtomicBool, count: &AtomicUsize) -> Vec<B256> {
     let receiver = Wallet::empty().address();
     let mut acknowledged = Vec::new();
     while !stop.load(Ordering::Relaxed) {

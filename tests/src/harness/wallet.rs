@@ -32,6 +32,12 @@ impl Wallet {
         Self { key: NodeKey::generate(), nonce: 0 }
     }
 
+    /// An account that is the same in every run.
+    pub fn numbered(n: usize) -> Self {
+        let key = NodeKey::from_bytes(&keccak256(format!("organisation {n}")).0);
+        Self { key: key.expect("a hash is below the order of the curve"), nonce: 0 }
+    }
+
     /// The account with a balance.
     pub fn funded() -> Self {
         Self { key: NodeKey::from_hex(FUNDED_KEY).expect("a valid key"), nonce: 0 }
@@ -54,7 +60,12 @@ impl Wallet {
 
     /// The next call of a contract, or the creation of one.
     pub fn call(&mut self, to: TxKind, input: Bytes) -> Signed {
-        self.sign(TxEip1559 { gas_limit: 500_000, to, input, ..TxEip1559::default() })
+        self.call_with(to, input, 500_000)
+    }
+
+    /// The same with another gas limit.
+    pub fn call_with(&mut self, to: TxKind, input: Bytes, gas_limit: u64) -> Signed {
+        self.sign(TxEip1559 { gas_limit, to, input, ..TxEip1559::default() })
     }
 
     /// Leaves a nonce out: what comes after it waits.

@@ -15,4 +15,5 @@ mod misuse;
 mod old_chain;
 mod outages;
 mod permissions;
+mod registry;
 mod torment;
