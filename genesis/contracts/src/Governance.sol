@@ -119,14 +119,16 @@ contract Governance is GovernanceTally {
         else emit ProposalCancelled(id);
     }
 
-    /// Makes room among a member's open proposals by those that are over.
+    /// Makes room among a member's open proposals by those that are written down as over or beyond their time. Counts no
+    /// votes, so that its cost stays small; `close` makes room for the others.
     function _sweep(bytes32 memberId, uint256 most) private {
         uint256[] storage ids = openIds[memberId];
         for (uint256 i = ids.length; i > 0; i--) {
             Proposal storage proposal = proposals[ids[i - 1]];
-            uint8 status = _statusOf(proposal);
-            if (_isOpen(status)) continue;
-            if (proposal.status == PROPOSAL_OPEN) _end(ids[i - 1], proposal, status);
+            if (proposal.status == PROPOSAL_OPEN) {
+                if (block.number <= proposal.expires) continue;
+                _end(ids[i - 1], proposal, PROPOSAL_EXPIRED);
+            }
             ids[i - 1] = ids[ids.length - 1];
             ids.pop();
         }

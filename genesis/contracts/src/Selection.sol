@@ -101,7 +101,9 @@ library Selection {
     }
 
     function _slot(State memory state, uint256 i, uint256 dimension) private pure returns (uint256) {
-        return dimension * state.list.length + (state.classes[i] >> (8 * dimension) & 0xff);
+        unchecked {
+            return dimension * state.list.length + (state.classes[i] >> (8 * dimension) & 0xff);
+        }
     }
 
     function _seat(State memory state, uint256 i, uint8 reason) private pure {
@@ -117,9 +119,21 @@ library Selection {
         state.changes++;
     }
 
+    /// A bit for every dimension in which the candidate's class has no room.
+    function _blocked(State memory state, uint256 i) private pure returns (uint256 dimensions) {
+        unchecked {
+            uint256 classes = state.classes[i];
+            uint256[] memory counts = state.counts;
+            uint256 length = state.list.length;
+            for (uint256 d = 0; d < DIMENSIONS; d++) {
+                if (counts[d * length + (classes & 0xff)] >= state.caps[d]) dimensions |= 1 << d;
+                classes >>= 8;
+            }
+        }
+    }
+
     function _fits(State memory state, uint256 i) private pure returns (bool) {
-        for (uint256 d = 0; d < DIMENSIONS; d++) if (state.counts[_slot(state, i, d)] >= state.caps[d]) return false;
-        return true;
+        return _blocked(state, i) == 0;
     }
 
     function _someoneFits(State memory state) private pure returns (bool) {
@@ -222,33 +236,47 @@ library Selection {
     function _fill(State memory state) private pure {
         uint256 relaxed = HOST;
         while (state.size < state.policy.n && _mayAdd(state)) {
-            (uint256 best, bool anybody) = _best(state);
-            if (!anybody) return;
+            (uint256 best, uint256 blocking) = _best(state);
             if (best != NOBODY) {
                 if (state.size >= state.incumbents) state.changes++;
                 state.additions++;
                 _seat(state, best, COMES);
                 continue;
             }
-            // Host, then region, then sector give way by one, in turn; the group never does.
+            if (blocking == 0) return;
+            // Host, then region, then sector give way by one, in turn, where that stands in somebody's way; the group never.
+            while (blocking >> relaxed & 1 == 0) relaxed = _after(relaxed);
             state.caps[relaxed]++;
-            relaxed = relaxed == SECTOR ? HOST : relaxed - 1;
+            relaxed = _after(relaxed);
         }
     }
 
-    /// Who takes the next seat, NOBODY if no cap allows anyone; and whether giving way could help.
-    function _best(State memory state) private pure returns (uint256 best, bool anybody) {
+    function _after(uint256 dimension) private pure returns (uint256) {
+        return dimension == SECTOR ? HOST : dimension - 1;
+    }
+
+    /// Who takes the next seat, NOBODY if no cap allows anyone; and the dimensions in which giving way could help.
+    function _best(State memory state) private pure returns (uint256 best, uint256 blocking) {
         best = NOBODY;
         uint256 least = type(uint256).max;
         for (uint256 i = 0; i < state.list.length; i++) {
-            Candidate memory c = state.list[i];
-            if (c.reason != WAITING || state.counts[_slot(state, i, GROUP)] >= state.caps[GROUP]) continue;
-            anybody = true;
-            if (!_fits(state, i)) continue;
-            uint256 rank = state.counts[_slot(state, i, SECTOR)] << 248 | state.counts[_slot(state, i, REGION)] << 240
-                | (type(uint16).max - c.score) << 224 | c.tie >> 32;
+            if (state.list[i].reason != WAITING) continue;
+            uint256 blocked = _blocked(state, i);
+            if (blocked & (1 << GROUP) != 0) continue;
+            if (blocked != 0) {
+                blocking |= blocked;
+                continue;
+            }
+            uint256 rank = _rank(state, i);
             if (best == NOBODY || rank < least) (best, least) = (i, rank);
         }
+    }
+
+    /// The fewest seats of its sector, the fewest of its region, the highest score, and then the seed.
+    function _rank(State memory state, uint256 i) private pure returns (uint256) {
+        Candidate memory c = state.list[i];
+        return state.counts[_slot(state, i, SECTOR)] << 248 | state.counts[_slot(state, i, REGION)] << 240
+            | (type(uint16).max - c.score) << 224 | c.tie >> 32;
     }
 
     /// Who made room that nobody took stays.

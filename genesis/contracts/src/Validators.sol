@@ -152,8 +152,7 @@ contract Validators is ValidatorsSla {
         bytes32 seed = _seed(policy.freezeLength);
         Selection.Candidate[] memory list = new Selection.Candidate[](nodeKeys.length);
         for (uint256 i = 0; i < list.length; i++) {
-            list[i] = _candidate(nodeKeys[i], seed);
-            list[i].reason = _ineligible(nodeKeys[i], list[i].incumbent, bits >> i & 1 != 0, policy.freezeLength);
+            list[i] = _candidate(nodeKeys[i], seed, bits >> i & 1 != 0, policy.freezeLength);
         }
         Selection.choose(list, policy, block.number);
         reasons = new uint8[](list.length);
@@ -166,11 +165,21 @@ contract Validators is ValidatorsSla {
         return block.number < back ? bytes32(0) : blockhash(block.number - back);
     }
 
-    function _candidate(bytes32 key, bytes32 seed) private view returns (Selection.Candidate memory c) {
-        Node memory node = IRegistry(REGISTRY).getNode(key);
-        Member memory member = IRegistry(REGISTRY).getMember(node.memberId);
+    function _candidate(bytes32 key, bytes32 seed, bool permitted, uint256 freezeLength)
+        private
+        view
+        returns (Selection.Candidate memory c)
+    {
         ValidatorState storage state = states[key];
         c.nodeKey = key;
+        c.incumbent = state.flags & FLAG_SEATED != 0;
+        if (!permitted) c.reason = Selection.NOT_PERMITTED;
+        else if (state.flags & (FLAG_SUSPENDED | FLAG_BARRED) != 0) c.reason = Selection.SUSPENDED;
+        if (c.reason != 0) return c;
+        Node memory node = IRegistry(REGISTRY).getNode(key);
+        uint256 since = node.candidateSince;
+        if (!c.incumbent && since != 0 && since + freezeLength > block.number) c.reason = Selection.TOO_LATE;
+        Member memory member = IRegistry(REGISTRY).getMember(node.memberId);
         c.group = member.controlGroup;
         c.sector = member.sector;
         c.region = node.hostRegion == 0 ? member.region : node.hostRegion;
@@ -178,15 +187,6 @@ contract Validators is ValidatorsSla {
         c.score = _score(state);
         c.seatSince = state.seatSince;
         c.tie = uint256(keccak256(abi.encode(seed, key)));
-        c.incumbent = state.flags & FLAG_SEATED != 0;
-    }
-
-    function _ineligible(bytes32 key, bool incumbent, bool permitted, uint256 freezeLength) private view returns (uint8) {
-        if (!permitted) return Selection.NOT_PERMITTED;
-        if (states[key].flags & (FLAG_SUSPENDED | FLAG_BARRED) != 0) return Selection.SUSPENDED;
-        uint256 since = IRegistry(REGISTRY).getNode(key).candidateSince;
-        if (!incumbent && since != 0 && since + freezeLength > block.number) return Selection.TOO_LATE;
-        return 0;
     }
 
     function _merged(SelectionPolicy calldata o) private view returns (SelectionPolicy memory p) {
