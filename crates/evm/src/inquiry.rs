@@ -7,16 +7,17 @@
 use crate::block::{ExecuteError, Failure};
 use crate::env::BlockEnv;
 use crate::machine::{Evm, inquiry_machine};
+use crate::occupied::OCCUPIED;
 use crate::overlay::{Overlay, ReadError};
 use crate::watch::Watch;
-use alloy_primitives::{Address, Bytes, TxKind, U256};
-use lonja_primitives::{BlockRules, StateView};
+use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, TxKind, U256};
+use lonja_primitives::{Account, BlockRules, StateView};
 use revm::ExecuteEvm;
 use revm::context::{ContextSetters, TxEnv};
 use revm::context_interface::result::{EVMError, ExecutionResult};
 use revm::handler::{Handler, MainnetHandler};
-use revm::state::EvmState;
-use std::collections::BTreeSet;
+use revm::state::{Account as TouchedAccount, EvmState};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Who asks: an address nobody has a key for, so that no contract can have a rule about it.
@@ -44,13 +45,22 @@ pub struct Answer {
     /// What the contract said.
     pub said: Said,
     /// The accounts it looked at, itself included.
-    pub accounts: BTreeSet<Address>,
+    pub accounts: BTreeMap<Address, Looked>,
     /// The bytes of the question it read.
     pub read: InputRead,
     /// Whether it looked at the block: its number, time, proposer, limits or an earlier block's hash.
     pub block: bool,
     /// Gas used.
     pub gas_used: u64,
+}
+
+/// What a contract saw of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// The account; empty where there is none.
+    pub account: Account,
+    /// The slots it looked at.
+    pub slots: BTreeSet<U256>,
 }
 
 /// Which bytes of a question were read.
@@ -131,13 +141,22 @@ impl<'a> Inquiry<'a> {
         self.evm.ctx.chain.begin_reading();
         let outcome = run(&mut self.evm, contract, input, gas_limit);
         let touched = self.evm.finalize();
-        let mut accounts: BTreeSet<Address> = touched.keys().copied().collect();
-        accounts.insert(contract);
+        let mut accounts: BTreeMap<Address, Looked> =
+            touched.iter().map(|(address, account)| (*address, looked(account))).collect();
+        accounts.entry(contract).or_default();
         let (read, block) = self.evm.ctx.chain.take_reading();
         let result = outcome?;
         let gas_used = result.tx_gas_used();
         Ok(Answer { said: said(result, contract, &touched), accounts, read, block, gas_used })
     }
+}
+
+fn looked(account: &TouchedAccount) -> Looked {
+    let info = &account.info;
+    let code_hash = if info.code_hash == OCCUPIED { KECCAK256_EMPTY } else { info.code_hash };
+    // What the question itself would have changed is not kept: what counts is what was there.
+    let info = Account { nonce: info.nonce, balance: info.balance, code_hash };
+    Looked { account: info, slots: account.storage.keys().copied().collect() }
 }
 
 /// What came of a question, given the accounts it touched.

@@ -44,7 +44,7 @@ pub use block::{BlockExecutor, ExecuteError, ExecutionOutput, SYSTEM_CALLER, Sys
 pub use call::{CallContext, CallError, CallOutcome, CallRequest, call};
 pub use env::BlockEnv;
 pub use estimate::estimate_gas;
-pub use inquiry::{Answer, InputRead, Inquiry, Said};
+pub use inquiry::{Answer, InputRead, Inquiry, Looked, Said};
 pub use invalid::TxInvalid;
 pub use overrides::{AccountOverride, BlockOverrides, Overrides, StateOverrides};
 pub use revert::revert_reason;

@@ -1,22 +1,27 @@
 //! Answers that still hold.
 //!
-//! An answer holds as long as no block changed an account that the contract looked at, and for every question that has
-//! the bytes it read ([`InputRead`]). Answers that looked at the block are not kept.
+//! An answer holds as long as no block changed what the contract looked at (accounts and slots), and for every question
+//! that has the bytes it read ([`InputRead`]). Answers that looked at the block are not kept.
 
-use alloy_primitives::map::B256Map;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::map::{AddressMap, B256Map, HashMap};
+use alloy_primitives::{B256, U256};
 use lonja_evm::{Answer, InputRead, Said};
-use lonja_primitives::StateChanges;
+use lonja_primitives::{Account, AccountChange, StateChanges};
 use parking_lot::RwLock;
-use std::collections::BTreeSet;
+use std::mem;
 use std::sync::Arc;
 
-/// Subjects (accounts, nodes) with answers at once: as many as a busy network has active. Some 30 MB at most.
+/// Subjects (accounts, nodes) with answers at once: as many as a busy network has active. Some 50 MB at most.
 const SUBJECTS_MAX: usize = 65_536;
 /// Answers per subject: a contract that reads all of a question has one for each, and only the newest are asked again.
 const ANSWERS_MAX: usize = 16;
 /// Longest question that is kept whole.
 const ASKED_BYTES_MAX: usize = 1_024;
+/// A slot on which more subjects depend than this is one on which all do.
+const DEPENDENTS_MAX: usize = 64;
+
+/// The state of a memo whose time is over.
+const NEVER: u64 = u64::MAX;
 
 /// Answers that hold at the newest block. Shared by all that ask there.
 #[derive(Debug, Default)]
@@ -28,9 +33,11 @@ struct Known {
     at: u64,
     answers: B256Map<Vec<Kept>>,
     /// Everything that the answers depend on.
-    accounts: BTreeSet<Address>,
+    accounts: AddressMap<Looked>,
     /// Whether an answer was not kept because it depended on the block.
     timed: bool,
+    /// Whether answers were forgotten to make room: nobody would notice that they changed.
+    forgot: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +45,30 @@ struct Kept {
     asked: Vec<u8>,
     read: InputRead,
     said: Said,
+}
+
+/// An account that answers depend on.
+#[derive(Debug)]
+struct Looked {
+    account: Account,
+    slots: HashMap<U256, Dependents>,
+}
+
+/// The subjects whose answers depend on a slot.
+#[derive(Debug)]
+enum Dependents {
+    Some(Vec<B256>),
+    All,
+}
+
+/// What a block did to the answers.
+enum Effect {
+    /// They all hold.
+    None,
+    /// These subjects' do not.
+    Some(Vec<B256>),
+    /// None can be relied on.
+    All,
 }
 
 impl Memo {
@@ -70,10 +101,9 @@ impl Memo {
             return;
         }
         if known.answers.len() >= SUBJECTS_MAX && !known.answers.contains_key(&subject) {
-            known.answers.clear();
-            known.accounts.clear();
+            *known = Known { at, timed: known.timed, forgot: true, ..Known::default() };
         }
-        known.accounts.extend(&answer.accounts);
+        known.depend(subject, answer);
         let asked = asked.get(..end.min(asked.len())).unwrap_or_default().to_vec();
         let kept = known.answers.entry(subject).or_default();
         if kept.len() >= ANSWERS_MAX {
@@ -82,43 +112,111 @@ impl Memo {
         kept.push(Kept { asked, read: answer.read.clone(), said: answer.said.clone() });
     }
 
-    /// Goes on to the state after block `at`: the memo itself where nothing changed that an answer depends on, else a new
+    /// Goes on to the state after block `at`: the memo itself, without the answers that the block put in doubt, or a new
     /// one. Says whether answers may differ from now on, also by the block alone.
     pub fn after(self: &Arc<Self>, at: u64, changes: &StateChanges) -> (Arc<Self>, bool) {
         let mut known = self.0.write();
-        let changed = known.accounts.iter().any(|address| changes.accounts.contains_key(address));
-        if changed {
-            return (Arc::new(Self::new(at)), true);
+        match known.effect_of(changes) {
+            Effect::All => {
+                // Nobody's answer from an older state may be kept here any more and be taken for known.
+                known.at = NEVER;
+                (Arc::new(Self::new(at)), true)
+            }
+            Effect::Some(subjects) => {
+                known.at = at;
+                subjects.iter().for_each(|subject| drop(known.answers.remove(subject)));
+                (self.clone(), true)
+            }
+            Effect::None => {
+                known.at = at;
+                let forgot = mem::take(&mut known.forgot);
+                (self.clone(), known.timed || forgot)
+            }
         }
-        known.at = at;
-        (self.clone(), known.timed)
+    }
+}
+
+impl Memo {
+    /// Whether the memo holds answers at the state after this block: then whatever was asked there is known to it, and a
+    /// later block that changes the answer says so.
+    pub fn is_at(&self, number: u64) -> bool {
+        self.0.read().at == number
+    }
+}
+
+impl Known {
+    fn depend(&mut self, subject: B256, answer: &Answer) {
+        for (address, seen) in &answer.accounts {
+            let looked = self
+                .accounts
+                .entry(*address)
+                .or_insert_with(|| Looked { account: seen.account, slots: HashMap::default() });
+            for slot in &seen.slots {
+                looked.slots.entry(*slot).or_insert_with(|| Dependents::Some(Vec::new())).add(subject);
+            }
+        }
     }
 
-    /// Whether what an answer depends on is known to be untouched, so that nothing has to be asked again.
-    pub fn depends_on(&self, address: &Address) -> bool {
-        self.0.read().accounts.contains(address)
+    fn effect_of(&self, changes: &StateChanges) -> Effect {
+        let mut subjects = Vec::new();
+        for (address, looked) in &self.accounts {
+            let Some(change) = changes.accounts.get(address) else { continue };
+            if looked.is_another(change) {
+                return Effect::All;
+            }
+            for slot in change.storage.keys() {
+                match looked.slots.get(slot) {
+                    Some(Dependents::All) => return Effect::All,
+                    Some(Dependents::Some(some)) => subjects.extend_from_slice(some),
+                    None => {}
+                }
+            }
+        }
+        if subjects.is_empty() { Effect::None } else { Effect::Some(subjects) }
+    }
+}
+
+impl Looked {
+    /// Whether more than slots changed.
+    fn is_another(&self, change: &AccountChange) -> bool {
+        change.storage_wiped || change.account.unwrap_or_default() != self.account
+    }
+}
+
+impl Dependents {
+    fn add(&mut self, subject: B256) {
+        let Self::Some(subjects) = self else { return };
+        match subjects.len() {
+            _ if subjects.contains(&subject) => {}
+            DEPENDENTS_MAX => *self = Self::All,
+            _ => subjects.push(subject),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::Bytes;
-    use lonja_primitives::AccountChange;
+    use alloy_primitives::{Address, Bytes};
+    use lonja_evm::Looked as Seen;
 
     fn answer(accounts: &[u8], block: bool) -> Answer {
+        let seen = |n: &u8| (Address::repeat_byte(*n), Seen { slots: [U256::from(1)].into(), ..Seen::default() });
         Answer {
             said: Said::Returned(Bytes::from_static(&[1])),
-            accounts: accounts.iter().map(|n| Address::repeat_byte(*n)).collect(),
+            accounts: accounts.iter().map(seen).collect(),
             read: InputRead::default(),
             block,
             gas_used: 0,
         }
     }
 
-    fn changes(address: u8) -> StateChanges {
+    /// A block that changes one slot of an account.
+    fn changes(address: u8, slot: u64) -> StateChanges {
         let mut changes = StateChanges::default();
-        changes.accounts.insert(Address::repeat_byte(address), AccountChange::default());
+        let storage = [(U256::from(slot), U256::from(9))].into();
+        let change = AccountChange { account: Some(Account::default()), storage, ..AccountChange::default() };
+        changes.accounts.insert(Address::repeat_byte(address), change);
         changes
     }
 
@@ -127,18 +225,66 @@ mod tests {
         let (memo, subject) = (Arc::new(Memo::new(5)), B256::repeat_byte(1));
         memo.keep(5, subject, b"asked", true, &answer(&[7], false));
         assert!(memo.find(&subject, b"other", true).is_some(), "nothing of the question was read");
-        let (same, differs) = memo.after(6, &changes(8));
-        assert!(Arc::ptr_eq(&same, &memo) && !differs);
-        let (other, differs) = memo.after(7, &changes(7));
+        for unrelated in [changes(8, 1), changes(7, 2)] {
+            let (same, differs) = memo.after(6, &unrelated);
+            assert!(Arc::ptr_eq(&same, &memo) && !differs);
+        }
+        let (other, differs) = memo.after(7, &changes(7, 1));
         assert!(other.find(&subject, b"asked", true).is_none() && differs);
+    }
+
+    #[test]
+    fn only_those_are_asked_again_whom_a_change_concerns() {
+        let memo = Arc::new(Memo::new(0));
+        let (one, other) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        memo.keep(0, one, b"", true, &answer(&[7], false));
+        memo.keep(0, other, b"", true, &answer(&[8], false));
+        let (memo, differs) = memo.after(1, &changes(7, 1));
+        assert!(differs && memo.find(&one, b"", true).is_none() && memo.find(&other, b"", true).is_some());
+    }
+
+    #[test]
+    fn an_account_that_gets_other_code_or_balance_or_is_emptied_changes_everything() {
+        let account = Account { nonce: 1, ..Account::default() };
+        let other = AccountChange { account: Some(account), ..AccountChange::default() };
+        let wiped = AccountChange {
+            account: Some(Account::default()),
+            storage_wiped: true,
+            ..AccountChange::default()
+        };
+        for change in [other, wiped] {
+            let (memo, subject) = (Arc::new(Memo::new(0)), B256::ZERO);
+            memo.keep(0, subject, b"", true, &answer(&[7], false));
+            let accounts = [(Address::repeat_byte(7), change)].into();
+            let changes = StateChanges { accounts, ..StateChanges::default() };
+            assert!(memo.after(1, &changes).0.find(&subject, b"", true).is_none());
+        }
+    }
+
+    #[test]
+    fn a_slot_of_many_counts_for_all() {
+        let memo = Arc::new(Memo::new(0));
+        let subject = |n: usize| B256::with_last_byte(n as u8);
+        (0..=DEPENDENTS_MAX).for_each(|n| memo.keep(0, subject(n), b"", true, &answer(&[7], false)));
+        let (memo, differs) = memo.after(1, &changes(7, 1));
+        assert!(differs && (0..=DEPENDENTS_MAX).all(|n| memo.find(&subject(n), b"", true).is_none()));
     }
 
     #[test]
     fn an_answer_from_an_older_state_is_not_kept() {
         let (memo, subject) = (Arc::new(Memo::new(5)), B256::repeat_byte(1));
-        let (memo, _) = memo.after(6, &changes(7));
+        let (memo, _) = memo.after(6, &changes(7, 1));
         memo.keep(5, subject, b"asked", true, &answer(&[7], false));
-        assert!(memo.find(&subject, b"asked", true).is_none());
+        assert!(memo.find(&subject, b"asked", true).is_none() && !memo.is_at(5));
+        memo.keep(6, subject, b"asked", true, &answer(&[7], false));
+        let (next, _) = memo.after(7, &changes(7, 1));
+        next.after(8, &changes(8, 1));
+        let account = Account { nonce: 1, ..Account::default() };
+        let change = AccountChange { account: Some(account), ..AccountChange::default() };
+        next.keep(8, subject, b"asked", true, &answer(&[7], false));
+        let accounts = [(Address::repeat_byte(7), change)].into();
+        let (new, _) = next.after(9, &StateChanges { accounts, ..StateChanges::default() });
+        assert!(new.is_at(9) && !next.is_at(8) && !next.is_at(9), "the old one is of no use any more");
     }
 
     #[test]
@@ -158,6 +304,9 @@ mod tests {
             memo.keep(0, subject, b"", true, &answer(&[1], false));
         }
         assert!(memo.0.read().answers.len() <= SUBJECTS_MAX);
+        let memo = Arc::new(memo);
+        assert!(memo.after(0, &StateChanges::default()).1, "what was forgotten may have changed");
+        assert!(!memo.after(0, &StateChanges::default()).1, "said once");
         (0..100).for_each(|_| memo.keep(0, B256::ZERO, b"", true, &answer(&[1], false)));
         assert!(memo.0.read().answers[&B256::ZERO].len() <= ANSWERS_MAX);
     }

@@ -30,7 +30,7 @@ fn an_answer_covers_every_question_with_the_bytes_that_were_read() {
     let asked = [1; 100];
     let answer = ask(&word_at(4), &asked);
     assert_eq!(answer.said, Said::Returned(Bytes::copy_from_slice(&[1; 32])));
-    assert!(!answer.block && answer.accounts.contains(&CONTRACT));
+    assert!(!answer.block && answer.accounts.contains_key(&CONTRACT));
     assert_eq!(answer.read.end(), 36);
     let mut other = asked;
     other[3] = 9;
@@ -56,6 +56,15 @@ fn what_ends_early_was_looked_at_for_its_length() {
     let far = [push(u64::MAX), vec![CALLDATALOAD], return_word()].concat();
     let far = ask(&far, &asked);
     assert!(far.read.covers(&asked, &asked) && !far.read.covers(&asked, &[1; 21]));
+}
+
+#[test]
+fn slots_that_were_read_are_named() {
+    let code = [push(5), vec![SLOAD], push(7), vec![SLOAD, ADD], return_word()].concat();
+    let world = World::default().with_code(CONTRACT, code).with_slot(CONTRACT, 5, 40);
+    let answer = ask_in(&world, &[]);
+    assert_eq!(answer.accounts[&CONTRACT].slots, [U256::from(5), U256::from(7)].into());
+    assert_eq!(answer.said, Said::Returned(U256::from(40).to_be_bytes_vec().into()));
 }
 
 #[test]
@@ -101,7 +110,7 @@ fn what_another_contract_reads_of_its_input_is_not_the_question() {
     let world = World::default().with_code(CONTRACT, call).with_code(OTHER, word_at(32)).with_slot(OTHER, 1, 1);
     let asked = [1; 96];
     let answer = ask_in(&world, &asked);
-    assert!(answer.accounts.contains(&OTHER));
+    assert!(answer.accounts.contains_key(&OTHER));
     let mut other = asked;
     other[70] = 9;
     assert!(answer.read.covers(&asked, &other));
