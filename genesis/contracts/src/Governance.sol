@@ -57,7 +57,8 @@ contract Governance is GovernanceTally {
     function execute(uint256 id, bytes calldata payload) external {
         (bytes32 memberId,) = IRegistry(REGISTRY).adminOf(msg.sender);
         if (memberId == 0) revert NotAdmin(msg.sender);
-        if (IRegistry(REGISTRY).getMember(memberId).status != MEMBER_ACTIVE) revert MemberNotActive(memberId);
+        (uint8 memberStatus,,) = IRegistry(REGISTRY).memberFacts(memberId);
+        if (memberStatus != MEMBER_ACTIVE) revert MemberNotActive(memberId);
         Proposal storage proposal = _proposal(id);
         if (keccak256(payload) != proposal.payloadHash) revert PayloadMismatch();
         uint8 status = _statusOf(proposal);

@@ -113,9 +113,7 @@ abstract contract GovernanceTally is IGovernance {
         bool votingOver = block.number > proposal.votingEnds;
         if (tally.votesFor >= tally.needed) return PROPOSAL_PASSED;
         if (proposal.kind != ADMIT_MEMBER) {
-            if (tally.votesFor + (tally.electorate - tally.votesFor - tally.votesAgainst) < tally.needed) {
-                return PROPOSAL_REJECTED;
-            }
+            if (tally.electorate - tally.votesAgainst < tally.needed) return PROPOSAL_REJECTED;
         } else if (votingOver) {
             // An admission needs no more than a majority of those who spoke, if enough of them did.
             uint256 cast = tally.votesFor + tally.votesAgainst;
@@ -160,7 +158,7 @@ abstract contract GovernanceTally is IGovernance {
         } else if (kind != SUSPEND_MEMBER && kind != EXPEL_MEMBER && kind != CHANGE_RECORD && kind != REPLACE_ADMINS) {
             return false;
         }
-        uint8 memberKind = IRegistry(REGISTRY).getMember(subject).kind;
+        (, uint8 memberKind,) = IRegistry(REGISTRY).memberFacts(subject);
         return memberKind == KIND_SUPERVISOR || memberKind == KIND_AUDITOR;
     }
 

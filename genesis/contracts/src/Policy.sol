@@ -86,6 +86,12 @@ contract Policy is IPolicy {
     }
 
     /// @inheritdoc IPolicy
+    function quotaOf(uint8 class) external view returns (bool, uint64, uint32) {
+        QuotaPolicy storage quota = values[_inForce()].quota;
+        return (quota.enabled, quota.rates[class], quota.capBlocks);
+    }
+
+    /// @inheritdoc IPolicy
     function confirmationLength() external view returns (uint32) {
         return values[_inForce()].votes.confirmationLength;
     }

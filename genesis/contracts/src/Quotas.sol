@@ -30,11 +30,10 @@ contract Quotas is IQuotas {
 
     /// @inheritdoc IQuotas
     function available(bytes32 memberId) external view returns (uint256 gas, uint256 gasPerBlock) {
-        QuotaPolicy memory quota = IPolicy(POLICY).quotaPolicy();
-        Member memory member = IRegistry(REGISTRY).getMember(memberId);
-        if (!quota.enabled || member.status == 0) return (type(uint256).max, 0);
-        gasPerBlock = quota.rates[member.quotaClass];
-        gas = _level(buckets[memberId], gasPerBlock, quota.capBlocks);
+        (uint8 status,, uint8 class) = IRegistry(REGISTRY).memberFacts(memberId);
+        (bool enabled, uint64 rate, uint32 capBlocks) = IPolicy(POLICY).quotaOf(class);
+        if (!enabled || status == 0) return (type(uint256).max, 0);
+        return (_level(buckets[memberId], rate, capBlocks), rate);
     }
 
     /// @inheritdoc IQuotas
@@ -44,10 +43,10 @@ contract Quotas is IQuotas {
         if (!quota.enabled) return;
         uint256 count = members.length < gas.length ? members.length : gas.length;
         for (uint256 i = 0; i < count && gasleft() > GAS_PER_MEMBER; i++) {
-            Member memory member = IRegistry(REGISTRY).getMember(members[i]);
-            if (member.status == 0) continue;
+            (uint8 status,, uint8 class) = IRegistry(REGISTRY).memberFacts(members[i]);
+            if (status == 0) continue;
             Bucket storage bucket_ = buckets[members[i]];
-            uint256 level = _level(bucket_, quota.rates[member.quotaClass], quota.capBlocks);
+            uint256 level = _level(bucket_, quota.rates[class], quota.capBlocks);
             level = level > gas[i] ? level - gas[i] : 0;
             (bucket_.level, bucket_.updated, bucket_.used) = (uint128(level), uint64(block.number), true);
         }

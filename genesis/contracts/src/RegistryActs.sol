@@ -90,7 +90,7 @@ abstract contract RegistryActs is RegistryStorage {
         for (uint256 i = 0; i < keys.length; i++) {
             Node storage node = nodes[keys[i]];
             _setCandidate(keys[i], node, false);
-            if (node.status == NODE_ACTIVE) _setNodeStatus(keys[i], node, NODE_DEACTIVATED);
+            _setNodeStatus(keys[i], node, node.status == NODE_ACTIVE ? NODE_DEACTIVATED : node.status);
         }
     }
 

@@ -26,6 +26,12 @@ abstract contract RegistryReads is RegistryStorage {
     }
 
     /// @inheritdoc IRegistryReads
+    function memberFacts(bytes32 memberId) external view returns (uint8, uint8, uint8) {
+        Member storage member = members[memberId];
+        return (member.status, member.kind, member.quotaClass);
+    }
+
+    /// @inheritdoc IRegistryReads
     function nodeCount() external view returns (uint256) {
         return nodeKeys.length;
     }

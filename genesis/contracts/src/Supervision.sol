@@ -144,14 +144,14 @@ contract Supervision is ISupervision {
     }
 
     function _stillSupervisor(bytes32 memberId) private view returns (bool) {
-        Member memory member = IRegistry(REGISTRY).getMember(memberId);
-        return member.kind == KIND_SUPERVISOR && IRegistry(REGISTRY).memberPermitted(memberId);
+        (, uint8 kind,) = IRegistry(REGISTRY).memberFacts(memberId);
+        return kind == KIND_SUPERVISOR && IRegistry(REGISTRY).memberPermitted(memberId);
     }
 
     /// Supervisors and auditors are beyond the reach of a few: only the vote of the larger majority touches them.
     function _protected(bytes32 subject) private view returns (bool) {
         bytes32 owner = IRegistry(REGISTRY).getNode(subject).memberId;
-        uint8 kind = IRegistry(REGISTRY).getMember(owner == 0 ? subject : owner).kind;
+        (, uint8 kind,) = IRegistry(REGISTRY).memberFacts(owner == 0 ? subject : owner);
         return kind == KIND_SUPERVISOR || kind == KIND_AUDITOR;
     }
 

@@ -187,6 +187,7 @@ abstract contract ValidatorsSla is ValidatorsStorage {
         if (memberId == 0) revert NotAdmin(msg.sender);
         bytes32 owner = IRegistry(REGISTRY).getNode(nodeKey).memberId;
         if (owner != memberId) revert NotOwner(owner);
-        if (IRegistry(REGISTRY).getMember(memberId).status != MEMBER_ACTIVE) revert MemberNotActive(memberId);
+        (uint8 status,,) = IRegistry(REGISTRY).memberFacts(memberId);
+        if (status != MEMBER_ACTIVE) revert MemberNotActive(memberId);
     }
 }

@@ -307,6 +307,47 @@ contract ValidatorsTest is Base {
         eq(size(), 2, "one after the other");
     }
 
+    function test_no_way_of_losing_seats_goes_around_that() public {
+        bytes memory first = abi.encode(memberId(3), bytes32("r"));
+        bytes memory second = abi.encode(memberId(2), bytes32("r"));
+        uint256 id = propose(0, SUSPEND_MEMBER, second);
+        uint256 expulsion = propose(0, EXPEL_MEMBER, second);
+        bytes memory candidacy = abi.encode(nodeKey(2), false, bytes32(0));
+        uint256 removal = propose(0, CANDIDACY, candidacy);
+        bytes memory revocation = abi.encode(nodeKey(2), bytes32("s"));
+        uint256 revoked = propose(0, REVOKE_NODE, revocation);
+        for (uint256 k = id; k <= revoked; k++) for (uint256 i = 1; i < 4; i++) vote(i, k, true);
+        decide(SUSPEND_MEMBER, first);
+        vm.startPrank(admin(0));
+        refused(TooManySeatsLost.selector);
+        governance.execute(id, second);
+        refused(TooManySeatsLost.selector);
+        governance.execute(expulsion, second);
+        refused(TooManySeatsLost.selector);
+        governance.execute(removal, candidacy);
+        refused(TooManySeatsLost.selector);
+        governance.execute(revoked, revocation);
+        vm.stopPrank();
+        refused(TooManySeatsLost.selector);
+        by(admin(2));
+        registry.withdrawMember();
+        bytes32 reason = bytes32("r");
+        for (uint256 i = 0; i < 2; i++) {
+            by(admin(i));
+            supervision.emergencySuspend(memberId(2), reason);
+        }
+        by(COUNCIL);
+        supervision.emergencySuspend(memberId(2), reason);
+        refused(TooManySeatsLost.selector);
+        by(admin(SUPERVISOR));
+        supervision.emergencySuspend(memberId(2), reason);
+        endBlocks(2);
+        by(admin(SUPERVISOR));
+        supervision.emergencySuspend(memberId(2), reason);
+        endBlock();
+        eq(size(), 2, "one after the other");
+    }
+
     function test_back_and_forth_in_one_block_loses_nothing() public {
         bytes32 key = nodeKey(3);
         vm.startPrank(admin(3));

@@ -24,5 +24,7 @@ interface IPolicy {
     function limitPolicy() external view returns (LimitPolicy memory);
     function confirmationLength() external view returns (uint32);
     function minElectorate() external view returns (uint16);
+    /// What a member of this class gets; 0 to 7.
+    function quotaOf(uint8 class) external view returns (bool enabled, uint64 rate, uint32 capBlocks);
     function quotaPolicy() external view returns (QuotaPolicy memory);
 }

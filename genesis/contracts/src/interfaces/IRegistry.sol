@@ -10,6 +10,8 @@ interface IRegistryReads {
     function memberCount() external view returns (uint256);
     function memberAt(uint256 index) external view returns (bytes32 memberId);
     function getMember(bytes32 memberId) external view returns (Member memory);
+    /// The part of a member that the other contracts ask for most.
+    function memberFacts(bytes32 memberId) external view returns (uint8 status, uint8 kind, uint8 quotaClass);
     function nodeCount() external view returns (uint256);
     function nodeAt(uint256 index) external view returns (bytes32 nodeKey);
     function getNode(bytes32 nodeKey) external view returns (Node memory);
