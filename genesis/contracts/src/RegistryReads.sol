@@ -6,6 +6,11 @@ import "./RegistryStorage.sol";
 /// What anybody may ask the registry.
 abstract contract RegistryReads is RegistryStorage {
     /// @inheritdoc IRegistryReads
+    function layoutVersion() external pure returns (uint256) {
+        return 1;
+    }
+
+    /// @inheritdoc IRegistryReads
     function memberIdOf(uint8 idScheme, bytes32 idValue) external pure returns (bytes32) {
         return _memberId(idScheme, idValue);
     }

@@ -100,6 +100,7 @@ contract MembersTest is Base {
 
     /// The words that storage proofs of a permission rest on stand where the README says.
     function test_storage_layout_of_a_permission() public {
+        eq(registry.layoutVersion(), 1, "version");
         bytes32 nodeWord = vm.load(REGISTRY, keccak256(abi.encode(nodeKey(1), uint256(2))));
         eq(uint8(uint256(nodeWord)), NODE_ACTIVE, "node status");
         eq(uint16(uint256(nodeWord) >> 8), 3, "roles");

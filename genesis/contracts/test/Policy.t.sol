@@ -143,6 +143,25 @@ contract PolicyTest is Base {
         policies.check(p);
     }
 
+    /// The defaults that the README names.
+    function test_the_defaults_are_within_the_bounds() public pure {
+        PolicyValues memory p;
+        p.selection = SelectionPolicy(13, 4, 86400, 256, 1, 7776000, 1, 4, 4, 4);
+        p.sla = SlaPolicy(28800, 1000, 3000, 20, 20, 86400, 7776000, 20, 300);
+        uint16[24] memory thresholds;
+        for (uint256 kind = 1; kind <= LAST_KIND; kind++) thresholds[kind] = 0x0f94e >> kind & 1 != 0 ? 5000 : 6666;
+        thresholds[0] = 7500;
+        p.votes = VotePolicy(1209600, 604800, 604800, 3333, 1, 20, 0xf94e, thresholds);
+        p.limits = LimitPolicy(259200, 2592000, 32, 10000);
+        p.quota.capBlocks = 30;
+        for (uint256 class = 0; class < 8; class++) p.quota.rates[class] = 1_000_000;
+        policies.check(p);
+        p.quota.enabled = true;
+        policies.check(p);
+        eq(thresholds[EXPEL_MEMBER] + thresholds[REVOKE_NODE] + thresholds[CHANGE_POLICY], 3 * 6666, "two thirds");
+        eq(thresholds[REPLACE_ADMINS] + thresholds[CHANGE_COUNCIL] + thresholds[RELEASE_ACCOUNT], 3 * 6666, "two thirds");
+    }
+
     function test_test_networks_may_be_quick() public pure {
         PolicyValues memory p = policyOf();
         p.selection.epochLength = 10;

@@ -5,6 +5,8 @@ import "../Types.sol";
 
 /// Reads of the registry.
 interface IRegistryReads {
+    /// Rises when the storage layout changes, on which proofs rest.
+    function layoutVersion() external pure returns (uint256);
     /// The id of a member: keccak256 of the scheme's byte and the 32 bytes of the value.
     function memberIdOf(uint8 idScheme, bytes32 idValue) external pure returns (bytes32);
     function memberCount() external view returns (uint256);
