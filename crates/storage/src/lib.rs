@@ -33,6 +33,7 @@ pub mod tables;
 pub mod touched;
 pub mod trie;
 pub mod upkeep;
+pub mod witness;
 pub mod writer;
 
 pub use audit::{Audit, AuditProgress, Position, Slice, Stage};
@@ -50,6 +51,7 @@ pub use reader::{Head, Reader};
 pub use state::StateAt;
 pub use tables::Table;
 pub use upkeep::Upkeep;
+pub use witness::{Looked, Recorder, WitnessState};
 pub use writer::{BlockCommit, ChainWriter, Publisher};
 
 #[cfg(test)]

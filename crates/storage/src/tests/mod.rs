@@ -6,6 +6,7 @@ mod crash;
 mod snapshot;
 mod states;
 mod upkeep;
+mod witness;
 
 use crate::open::open_chain;
 use crate::{BlockCommit, ChainWriter, Head, Kv, Opened, Reader, StoreError};
