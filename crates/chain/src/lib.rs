@@ -12,7 +12,7 @@
 //!   [`CertifiedBlock`](lonja_primitives::CertifiedBlock), and halts when execution disagrees with one.
 //! * [`Publisher`] makes commits durable and shows them to readers, on whatever thread the node likes.
 //! * [`Door`] takes transactions in from any thread, in batches.
-//! * [`PeerJudge`] says which nodes may connect.
+//! * [`PeerJudge`] says which nodes may connect; [`judge_connection`] says it of another state than the newest.
 //! * [`history`] reads blocks, receipts and logs back.
 //!
 //! Never here: sockets, timers, threads of its own, the rules of agreement. What is asked is answered
@@ -37,5 +37,5 @@ pub use crate::core::{ChainCore, Committed, check_output, check_state};
 pub use door::{Door, Listener, SubmitError};
 pub use error::{BlockError, ChainError};
 pub use executed::ExecutedBlock;
-pub use peers::PeerJudge;
+pub use peers::{PeerJudge, judge_connection};
 pub use publisher::Publisher;

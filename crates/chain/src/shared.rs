@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use arc_swap::ArcSwap;
 use lonja_evm::BlockEnv;
 use lonja_permissioning::{Judge, Memos};
-use lonja_primitives::{ChainSpec, SealedHeader};
+use lonja_primitives::{BlockRules, ChainSpec, SealedHeader, StateView};
 use lonja_storage::StateAt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,21 +27,36 @@ impl HeadView {
 
     /// Answers for the next block, as far as it is known: who will build it is not.
     pub(crate) fn judge_of_next(&self, spec: &ChainSpec, now_s: u64) -> Judge<'_> {
-        let number = self.header.number.saturating_add(1);
-        let timestamp = self.header.timestamp.max(now_s);
-        let env = BlockEnv {
-            number,
-            timestamp,
-            gas_limit: self.next_gas_limit(spec),
-            base_fee: self.header.base_fee_per_gas,
-            prevrandao: self.header.mix_hash,
-            difficulty: self.header.difficulty,
-            ..BlockEnv::default()
-        };
-        let permissions = *spec.permissions_at(number);
-        let judge = Judge::new(permissions, spec.rules_at(number, timestamp), env, &self.state);
-        judge.with_memos(&self.memos, self.header.number)
+        judge_after(spec, &self.header, now_s, &self.state).with_memos(&self.memos, self.header.number)
     }
+}
+
+/// Answers for the block after this one at the state after this one. Every node asks alike, so that what one is told can be
+/// proved to another.
+pub(crate) fn judge_after<'a>(
+    spec: &ChainSpec,
+    header: &SealedHeader,
+    now_s: u64,
+    state: &'a dyn StateView,
+) -> Judge<'a> {
+    let (rules, env) = next_block(spec, header, now_s);
+    Judge::new(*spec.permissions_at(env.number), rules, env, state)
+}
+
+/// The rules of the block after this one, and the block as its code would see it.
+pub(crate) fn next_block(spec: &ChainSpec, header: &SealedHeader, now_s: u64) -> (BlockRules, BlockEnv) {
+    let number = header.number.saturating_add(1);
+    let timestamp = header.timestamp.max(now_s);
+    let env = BlockEnv {
+        number,
+        timestamp,
+        gas_limit: next_gas_limit(spec, header),
+        base_fee: header.base_fee_per_gas,
+        prevrandao: header.mix_hash,
+        difficulty: header.difficulty,
+        ..BlockEnv::default()
+    };
+    (spec.rules_at(number, timestamp), env)
 }
 
 /// The gas limit of the block after `parent`: the network's, or where it fixes none, the parent's.

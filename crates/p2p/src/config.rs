@@ -23,6 +23,9 @@ pub struct P2pConfig {
     pub listen: Vec<SocketAddr>,
     /// The host other nodes reach this one by (address or name), for the printed enode only.
     pub advertised_host: Option<String>,
+    /// The port other nodes are told that this one listens on, where it is not the first of `listen`: rules that look at
+    /// addresses are asked about it.
+    pub advertised_port: Option<u16>,
     /// Whether to listen and dial on QUIC too. TCP is tried first.
     pub quic: bool,
     /// Peers to keep connected.
@@ -53,6 +56,7 @@ impl P2pConfig {
         Self {
             listen: Vec::new(),
             advertised_host: None,
+            advertised_port: None,
             quic: false,
             peers: Vec::new(),
             max_peers: Self::DEFAULT_MAX_PEERS,

@@ -65,6 +65,7 @@ pub(crate) struct Hub {
     pub(crate) budgets: Budgets,
     pub(crate) quic: bool,
     pub(crate) advertised_host: Option<String>,
+    pub(crate) advertised_port: Option<u16>,
     /// Set once, before the service runs.
     pub(crate) listening: OnceLock<Vec<SocketAddr>>,
     /// Wakes the service after a change of the state.
@@ -126,6 +127,7 @@ impl Hub {
             budgets: config.budgets,
             quic: config.quic,
             advertised_host: config.advertised_host.clone(),
+            advertised_port: config.advertised_port,
             listening: OnceLock::new(),
             changed: Notify::new(),
             finished: watch::Sender::new(false),
@@ -148,6 +150,7 @@ impl Hub {
     /// What we say of ourselves at a handshake.
     pub(crate) fn status(&self) -> Status {
         let (head_number, head_hash) = *self.head.lock();
+        let listening = || self.listening.get().and_then(|l| l.first()).map(SocketAddr::port);
         Status {
             version: PROTOCOL_VERSION,
             genesis_hash: self.network.genesis_hash,
@@ -156,7 +159,7 @@ impl Hub {
             head_number,
             head_hash,
             client: self.client.clone(),
-            listen_port: self.listening.get().and_then(|l| l.first()).map_or(0, SocketAddr::port),
+            listen_port: self.advertised_port.or_else(listening).unwrap_or(0),
             instance: self.instance,
         }
     }
