@@ -10,17 +10,21 @@ interface INodeRules {
         external
         view
         returns (string memory);
+    /// The same as connectionAllowed, by Besu's other name.
     function enodePermitted(string calldata enodeId, string calldata host, uint16 port) external view returns (bool);
+    /// How many entries `getByIndex` knows.
     function getSize() external view returns (uint256);
     /// Key and first endpoint of a node, permitted or not.
     function getByIndex(uint256 index) external view returns (string memory enodeId, string memory host, uint16 port);
     /// This contract for "rules" (left-aligned ASCII), else 0.
     function getContractAddress(bytes32 name) external view returns (address);
+    /// 1000000, as Besu's contracts of version 1.0.0 say.
     function getContractVersion() external view returns (uint256);
 }
 
 /// Who may transact, in the shape that Besu and GoQuorum's model v2 ask.
 interface IAccountRules {
+    /// The target is 0 for a deployment. Gas price and limit do not matter.
     function transactionAllowed(
         address sender,
         address target,
@@ -42,9 +46,12 @@ interface IAccountRules {
     function accountPermitted(address account) external view returns (bool);
     /// The first 1,000 accounts.
     function getAccounts() external view returns (address[] memory);
+    /// How many entries `getByIndex` knows.
     function getSize() external view returns (uint256);
+    /// One account, permitted or not.
     function getByIndex(uint256 index) external view returns (address);
     /// This contract for "rules" (left-aligned ASCII), else 0.
     function getContractAddress(bytes32 name) external view returns (address);
+    /// 1000000, as Besu's contracts of version 1.0.0 say.
     function getContractVersion() external view returns (uint256);
 }

@@ -3,7 +3,9 @@ pragma solidity 0.8.30;
 
 /// Orders of supervisors, and suspensions that cannot wait for a vote.
 interface ISupervision {
+    /// One of the two words that a freeze needs.
     event FreezeRequested(address indexed subject, bytes32 indexed orderHash, address indexed by, bool supervisor);
+    /// One more word for an emergency suspension; `by` is a member, or a council key.
     event EmergencyRequested(bytes32 indexed subject, bytes32 indexed reasonHash, bytes32 indexed by, uint256 groups);
 
     /// The admins of an active supervisor and one council key send the identical call; without a council the supervisor

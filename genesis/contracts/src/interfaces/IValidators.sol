@@ -5,12 +5,19 @@ import "../Types.sol";
 
 /// The set of validators, its service level and its selection.
 interface IValidators {
+    /// `setHash` is keccak256 of the addresses, 32 bytes each, ascending.
     event ValidatorSetChanged(uint64 indexed effective, bytes32 setHash);
+    /// The share of missed turns in this window reached the warning.
     event SlaWarning(bytes32 indexed nodeKey, uint32 missed, uint32 proposed);
+    /// A strike, and out of the set until it comes back.
     event SlaSuspended(bytes32 indexed nodeKey, uint8 strikes, uint64 jailedUntil);
+    /// A candidate again from the next boundary on.
     event SlaReincorporated(bytes32 indexed nodeKey);
+    /// A suspended validator follows the chain.
     event Heartbeat(bytes32 indexed nodeKey, uint64 height, uint16 count);
+    /// By evidence of two blocks at this height.
     event Struck(bytes32 indexed nodeKey, uint64 height);
+    /// By vote, after the fourth strike.
     event Readmitted(bytes32 indexed nodeKey);
 
     /// The set of the next block, ascending.
@@ -36,7 +43,9 @@ interface IValidators {
 
     /// The nodes of the seats, in the order of getValidators().
     function seats() external view returns (bytes32[] memory);
+    /// Counters, strikes and flags; all zero if never seated.
     function getValidator(bytes32 nodeKey) external view returns (ValidatorState memory);
+    /// The block whose end begins the next epoch.
     function nextBoundary() external view returns (uint64);
     /// The boundary of the next epoch, how many seats the current one began with, and how many culprits are spared.
     function epoch() external view returns (uint64 boundary, uint16 size, uint16 held);
@@ -49,5 +58,6 @@ interface IValidators {
         returns (bytes32[] memory nodeKeys, uint8[] memory reasons);
     /// How many acts there have been; the last 4096 can be read.
     function actCount() external view returns (uint256);
+    /// One act of the journal, by its number.
     function actAt(uint256 index) external view returns (Act memory);
 }
