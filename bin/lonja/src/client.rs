@@ -1,5 +1,6 @@
 //! A small JSON-RPC client for the commands that talk to a running node: over its IPC socket, or HTTP.
 
+use alloy_primitives::Bytes;
 use eyre::{Context, Result, bail, eyre};
 use serde_json::{Value, json};
 use std::io::ErrorKind;
@@ -10,6 +11,17 @@ use tokio::net::UnixStream;
 
 /// A node on this machine answers within a fraction of this.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a node answered instead of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// JSON-RPC error code.
+    pub code: i64,
+    /// In words.
+    pub message: String,
+    /// What a contract reverted with.
+    pub data: Option<Bytes>,
+}
 
 /// Where the node listens.
 #[derive(Clone, Debug)]
@@ -32,15 +44,27 @@ impl Endpoint {
 
     /// Calls a method and returns its result.
     pub async fn call(&self, method: &str, params: Value) -> Result<Value> {
+        match self.ask(method, params).await? {
+            Ok(result) => Ok(result),
+            Err(refused) => bail!("{method}: {} (code {})", refused.message, refused.code),
+        }
+    }
+
+    /// As [`Endpoint::call`], where what the node refuses is an answer too.
+    pub async fn ask(&self, method: &str, params: Value) -> Result<Result<Value, Refused>> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let answer = tokio::time::timeout(TIMEOUT, self.exchange(&request))
             .await
             .map_err(|_| eyre!("{self} did not answer within {} s", TIMEOUT.as_secs()))??;
         if let Some(error) = answer.get("error") {
-            let message = error["message"].as_str().unwrap_or("no message");
-            bail!("{method}: {message} (code {})", error["code"]);
+            return Ok(Err(Refused {
+                code: error["code"].as_i64().unwrap_or(0),
+                message: error["message"].as_str().unwrap_or("no message").to_owned(),
+                data: error["data"].as_str().and_then(|data| data.parse().ok()),
+            }));
         }
-        answer.get("result").cloned().ok_or_else(|| eyre!("{self} sent an answer without a result"))
+        let result = answer.get("result").cloned();
+        result.map(Ok).ok_or_else(|| eyre!("{self} sent an answer without a result"))
     }
 
     async fn exchange(&self, request: &Value) -> Result<Value> {

@@ -15,6 +15,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
     config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, evm::EvmCommand, export::ExportCommand,
     genesis::GenesisCommand, import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
+    permission::PermissionCommand,
     status::StatusCommand, validator::ValidatorCommand,
 };
 use eyre::Result;
@@ -51,6 +52,9 @@ enum Command {
     /// List validators and vote on them, at a running node
     #[command(subcommand)]
     Validator(ValidatorCommand),
+    /// Who belongs to the network and what they may do: members, nodes, accounts, votes
+    #[command(subcommand)]
+    Permission(Box<PermissionCommand>),
     /// One screen about a running node
     Status(StatusCommand),
     /// Write a chain's blocks to a file
@@ -96,6 +100,7 @@ fn run(command: Command) -> Result<()> {
         Command::Genesis(genesis) => genesis.run(),
         Command::Key(key) => key.run(),
         Command::Validator(validator) => block_on(validator.run()),
+        Command::Permission(permission) => block_on(permission.run()),
         Command::Status(status) => block_on(status.run()),
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),

@@ -10,6 +10,7 @@ pub mod import;
 pub mod init;
 pub mod key;
 pub mod node;
+pub mod permission;
 pub mod status;
 pub mod t8n;
 pub mod validator;

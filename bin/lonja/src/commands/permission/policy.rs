@@ -1,0 +1,127 @@
+//! `lonja permission policy`.
+
+use super::act::Act;
+use super::describe;
+use super::look::Look;
+use super::proposal::{newest_policy, propose};
+use super::table::{plain, table};
+use clap::Subcommand;
+use eyre::{Context, Result, bail, eyre};
+use lonja_permissioning::registry::abi::{PolicyValues, Proposal};
+use lonja_permissioning::registry::plan::PolicyPlan;
+use std::fs;
+use std::path::PathBuf;
+
+/// The policy.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Show the values in force, and those that come
+    Show {
+        #[command(flatten)]
+        look: Look,
+    },
+    /// Propose new values
+    #[command(after_help = "\
+FILE has what is to change, in the form of policy show --json, for example:
+  { \"selection\": { \"n\": 7, \"capSector\": 2 }, \"sla\": { \"consecutiveMisses\": 30 } }")]
+    Propose {
+        /// JSON of the values that change; what it leaves out stays
+        file: PathBuf,
+        #[command(flatten)]
+        act: Act,
+    },
+}
+
+impl PolicyCommand {
+    /// Runs the command.
+    pub async fn run(self) -> Result<()> {
+        match self {
+            Self::Show { look } => show(&look).await,
+            Self::Propose { file, act } => {
+                let text =
+                    fs::read_to_string(&file).wrap_err_with(|| format!("cannot read {}", file.display()))?;
+                let plan: PolicyPlan =
+                    serde_json::from_str(&text).map_err(|error| eyre!("{}: {error}", file.display()))?;
+                let endpoint =
+                    act.need_endpoint("what is left out stays as it is, and only a node knows that")?;
+                let (revision, before) = newest_policy(&endpoint).await?;
+                let values = change(&plan, &before)?;
+                let proposal = Proposal::Policy { revision, values: Box::new(values) };
+                if !act.is_json() && !act.only_prints() {
+                    let lines = describe::lines(&proposal, Some(&before));
+                    lines
+                        .iter()
+                        .filter(|(name, _)| *name == "changes")
+                        .for_each(|(_, text)| println!("{text}"));
+                }
+                propose(&act, proposal, "propose new values of the policy").await
+            }
+        }
+    }
+}
+
+/// The whole new policy.
+fn change(plan: &PolicyPlan, before: &PolicyValues) -> Result<PolicyValues> {
+    let values = plan.over(before.clone());
+    match values == *before {
+        true => bail!("the policy says all of this already"),
+        false => Ok(values),
+    }
+}
+
+async fn show(look: &Look) -> Result<()> {
+    let answer = look.ask("lonja_getPolicy", Vec::new()).await?;
+    if look.json {
+        println!("{answer:#}");
+        return Ok(());
+    }
+    let plan: PolicyPlan = serde_json::from_value(answer["policy"].clone())?;
+    let values = plan.over(PolicyValues::default());
+    println!("revision {}", answer["revision"]);
+    print!("{}", values_table(&values));
+    if !answer["next"].is_null() {
+        println!("\nfrom block {} on:", answer["next"]["effective"]);
+        let next: PolicyPlan = serde_json::from_value(answer["next"]["policy"].clone())?;
+        let next = next.over(PolicyValues::default());
+        let lines = describe::lines(&Proposal::Policy { revision: 0, values: Box::new(next) }, Some(&values));
+        lines.iter().filter(|(name, _)| *name == "changes").for_each(|(_, text)| println!("  {text}"));
+    }
+    Ok(())
+}
+
+fn values_table(values: &PolicyValues) -> String {
+    let lines: Vec<_> =
+        describe::flat(values).into_iter().map(|(name, value)| vec![name, plain(&value)]).collect();
+    table(&["VALUE", ""], &lines, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lonja_permissioning::registry::plan::default_policy;
+    use serde_json::json;
+
+    #[test]
+    fn a_change_keeps_the_rest() {
+        let now = default_policy(4, 1_000);
+        let plan: PolicyPlan = serde_json::from_value(json!({ "selection": { "capSector": 3 } })).unwrap();
+        let values = change(&plan, &now).unwrap();
+        assert_eq!(values.selection.capSector, 3);
+        assert_eq!((&values.sla, &values.votes), (&now.sla, &now.votes));
+        assert!(change(&PolicyPlan::default(), &now).unwrap_err().to_string().contains("already"));
+    }
+
+    #[test]
+    fn all_values_are_shown() {
+        let text = values_table(&default_policy(4, 1_000));
+        for name in [
+            "selection.epochLength",
+            "sla.window",
+            "votes.thresholds.policy",
+            "limits.nodesPerMember",
+            "quota.rates",
+        ] {
+            assert!(text.contains(name), "{name} is not in\n{text}");
+        }
+    }
+}
