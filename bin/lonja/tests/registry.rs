@@ -42,9 +42,9 @@ fn the_example_becomes_a_genesis_file_that_explains_itself() {
         "regular, validator, boot, active; of tax id ESA00000000",
         "at 10.0.0.3:30303,[2001:db8::3]:30303",
         "call; of EUID ESM28005.000000000",
-        "4 seats, at least 4; chosen every 28800 blocks",
+        "4 seats, at least 4; chosen every 86400 blocks",
         "at least 66.66 %",
-        "expel-member, revoke-node, policy, replace-admins, council",
+        "expel-member, revoke-node, policy, replace-admins, council, release-account",
         "no limit for members",
     ] {
         assert!(told.contains(part), "{part}: {told}");
@@ -119,8 +119,7 @@ fn a_foreign_file_that_leaves_the_validators_to_a_contract_is_completed() {
     let file = path(folder.path(), "genesis.json");
     let contract = "0x00000000000000000000000000000000000000cc";
     // Answers a list of one: the address of twenty bytes 11.
-    let code =
-        format!("0x60206000526001602052{}604052606060{}", format_args!("73{}", "11".repeat(20)), "00f3");
+    let code = format!("0x6020600052600160205273{}60405260606000f3", "11".repeat(20));
     let mut genesis = serde_json::json!({
         "config": {
             "chainId": 1337, "londonBlock": 0, "zeroBaseFee": true,

@@ -6,6 +6,7 @@ use alloy_primitives::map::{AddressMap, B256Map};
 use alloy_primitives::{Address, B256, U256};
 use lonja_evm::ExecuteError;
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 
 /// What members have left at the state before the block, less what the block used so far.
 #[derive(Debug, Default)]
@@ -45,11 +46,10 @@ impl Ledger {
         if member.is_zero() {
             return Ok(Ok(()));
         }
-        if !self.accounts.contains_key(&member) {
-            let account = Account::new(judge.available(contract, member)?);
-            self.accounts.insert(member, account);
-        }
-        let Some(account) = self.accounts.get(&member) else { return Ok(Ok(())) };
+        let account = match self.accounts.entry(member) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Account::new(judge.available(contract, member)?)),
+        };
         Ok(account.admit(gas_limit).map_err(|reason| Refusal { rule: Rule::Quotas, reason }))
     }
 

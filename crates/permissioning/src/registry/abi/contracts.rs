@@ -253,6 +253,7 @@ sol! {
         event Unfrozen(address indexed subject, bytes32 indexed orderHash);
         event EmergencySuspended(bytes32 indexed subject, uint64 until);
 
+        function layoutVersion() external pure returns (uint256);
         function memberIdOf(uint8 idScheme, bytes32 idValue) external pure returns (bytes32);
         function memberCount() external view returns (uint256);
         function memberAt(uint256 index) external view returns (bytes32 memberId);

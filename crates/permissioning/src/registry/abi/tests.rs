@@ -28,6 +28,7 @@ const UNUSED: &[(&str, &[&str])] = &[
             "admit",
             "clearFreeze",
             "confirm",
+            "memberFacts",
             "ratify",
             "releaseAccount",
             "replaceAdmins",
@@ -42,7 +43,7 @@ const UNUSED: &[(&str, &[&str])] = &[
         ],
     ),
     ("Validators", &["noteLoss", "readmit", "strike"]),
-    ("Policy", &["replace"]),
+    ("Policy", &["quotaOf", "replace"]),
 ];
 
 /// Selectors and signatures as the compiler wrote them, by the kind of entry.

@@ -153,7 +153,7 @@ fn what_a_contract_refuses_is_said_with_whom_it_is_about() {
     assert!(said.starts_with(subject) && said.contains("another member"), "{said}");
     let said = refusal(&[("\"n\": 4", "\"n\": 5")]);
     assert_eq!(said, "policy: the policy's n is out of bounds");
-    let said = refusal(&[("\"nodesPerMember\": 16", "\"nodesPerMember\": 0")]);
+    let said = refusal(&[("\"nodesPerMember\": 32", "\"nodesPerMember\": 0")]);
     assert!(said.starts_with("policy: ") && said.contains("nodesPerMember"), "{said}");
 }
 

@@ -13,14 +13,13 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// A boundary's candidates are fixed this long before it; the contract takes no more than 510 blocks.
-const FREEZE_BLOCKS_MAX: u64 = 510;
+/// A boundary's candidates are fixed this many blocks before it, in short epochs fewer.
+const FREEZE_BLOCKS: u32 = 256;
 /// The longest that the contract takes for most lengths.
 const BLOCKS_MAX: u64 = 31_536_000;
 
-/// Gas per block by class: 0 is the usual one, the others rise.
-const RATES: [u64; QUOTA_CLASSES] =
-    [10_000_000, 1_000_000, 2_000_000, 5_000_000, 20_000_000, 50_000_000, 100_000_000, 200_000_000];
+/// Gas per block, for every class until a network tells them apart.
+const RATE: u64 = 1_000_000;
 
 /// The name of place 0 in the list of thresholds.
 const SUPERVISION: &str = "supervision";
@@ -221,7 +220,7 @@ pub fn default_policy(validators: usize, block_period_ms: u64) -> PolicyValues {
         blocks.clamp(2, BLOCKS_MAX) as u32
     };
     PolicyValues {
-        selection: selection(validators, blocks(8 * HOUR), u64::from(blocks(180 * DAY))),
+        selection: selection(validators, blocks(DAY), u64::from(blocks(90 * DAY))),
         sla: SlaPolicy {
             window: blocks(8 * HOUR),
             warnBps: 1_000,
@@ -237,10 +236,10 @@ pub fn default_policy(validators: usize, block_period_ms: u64) -> PolicyValues {
         limits: LimitPolicy {
             emergencyLength: blocks(3 * DAY),
             freezeLength: blocks(30 * DAY),
-            nodesPerMember: 16,
+            nodesPerMember: 32,
             accountsPerMember: 10_000,
         },
-        quota: QuotaPolicy { enabled: false, capBlocks: 30, rates: RATES },
+        quota: QuotaPolicy { enabled: false, capBlocks: 30, rates: [RATE; QUOTA_CLASSES] },
     }
 }
 
@@ -254,7 +253,7 @@ fn selection(validators: usize, epoch: u32, term: u64) -> SelectionPolicy {
         n,
         nMin: n.min(4),
         epochLength: epoch,
-        freezeLength: u64::from(epoch / 2).clamp(1, FREEZE_BLOCKS_MAX) as u32,
+        freezeLength: (epoch / 2).clamp(1, FREEZE_BLOCKS),
         rotation: (faulty as u16).min(1),
         term,
         capGroup: 1,
@@ -265,24 +264,29 @@ fn selection(validators: usize, epoch: u32, term: u64) -> SelectionPolicy {
 }
 
 /// More than half for what members do all the time, two thirds for what is hard to undo, three quarters for what touches
-/// those who supervise, or all.
+/// those who supervise.
 fn votes(voting: u32, execution: u32) -> VotePolicy {
-    let mut thresholds = [5_000; 24];
     // Two thirds of every electorate below 5,000, as a share that whole numbers of votes reach.
-    let two_thirds = [
-        ProposalKind::ExpelMember,
-        ProposalKind::RevokeNode,
-        ProposalKind::Policy,
-        ProposalKind::ReplaceAdmins,
-        ProposalKind::Council,
-    ];
-    let kind_place = |kind: &ProposalKind| Threshold::Kind(*kind).place();
-    two_thirds.iter().for_each(|kind| thresholds[kind_place(kind)] = 6_666);
-    thresholds[SUPERVISION_THRESHOLD] = 7_500;
-    thresholds[kind_place(&ProposalKind::Statement)] = 7_500;
-    let strict = |place: &usize| thresholds[*place] == 5_000;
-    let strict_kinds =
-        Threshold::all().map(Threshold::place).filter(strict).fold(0, |bits, place| bits | 1 << place);
+    const TWO_THIRDS: u16 = 6_666;
+    const HALF: u16 = 5_000;
+    let mut thresholds = [0; 24];
+    let mut strict_kinds = 0;
+    for threshold in Threshold::all() {
+        let share = match threshold {
+            Threshold::Supervision => 7_500,
+            Threshold::Kind(
+                ProposalKind::ExpelMember
+                | ProposalKind::RevokeNode
+                | ProposalKind::Policy
+                | ProposalKind::ReplaceAdmins
+                | ProposalKind::Council
+                | ProposalKind::ReleaseAccount,
+            ) => TWO_THIRDS,
+            Threshold::Kind(_) => HALF,
+        };
+        thresholds[threshold.place()] = share;
+        strict_kinds |= u32::from(share == HALF) << threshold.place();
+    }
     VotePolicy {
         votingLength: voting,
         executionLength: execution,
