@@ -61,6 +61,8 @@ struct Case {
     workload: &'static str,
     offer: Offer,
     block_period_ms: u64,
+    /// With permissions decided by a registry.
+    registry: bool,
 }
 
 /// A measurement that was made.
@@ -69,8 +71,9 @@ struct Done {
     report: Report,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     case("transfers-saturated", "transfers", Offer::Saturated, 1000),
+    Case { registry: true, ..case("registry-saturated", "transfers", Offer::Saturated, 1000) },
     case("transfers-half", "transfers", Offer::Times(0.5), 1000),
     case("erc20-saturated", "erc20", Offer::Saturated, 1000),
     case("erc20-half", "erc20", Offer::Times(0.5), 1000),
@@ -79,7 +82,7 @@ const CASES: [Case; 6] = [
 ];
 
 const fn case(name: &'static str, workload: &'static str, offer: Offer, block_period_ms: u64) -> Case {
-    Case { name, workload, offer, block_period_ms }
+    Case { name, workload, offer, block_period_ms, registry: false }
 }
 
 impl Case {
@@ -91,7 +94,10 @@ impl Case {
     fn rate(&self, done: &[Done]) -> Option<u32> {
         let Offer::Times(times) = self.offer else { return Some(0) };
         let saturated =
-            |done: &&Done| done.case.workload == self.workload && done.case.offer == Offer::Saturated;
+            |done: &&Done| {
+            let same = done.case.workload == self.workload && done.case.registry == self.registry;
+            same && done.case.offer == Offer::Saturated
+        };
         let taken = done.iter().find(saturated)?.report.finalised_per_s;
         Some(((taken * times).round() as u32).max(1))
     }
@@ -150,6 +156,7 @@ impl StandardCommand {
         ] {
             arguments.extend([name.to_owned(), value]);
         }
+        arguments.extend(case.registry.then(|| "--registry".to_owned()));
         if case.is_overload() {
             arguments.extend(["--accounts".into(), OVERLOAD_ACCOUNTS.to_string()]);
         }
@@ -170,10 +177,10 @@ mod tests {
     fn rates_follow_from_the_saturated_case_of_the_same_workload() {
         let saturated =
             |case, finalised_per_s| Done { case, report: Report { finalised_per_s, ..Report::default() } };
-        let done = [saturated(CASES[0], 3_000.0), saturated(CASES[2], 1_001.0)];
+        let done = [saturated(CASES[0], 3_000.0), saturated(CASES[3], 1_001.0)];
         let rates: Vec<Option<u32>> = CASES.iter().map(|case| case.rate(&done)).collect();
-        assert_eq!(rates, [Some(0), Some(1_500), Some(0), Some(501), Some(1_500), Some(15_000)]);
-        assert_eq!(CASES[1].rate(&done[1..]), None);
+        assert_eq!(rates, [Some(0), Some(0), Some(1_500), Some(0), Some(501), Some(1_500), Some(15_000)]);
+        assert_eq!(CASES[2].rate(&done[1..]), None);
         assert_eq!(CASES.iter().filter(|case| case.is_overload()).count(), 1);
     }
 }

@@ -32,6 +32,8 @@ pub struct Shape {
     pub port_offset: u16,
     /// Whether it is spoken to over WebSocket.
     pub websocket: bool,
+    /// Whether a registry says who may connect and transact.
+    pub registry: bool,
 }
 
 /// A running network.
@@ -61,6 +63,7 @@ impl Devnet {
         command.args(["--port-offset", &shape.port_offset.to_string()]);
         command.args(["--validators", &shape.validators.to_string()]);
         command.args(["--block-period-ms", &shape.block_period_ms.to_string()]);
+        command.args(shape.registry.then_some("--registry"));
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).kill_on_drop(true);
         let child = command.spawn().wrap_err_with(|| format!("cannot start {}", lonja.display()))?;
         let mut devnet = Self { child, dir, keep, rpc, processes: Vec::new() };

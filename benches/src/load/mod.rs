@@ -78,6 +78,7 @@ impl LoadCommand {
             block_period_ms: self.block_period_ms,
             port_offset: self.port_offset,
             websocket: self.websocket,
+            registry: self.registry,
         };
         let temporary = || std::env::temp_dir().join(format!("lonja-load-{}", std::process::id()));
         let dir = self.dir.clone().unwrap_or_else(temporary);
@@ -121,6 +122,9 @@ impl LoadCommand {
         let terms = Terms { chain_id: node.number("eth_chainId", json!([])).await?, gas_price };
         let payer_key = funder.map(NodeKey::from_hex).transpose().wrap_err("--fund")?;
         let mut payer = Payer::new(node, payer_key.unwrap_or_else(NodeKey::generate), terms).await?;
+        if self.registry {
+            payer.register(&accounts).await?;
+        }
         let each_max = self.each_max(funder.is_some());
         let needs_token = match self.workload {
             Kind::Erc20 | Kind::Mixed => true,

@@ -34,6 +34,9 @@ pub struct LoadCommand {
     /// Talk to the devnet over WebSocket instead of HTTP
     #[arg(long, requires = "devnet")]
     pub websocket: bool,
+    /// Start the devnet with a registry, and enter the sending accounts in it: what permissions cost
+    #[arg(long, requires = "devnet")]
+    pub registry: bool,
     /// Folder for the devnet's data, made and removed (default: a temporary one)
     #[arg(long)]
     pub dir: Option<PathBuf>,

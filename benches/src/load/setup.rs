@@ -5,7 +5,9 @@ use super::ledger;
 use super::rpc::{self, Endpoint};
 use super::workload::{self, Terms};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
+use alloy_sol_types::SolCall;
 use eyre::{Result, bail, eyre};
+use lonja_permissioning::registry::abi::{REGISTRY, Registry};
 use lonja_primitives::{NodeKey, Signer};
 use serde::Deserialize;
 use serde_json::json;
@@ -21,6 +23,8 @@ const WAITING_MAX: u64 = 1_000;
 const LOOK: Duration = Duration::from_millis(100);
 /// Accounts that get tokens in one call.
 const GIVEN_AT_ONCE: usize = 100;
+/// Gas of an entry in the registry, with room.
+const REGISTER_GAS: u64 = 300_000;
 /// Gas of a plain transfer.
 const TRANSFER_GAS: u64 = 21_000;
 
@@ -50,6 +54,23 @@ impl<'a> Payer<'a> {
     pub async fn fund(&mut self, accounts: &[Address], wei: U256) -> Result<()> {
         let pay = |account: &Address| (TRANSFER_GAS, TxKind::Call(*account), wei, Bytes::new());
         self.send(accounts.iter().map(pay).collect()).await
+    }
+
+    /// Enters every account in the registry, as one that may do everything. The payer is an organisation's admin.
+    pub async fn register(&mut self, accounts: &[Address]) -> Result<()> {
+        let enter = |account: &Address| {
+            let call = Registry::setAccountCall { account: *account, access: 7, quotaClass: 0, expires: 0 };
+            (REGISTER_GAS, TxKind::Call(REGISTRY), U256::ZERO, call.abi_encode().into())
+        };
+        self.send(accounts.iter().map(enter).collect()).await?;
+        let last = accounts.last().copied().unwrap_or_default();
+        let call = Registry::memberOfCall { account: last }.abi_encode();
+        let asked = json!([{ "to": REGISTRY, "input": Bytes::from(call) }, "latest"]);
+        let member: Option<B256> = self.endpoint.call("eth_call", asked).await?;
+        match member {
+            Some(member) if !member.is_zero() => Ok(()),
+            _ => bail!("the registry did not take the accounts of the run"),
+        }
     }
 
     /// Makes a token whose whole supply is shared out to these accounts.

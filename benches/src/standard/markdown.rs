@@ -68,6 +68,7 @@ fn title(done: &Done) -> String {
     let case = done.case;
     let workload = if case.workload == "erc20" { "ERC-20" } else { case.workload };
     let period = if case.block_period_ms < 1000 { ", short period" } else { "" };
+    let period = if case.registry { ", with a registry" } else { period };
     match case.offer {
         Offer::Saturated => format!("{workload}, saturated{period}"),
         Offer::Times(times) if times < 1.0 => format!("{workload}, {:.0} % of that{period}", times * 100.0),
@@ -153,7 +154,7 @@ mod tests {
             process("regular-1", 90.0, 100.0),
         ];
         let report = Report { command, processes, finalised_per_s: 1_234.4, ..Report::default() };
-        let done = [Done { case: CASES[0], report }, Done { case: CASES[5], report: Report::default() }];
+        let done = [Done { case: CASES[0], report }, Done { case: CASES[6], report: Report::default() }];
         let table = table(&done);
         let rows: Vec<&str> = table.lines().take(2 + ROWS.len()).collect();
         assert!(rows.iter().all(|row| row.matches('|').count() == 4), "{table}");
