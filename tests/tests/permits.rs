@@ -1,7 +1,7 @@
 //! Permissions in the simulator: whoever is let in or shut out, everywhere alike, at once, and without a restart.
 
 use lonja_primitives::{NodeKey, Signer};
-use lonja_tests::simulation::{Chaos, Options, Outcome, Plan, Stats, Violation, World, alone, set_account};
+use lonja_tests::simulation::{Chaos, Fault, Options, Outcome, Plan, Stats, Violation, World, alone, set_account};
 
 const SECOND_US: u64 = 1_000_000;
 
@@ -120,5 +120,27 @@ fn transactions_of_a_revoked_account_come_into_no_block() {
         world.submit_as(1, &stranger)?;
         world.run_for(5 * SECOND_US)?;
         expect(nonce_of(world, stranger.address()) == 1, "a permitted account's transaction is in no block")
+    });
+}
+
+/// A proposer whose program has the rules taken out puts a stranger's transaction into its blocks.
+#[test]
+fn a_transaction_that_is_forced_into_a_block_is_refused_by_all_honest_nodes_and_the_network_goes_on() {
+    let plan = Plan { faulty: vec![(0, Fault::Lawless)], ..permitted(4, 1, 6) };
+    tell(plan, |world| {
+        world.start()?;
+        let stranger = NodeKey::from_bytes(&[7; 32]).unwrap();
+        let late = world.checks.chain.late_blocks;
+        world.submit_as(0, &stranger)?;
+        world.run_for(60 * SECOND_US)?;
+        expect(world.checks.chain.late_blocks > late, "the forced block was never proposed, or never refused")?;
+        expect(world.top() > 20, "the network does not go on")?;
+        for node in 1..5 {
+            let process = world.nodes[node].process.as_ref().expect("it runs");
+            let state = process.reader.state_at(process.reader.head().number).expect("the newest state is there");
+            let account = lonja_primitives::StateView::account(&state, &stranger.address());
+            expect(account == Ok(None), "the forced transaction was executed")?;
+        }
+        Ok(())
     });
 }

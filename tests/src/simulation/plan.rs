@@ -69,6 +69,8 @@ pub struct Rules {
 pub enum Fault {
     /// Two machines with one key and separate disks, both honest by themselves.
     Twin,
+    /// Its program has the permission rules taken out.
+    Lawless,
     /// It does what it likes.
     Byzantine(Habits),
 }

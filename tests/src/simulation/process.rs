@@ -44,6 +44,8 @@ pub struct Node {
     pub honest: bool,
     /// What stands around it, if it is byzantine.
     pub malice: Option<Byzantine>,
+    /// Its program has the permission rules taken out.
+    pub lawless: bool,
     /// The other body with this key.
     pub twin: Option<usize>,
     /// What is left after a crash.

@@ -5,7 +5,7 @@ use super::check::Checks;
 use super::dice::Dice;
 use super::disk::{Crash, Disk};
 use super::network::Network;
-use super::permits::Permits;
+use super::permits::{self, Permits};
 use super::plan::{BEGIN_S, Fault, Plan};
 use super::process::{Birth, Node, Process};
 use super::report::{Outcome, Stats, Violation};
@@ -261,8 +261,9 @@ impl World {
         self.next_life += 1;
         let mono_ms = self.dice.below(1_000_000);
         let birth = Birth { life, time_us: self.now_us, unix_ms: self.unix_ms_of(node), mono_ms };
+        let spec = if self.nodes[node].lawless { permits::without_rules(&self.spec) } else { self.spec.clone() };
         let Node { disk, key, .. } = &mut self.nodes[node];
-        let process = Process::boot(disk, &self.genesis, &self.spec, key, birth)
+        let process = Process::boot(disk, &self.genesis, &spec, key, birth)
             .map_err(|violation| Violation::new(format!("node {node} does not start: {}", violation.0)))?;
         let head = process.chain.position().head.clone();
         self.trace(|| {
@@ -346,6 +347,7 @@ fn make_nodes(plan: &Plan) -> Vec<Node> {
                 let key = nodes[*index].key.clone();
                 nodes[*index].malice = Some(Byzantine::new(key, *habits, plan.rules.digest));
             }
+            Fault::Lawless => nodes[*index].lawless = true,
             Fault::Twin => {
                 let mut other = new_node(nodes[*index].key.clone(), plan.sync_us);
                 (other.honest, other.twin) = (false, Some(*index));
@@ -364,6 +366,7 @@ fn new_node(key: NodeKey, sync_us: (u64, u64)) -> Node {
         key,
         honest: true,
         malice: None,
+        lawless: false,
         twin: None,
         disk: Disk::default(),
         process: None,
