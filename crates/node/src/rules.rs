@@ -76,8 +76,9 @@ pub fn accept(data_dir: &Path, text: &str, genesis: &Genesis, head: &SealedHeade
 }
 
 fn compare(accepted: &Path, known: &str, genesis: &Genesis, head: &SealedHeader) -> Result<(), RulesError> {
-    let known = Genesis::from_json(known)
-        .map_err(|error| RulesError::Accepted { file: accepted.into(), reason: error.to_string() })?;
+    let broken = |reason: String| RulesError::Accepted { file: accepted.into(), reason };
+    let mut known = Genesis::from_json(known).map_err(|error| broken(error.to_string()))?;
+    lonja_permissioning::registry::genesis::complete(&mut known).map_err(broken)?;
     let changes = known.spec.changes(&genesis.spec);
     if let Some(past) = changes.iter().find(|change| change.is_past(head.number, head.timestamp)) {
         let (change, accepted) = (past.to_string(), accepted.to_path_buf());
@@ -180,6 +181,36 @@ mod tests {
         let spaced = plain().replace(": ", " :  ");
         start(folder.path(), &spaced, 1_000).unwrap();
         assert_eq!(files(folder.path()), [spaced.clone(), spaced]);
+    }
+
+    /// The copy says as little about the first validators as the file did.
+    #[test]
+    fn validators_that_a_contract_named_are_no_change() {
+        let file = serde_json::json!({
+            "config": {
+                "chainId": 1337, "londonBlock": 0, "zeroBaseFee": true,
+                "qbft": { "blockperiodseconds": 1, "validatorcontractaddress": Address::repeat_byte(0xcc) },
+            },
+            "extraData": "0xe5a00000000000000000000000000000000000000000000000000000000000000000c0c080c0",
+            "gasLimit": "0x1fffffffffffff", "difficulty": "0x1",
+            "mixHash": "0x63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365",
+            "alloc": { Address::repeat_byte(0xcc).to_string(): {
+                "balance": "0x0",
+                // Answers a list of one.
+                "code": format!("0x6020600052600160205273{}60405260606000f3", "11".repeat(20)),
+            } },
+        });
+        let folder = tempfile::tempdir().unwrap();
+        for text in [file.to_string(), format!("{file:#}")] {
+            let mut genesis = Genesis::from_json(&text).unwrap();
+            assert!(genesis.needs_first_validators());
+            lonja_permissioning::registry::genesis::complete(&mut genesis).unwrap();
+            let header =
+                Header { number: 9, extra_data: genesis.header.extra_data.clone(), ..Header::default() };
+            let head = SealedHeader::seal(header, HeaderFormat::Qbft).unwrap();
+            accept(folder.path(), &text, &genesis, &head).unwrap();
+            assert_eq!(files(folder.path()), [text.clone(), text]);
+        }
     }
 
     /// A chain from before the copy was kept, or whose operator removed it, goes on with what the file says.
