@@ -11,6 +11,7 @@ use lonja_chain::{BlockError, ChainCore, ChainError, Publisher};
 use lonja_consensus::machine::{BuildRequest, Verdict};
 use lonja_primitives::{Block, CertifiedBlock};
 use lonja_storage::Head;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ pub fn start(
     heads: watch::Sender<Head>,
     halt: Halt,
     work: Work,
-    gate: Gatekeeper,
+    gate: Arc<Gatekeeper>,
 ) -> ChainThreads {
     let (jobs, receiver) = sync_channel(JOBS_MAX);
     let (written, to_sync) = sync_channel(UNSYNCED_MAX);
@@ -75,7 +76,7 @@ struct Worker {
     written: SyncSender<Head>,
     halt: Halt,
     work: Work,
-    gate: Gatekeeper,
+    gate: Arc<Gatekeeper>,
 }
 
 impl Worker {
@@ -135,9 +136,7 @@ impl Worker {
             Ok(Some(committed)) => {
                 let head = Head { number: committed.number, hash: committed.hash };
                 // Before the loop hears of the block: nothing about the next one is sent to whom this one revoked.
-                if committed.connections_differ {
-                    self.gate.renew();
-                }
+                self.gate.block_written(committed.number, committed.connections_differ);
                 self.mailbox.answer(Event::Committed(committed.position));
                 self.work.block_written(self.core.work_waiting(), &self.mailbox);
                 self.written.send(head).is_ok()

@@ -35,6 +35,8 @@ pub struct Config {
     pub allowed: Vec<NodeId>,
     /// Most peers that connect to us.
     pub max_peers: usize,
+    /// Learn addresses of other nodes from lonja's registry, where the network has it.
+    pub registry_addresses: bool,
     /// JSON-RPC, health and metrics.
     pub rpc: RpcConfig,
     /// Memory for waiting transactions, bytes.

@@ -12,6 +12,7 @@
 //!
 //! Never here: rules of the chain, of agreement, of transactions. Those live on the floors below.
 
+mod addresses;
 pub mod chain_file;
 mod chain_thread;
 mod clock;
@@ -29,6 +30,7 @@ pub mod ingest;
 pub mod join;
 mod journal;
 mod mailbox;
+pub mod meet;
 mod node;
 mod outbox;
 mod plans;

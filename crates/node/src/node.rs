@@ -15,16 +15,17 @@ use crate::ingest::Ingest;
 use crate::join::{backfill, giver};
 use crate::journal::Journal;
 use crate::mailbox::{self, Lane, Sender};
+use crate::meet::newcomer::Newcomer;
 use crate::rules::{self, RulesError};
 use crate::services::Work;
 use crate::wishes::Wishes;
-use crate::{outbox, services, telemetry, upkeep};
+use crate::{addresses, outbox, services, telemetry, upkeep};
 use alloy_primitives::B256;
 use arc_swap::ArcSwap;
 use lonja_chain::{ChainCore, ChainError, Door};
 use lonja_consensus::machine::RestoreError;
-use lonja_permissioning::OwnEnd;
 use lonja_p2p::{NetworkId, P2p, P2pConfig, P2pError, PeerGate};
+use lonja_permissioning::OwnEnd;
 use lonja_primitives::{RecoveredTransaction, Signer};
 use lonja_rpc::{NodeInfo, RpcContext, RpcHandle};
 use lonja_storage::{RecordLog, StoreError, StoreOptions};
@@ -143,7 +144,9 @@ impl Node {
             ..network_config(&config, (reader.head().number, reader.head().hash))
         };
         let (p2p, events) = lonja_p2p::start(network).await?;
-        let gatekeeper = Gatekeeper::new(p2p.clone(), judge, only, &own);
+        let (poke, known, addresses_thread) =
+            addresses::start(judge.clone(), p2p.clone(), config.registry_addresses);
+        let gatekeeper = Arc::new(Gatekeeper::new(p2p.clone(), judge, only, &own, poke));
 
         let (gossip, gossip_jobs) = gossip::queue();
         let (journal, waiting) = Journal::open(&config.data_dir.join("transactions.journal"))?;
@@ -170,7 +173,7 @@ impl Node {
 
         let (outbox, outbox_thread) = outbox::start(log, records, p2p.clone(), halt.clone());
         let ChainThreads { jobs, threads: [chain_thread, sync_thread] } =
-            chain_thread::start(core, mailbox.clone(), heads.clone(), halt.clone(), work, gatekeeper);
+            chain_thread::start(core, mailbox.clone(), heads.clone(), halt.clone(), work, gatekeeper.clone());
         let stop_gossip = stopping.clone();
         let gossip_thread = gossip::start(gossip_jobs, door.clone(), pool.clone(), p2p.clone(), move || {
             stop_gossip.load(Ordering::Relaxed)
@@ -208,7 +211,7 @@ impl Node {
             backfill::start(missing_blocks, spec.clone(), p2p.clone(), room, move || {
                 stop_backfill.load(Ordering::Relaxed)
             });
-        let (giver, giver_thread) = giver::start(reader.clone(), p2p.clone());
+        let (giver, giver_thread) = giver::start(reader.clone(), spec.clone(), p2p.clone());
         let receivers = services::Receivers {
             giver,
             backfill,
@@ -217,15 +220,31 @@ impl Node {
             reader: reader.clone(),
             p2p: p2p.clone(),
         };
+        let newcomer = Newcomer {
+            network: P2pConfig {
+                listen: Vec::new(),
+                advertised_port: Some(own.port),
+                ..network_config(&config, (0, B256::ZERO))
+            },
+            spec: spec.clone(),
+            genesis: config.genesis.header.clone(),
+            checkpoint: config.checkpoint,
+            own,
+            gate: gatekeeper,
+            p2p: p2p.clone(),
+            known,
+            stopping: stopping.clone(),
+        };
         let tasks = vec![
             tokio::spawn(services::deliver(events, ingest, published.clone(), receivers, clock)),
             tokio::spawn(services::watch_disk(config.data_dir.clone(), config.disk, mailbox.clone())),
             tokio::spawn(services::follow_votes(wishes, published)),
             tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),
+            tokio::spawn(newcomer.run()),
         ];
         let upkeep_thread = upkeep::start(reader, config.audit_every, halt.clone(), stopping.clone());
         let mut threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];
-        threads.extend([upkeep_thread, giver_thread]);
+        threads.extend([upkeep_thread, giver_thread, addresses_thread]);
         threads.extend(backfill_thread);
         Ok(Self { halt, p2p, rpc, mailbox, stopping, tasks, threads, journal, pool })
     }

@@ -82,15 +82,27 @@ async fn run(
             let outputs = machine.step(clock.mono_ms(), input);
             worker.carry_out(outputs, p2p)
         })?;
-        *status.lock() = machine.progress();
+        let progress = progress(&machine, p2p);
         if shown.elapsed() >= PROGRESS_EVERY {
             shown = Instant::now();
-            tracing::info!(peers = p2p.connected().len(), "joining: {}", machine.progress());
+            tracing::info!(peers = p2p.connected().len(), "joining: {progress}");
         }
+        *status.lock() = progress;
         if let Some(outcome) = outcome {
             log_outcome(outcome, begun.elapsed());
             return Ok(outcome);
         }
+    }
+}
+
+/// What it is at, and where nobody talks to this node, whether that is because it is not admitted.
+fn progress(machine: &Join, p2p: &P2p) -> String {
+    match p2p.unwanted_by().len() {
+        refused if refused > 0 && p2p.connected().is_empty() => format!(
+            "{}; {refused} of the configured peers do not permit this node: it has to be admitted to the network first",
+            machine.progress()
+        ),
+        _ => machine.progress(),
     }
 }
 

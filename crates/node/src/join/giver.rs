@@ -1,14 +1,18 @@
 //! Answers the questions of nodes that join, on a thread of its own: a state is held still for as long as somebody
 //! asks for parts of it.
 
-use super::words::{Question, encode_chapters, encode_codes, encode_headers, encode_part, encode_snapshots};
+use super::words::{
+    Question, encode_chapters, encode_codes, encode_headers, encode_part, encode_snapshots, encode_witness,
+};
+use crate::meet::witness;
 use alloy_primitives::Bytes;
 use lonja_p2p::P2p;
 use lonja_p2p::wire::Message;
-use lonja_primitives::NodeId;
+use lonja_primitives::{ChainSpec, NodeId};
 use lonja_storage::snapshot::Pinned;
 use lonja_storage::{Reader, StoreError};
 use metrics::{counter, gauge};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -45,9 +49,10 @@ pub struct Asked {
 pub struct Giver(SyncSender<Asked>);
 
 /// Starts the thread. It ends when every [`Giver`] is dropped.
-pub fn start(reader: Reader, p2p: P2p) -> (Giver, JoinHandle<()>) {
+pub fn start(reader: Reader, spec: Arc<ChainSpec>, p2p: P2p) -> (Giver, JoinHandle<()>) {
     let (sender, receiver) = sync_channel(QUESTIONS_MAX);
-    let thread = thread::Builder::new().name("giver".into()).spawn(move || run(&reader, &p2p, &receiver));
+    let run = move || run(&reader, &spec, &p2p, &receiver);
+    let thread = thread::Builder::new().name("giver".into()).spawn(run);
     (Giver(sender), thread.expect("the system can start a thread"))
 }
 
@@ -60,13 +65,13 @@ impl Giver {
     }
 }
 
-fn run(reader: &Reader, p2p: &P2p, questions: &Receiver<Asked>) {
-    let mut desk = Desk::new(reader);
+fn run(reader: &Reader, spec: &ChainSpec, p2p: &P2p, questions: &Receiver<Asked>) {
+    let mut desk = Desk::new(reader, spec, p2p.node_id());
     loop {
         match questions.recv_timeout(LOOK) {
             Ok(Asked { peer, request, question }) => {
                 let begun = Instant::now();
-                let content = desk.answer(&question).unwrap_or_else(|error| {
+                let content = desk.answer(&peer, &question).unwrap_or_else(|error| {
                     tracing::warn!(%error, "a question of a joining node could not be answered");
                     Bytes::new()
                 });
@@ -88,18 +93,20 @@ struct Pin<'a> {
 }
 
 /// What the thread knows.
-pub(super) struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     reader: &'a Reader,
+    spec: &'a ChainSpec,
+    own: NodeId,
     pins: Vec<Pin<'a>>,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(reader: &'a Reader) -> Self {
-        Self { reader, pins: Vec::new() }
+    pub(crate) fn new(reader: &'a Reader, spec: &'a ChainSpec, own: NodeId) -> Self {
+        Self { reader, spec, own, pins: Vec::new() }
     }
 
-    /// The answer; empty where there is none.
-    pub(super) fn answer(&mut self, question: &Question) -> Result<Bytes, StoreError> {
+    /// The answer for a peer; empty where there is none.
+    pub(crate) fn answer(&mut self, peer: &NodeId, question: &Question) -> Result<Bytes, StoreError> {
         counter!("lonja_questions_total").increment(1);
         match question {
             Question::Snapshots => self.snapshots(),
@@ -122,6 +129,10 @@ impl<'a> Desk<'a> {
             Question::Chapters { from, count } => {
                 let chapter = |number| Ok(self.reader.block(number)?.zip(self.reader.receipts(number)?));
                 Ok(encode_chapters(Self::read(*from, *count, chapter)))
+            }
+            Question::Witness(ends) => {
+                let witness = witness::make(self.reader, self.spec, self.own, *peer, ends)?;
+                Ok(witness.map(|witness| encode_witness(&witness)).unwrap_or_default())
             }
         }
     }

@@ -11,5 +11,5 @@ pub mod machine;
 mod peers;
 pub mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod words;

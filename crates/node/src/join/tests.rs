@@ -23,7 +23,7 @@ use std::sync::Arc;
 const EPOCH: u64 = 50;
 const HEIGHT: u64 = 330;
 
-fn key(number: u8) -> NodeKey {
+pub(crate) fn key(number: u8) -> NodeKey {
     NodeKey::from_bytes(B256::with_last_byte(number).as_ref()).unwrap()
 }
 
@@ -55,13 +55,13 @@ fn genesis() -> Genesis {
     Genesis::from_json(&network.to_json()).unwrap()
 }
 
-fn core(kv: Arc<dyn Kv>, genesis: &Genesis) -> ChainCore {
+pub(crate) fn core(kv: Arc<dyn Kv>, genesis: &Genesis) -> ChainCore {
     let pool = Arc::new(Mutex::new(TxPool::new(PoolConfig::default())));
     ChainCore::open(lonja_storage::open(kv, genesis).unwrap(), Arc::new(genesis.spec.clone()), pool).unwrap()
 }
 
 /// Builds, seals and commits the next block.
-fn next_block(core: &mut ChainCore, genesis: &Genesis, vote: Option<Vote>) {
+pub(crate) fn next_block(core: &mut ChainCore, genesis: &Genesis, vote: Option<Vote>) {
     let position = core.position();
     let extra = ExtraData {
         vanity: vec![0; 32].into(),
@@ -136,7 +136,8 @@ impl<'a> World<'a> {
         checkpoint: Option<(u64, B256)>,
     ) -> Self {
         let spec = Arc::new(genesis.spec.clone());
-        let givers = (0u8..).zip(habits).map(|(n, habit)| (peer(n), (Desk::new(reader), *habit))).collect();
+        let desk = |n| Desk::new(reader, &genesis.spec, peer(n));
+        let givers = (0u8..).zip(habits).map(|(n, habit)| (peer(n), (desk(n), *habit))).collect();
         Self {
             genesis,
             givers,
@@ -186,7 +187,7 @@ impl<'a> World<'a> {
         assert_eq!(travelled, *question);
         *self.asked.entry(peer).or_default() += 1;
         let (desk, habit) = self.givers.get_mut(&peer).unwrap();
-        let content = habit(question, desk.answer(question).unwrap())?;
+        let content = habit(question, desk.answer(&key(99).node_id(), question).unwrap())?;
         Some(Input::Answer { peer, request, content })
     }
 

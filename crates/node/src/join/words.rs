@@ -8,6 +8,7 @@
 //! | 2 `Part` of a held state | the part ([`lonja_storage::snapshot::Part`]) | some thousand accounts |
 //! | 3 `Codes` by hash | the codes, in the order asked, as many as fit | 128 |
 //! | 4 `Chapters` from, count | consecutive blocks with their receipts, as many as fit | 64 |
+//! | 5 `Witness` of both ends | a block, and the trie nodes and codes by which its state permits the peer | 2 MiB |
 //!
 //! Receipts travel as they are stored ([`lonja_storage::codec`]). An empty answer says that the peer does not have it.
 
@@ -16,6 +17,7 @@ use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use lonja_primitives::{Block, Header, Receipt};
 use lonja_storage::codec::{decode_receipts, encode_receipts};
 use lonja_storage::snapshot::{Part, PartId};
+use std::net::IpAddr;
 
 /// Most numbers in an answer to `Snapshots`.
 pub const SNAPSHOTS_MAX: usize = 8;
@@ -27,6 +29,14 @@ pub const CODES_MAX: usize = 128;
 pub const CHAPTERS_MAX: u64 = 64;
 /// An answer is not made longer than this, unless its first item is.
 pub const ANSWER_BYTES: usize = 2 << 20;
+/// Longest host in a question: a DNS name.
+pub const HOST_BYTES_MAX: usize = 253;
+/// Accounts that a witness may be about. The contracts in use look at fewer than ten.
+pub const WITNESS_ACCOUNTS_MAX: usize = 64;
+/// Slots that a witness may be about: as many as the gas of a question lets a contract read, about.
+pub const WITNESS_SLOTS_MAX: usize = 4_096;
+/// Trie nodes in a witness: four to each slot, as in a trie of millions, because the upper ones are shared.
+pub const WITNESS_NODES_MAX: usize = 4 * WITNESS_SLOTS_MAX;
 
 /// What a node asks that joins by a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +66,32 @@ pub enum Question {
         /// How many at most.
         count: u64,
     },
+    /// Proof that the peer may connect.
+    Witness(Ends),
+}
+
+/// A connection as the node sees it that asks: the contracts may look at any of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Where it reaches the peer: text of an IP address, or a name.
+    pub host: String,
+    /// The port there.
+    pub port: u16,
+    /// Its own address, as far as it knows it.
+    pub own_ip: Option<IpAddr>,
+    /// The port it listens on.
+    pub own_port: u16,
+}
+
+/// Everything by which somebody can find out what the contracts say, who has but the header of a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, RlpEncodable)]
+pub struct Witness {
+    /// The block.
+    pub number: u64,
+    /// Nodes of the tries of accounts and storage, from the roots on.
+    pub nodes: Vec<Bytes>,
+    /// Codes.
+    pub codes: Vec<Bytes>,
 }
 
 /// A block with its receipts.
@@ -77,6 +113,42 @@ struct PartBody {
 struct ChapterBody {
     block: Block,
     receipts: Bytes,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct EndsBody {
+    host: Bytes,
+    port: u16,
+    own_ip: Bytes,
+    own_port: u16,
+}
+
+impl From<&Ends> for EndsBody {
+    fn from(ends: &Ends) -> Self {
+        let own_ip = match ends.own_ip {
+            None => Bytes::new(),
+            Some(IpAddr::V4(ip)) => ip.octets().into(),
+            Some(IpAddr::V6(ip)) => ip.octets().into(),
+        };
+        let host = Bytes::copy_from_slice(ends.host.as_bytes());
+        Self { host, port: ends.port, own_ip, own_port: ends.own_port }
+    }
+}
+
+impl TryFrom<EndsBody> for Ends {
+    type Error = String;
+
+    fn try_from(body: EndsBody) -> Result<Self, String> {
+        let host = std::str::from_utf8(&body.host).ok().filter(|host| host.len() <= HOST_BYTES_MAX);
+        let own_ip = match body.own_ip.len() {
+            0 => None,
+            4 => <[u8; 4]>::try_from(body.own_ip.as_ref()).ok().map(IpAddr::from),
+            16 => <[u8; 16]>::try_from(body.own_ip.as_ref()).ok().map(IpAddr::from),
+            length => return Err(format!("an IP address of {length} bytes")),
+        };
+        let host = host.ok_or("a host that is none")?.to_owned();
+        Ok(Self { host, port: body.port, own_ip, own_port: body.own_port })
+    }
 }
 
 impl Question {
@@ -101,6 +173,10 @@ impl Question {
                 out.push(4);
                 Range { from: *from, count: *count }.encode(&mut out);
             }
+            Self::Witness(ends) => {
+                out.push(5);
+                EndsBody::from(ends).encode(&mut out);
+            }
         }
         out.into()
     }
@@ -124,6 +200,7 @@ impl Question {
                 hashes => Err(format!("a question for {} codes, {CODES_MAX} are the most", hashes.len())),
             },
             4 => range(CHAPTERS_MAX).map(|range| Self::Chapters { from: range.from, count: range.count }),
+            5 => exact::<EndsBody>(body)?.try_into().map(Self::Witness),
             kind => Err(format!("there is no question of kind {kind} and this length")),
         }
     }
@@ -204,6 +281,44 @@ pub fn decode_chapters(bytes: &[u8], from: u64, count: u64) -> Result<Vec<Chapte
     bodies.into_iter().map(chapter).collect()
 }
 
+/// An answer to `Witness`; empty where it is longer than an answer may be.
+pub fn encode_witness(witness: &Witness) -> Bytes {
+    match witness.length() {
+        length if length <= ANSWER_BYTES => alloy_rlp::encode(witness).into(),
+        _ => Bytes::new(),
+    }
+}
+
+/// Reads an answer to `Witness`. Nothing in it is proved yet.
+pub fn decode_witness(bytes: &[u8]) -> Result<Witness, String> {
+    if bytes.len() > ANSWER_BYTES {
+        return Err(format!("a witness of {} bytes, {ANSWER_BYTES} are the most", bytes.len()));
+    }
+    let mut rest = bytes;
+    let mut body = alloy_rlp::Header::decode_bytes(&mut rest, true).map_err(|error| error.to_string())?;
+    let number = u64::decode(&mut body).map_err(|error| error.to_string())?;
+    let nodes = texts(&mut body, WITNESS_NODES_MAX)?;
+    let codes = texts(&mut body, WITNESS_ACCOUNTS_MAX)?;
+    if rest.is_empty() && body.is_empty() {
+        Ok(Witness { number, nodes, codes })
+    } else {
+        Err("bytes behind the end".to_owned())
+    }
+}
+
+/// A list of so many texts at most; more are not even made.
+fn texts(from: &mut &[u8], most: usize) -> Result<Vec<Bytes>, String> {
+    let mut list = alloy_rlp::Header::decode_bytes(from, true).map_err(|error| error.to_string())?;
+    let mut texts = Vec::new();
+    while !list.is_empty() {
+        if texts.len() == most {
+            return Err(format!("more than {most} items in a list"));
+        }
+        texts.push(Bytes::decode(&mut list).map_err(|error| error.to_string())?);
+    }
+    Ok(texts)
+}
+
 fn check_numbers(numbers: impl Iterator<Item = u64>, from: u64, count: u64) -> Result<(), String> {
     let mut wanted = from..from.saturating_add(count);
     for number in numbers {
@@ -234,69 +349,4 @@ fn fitting(items: impl Iterator<Item = Vec<u8>>) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn nibbles(path: &[u8]) -> PartId {
-        let step = |id: PartId, nibble: &u8| id.split().unwrap()[usize::from(*nibble)];
-        path.iter().fold(PartId::whole(None), step)
-    }
-
-    #[test]
-    fn questions_round_trip_and_have_bounds() {
-        let hashes = |count| Question::Codes(vec![B256::repeat_byte(1); count]);
-        for question in [
-            Question::Snapshots,
-            Question::Headers { from: 7, count: HEADERS_MAX },
-            Question::Part { number: 9, id: nibbles(&[1, 15, 0]) },
-            Question::Part { number: 9, id: PartId { owner: Some(B256::repeat_byte(2)), ..nibbles(&[]) } },
-            hashes(CODES_MAX),
-            Question::Chapters { from: 1, count: CHAPTERS_MAX },
-        ] {
-            let bytes = question.encode();
-            assert_eq!(Question::decode(&bytes), Ok(question));
-            assert!(Question::decode(&[&bytes[..], &[0]].concat()).is_err(), "a byte too many");
-        }
-        for bad in [
-            Question::Headers { from: 7, count: HEADERS_MAX + 1 },
-            Question::Headers { from: 7, count: 0 },
-            Question::Chapters { from: 1, count: CHAPTERS_MAX + 1 },
-            hashes(CODES_MAX + 1),
-        ] {
-            assert!(Question::decode(&bad.encode()).is_err(), "{bad:?}");
-        }
-        assert!(Question::decode(&[]).is_err() && Question::decode(&[9]).is_err());
-    }
-
-    #[test]
-    fn answers_hold_what_was_asked_for_and_fit() {
-        let header = |number| Header { number, ..Header::default() };
-        let answer = encode_headers((5..8).map(header));
-        assert_eq!(decode_headers(&answer, 5, 3).unwrap().len(), 3);
-        assert!(decode_headers(&answer, 4, 3).is_err(), "from another height");
-        assert!(decode_headers(&answer, 5, 2).is_err(), "more than asked");
-        let codes = [Bytes::from_static(&[1]), Bytes::from_static(&[2])];
-        let asked: Vec<B256> = codes.iter().map(keccak256).collect();
-        let answer = encode_codes(codes.into_iter());
-        assert_eq!(decode_codes(&answer, &asked).unwrap().len(), 2);
-        assert!(decode_codes(&answer, &asked[..1]).is_err());
-        assert!(decode_codes(&answer, &[asked[1], asked[0]]).is_err());
-        let large = (0..100).map(|_| Bytes::from(vec![0; 100_000]));
-        assert!(encode_codes(large).len() <= ANSWER_BYTES + 16);
-        assert!(encode_codes(std::iter::empty()).is_empty(), "nothing is no list");
-        assert_eq!(decode_snapshots(&encode_snapshots(&[3, 9])), Ok(vec![3, 9]));
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Question::decode(&bytes);
-            let _ = decode_snapshots(&bytes);
-            let _ = decode_headers(&bytes, 0, 9);
-            let _ = decode_part(&bytes);
-            let _ = decode_codes(&bytes, &[B256::ZERO]);
-            let _ = decode_chapters(&bytes, 0, 9);
-        }
-    }
-}
+mod tests;
