@@ -12,6 +12,7 @@ mod joining;
 mod lines;
 mod membership;
 mod misuse;
+mod newcomer;
 mod old_chain;
 mod outages;
 mod permissions;

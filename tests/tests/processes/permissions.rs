@@ -41,7 +41,7 @@ fn contract(storage: BTreeMap<U256, U256>) -> GenesisAccount {
 }
 
 /// Makes the network's genesis one with permissions: these nodes are listed, and the funded account.
-fn permit(network: &Network, plan: Plan, listed: &[usize]) {
+pub(super) fn permit(network: &Network, plan: Plan, listed: &[usize]) {
     let yes = U256::from(1);
     let nodes = listed.iter().map(|n| (node_slot(network, *n), yes)).collect();
     let keeper = mapped(Wallet::funded().address().into_word().0, 1);
@@ -61,7 +61,7 @@ fn permit(network: &Network, plan: Plan, listed: &[usize]) {
     fs::write(network.path().join("genesis.json"), text.to_json()).expect("the genesis can be written");
 }
 
-fn peers(network: &Network, n: usize) -> u64 {
+pub(super) fn peers(network: &Network, n: usize) -> u64 {
     let count = network.member(n).rpc.get("net_peerCount", json!([]));
     u64::from_str_radix(count.as_str().unwrap_or("0x0").trim_start_matches("0x"), 16).expect("a quantity")
 }
@@ -72,7 +72,7 @@ fn send(network: &Network, n: usize, wallet: &mut Wallet, to: Address, call: Vec
     network.assert_mined(n, &[signed.hash]);
 }
 
-fn set_node(network: &Network, keeper: &mut Wallet, n: usize, allowed: bool) {
+pub(super) fn set_node(network: &Network, keeper: &mut Wallet, n: usize, allowed: bool) {
     let member = network.member(n);
     let entry = setNodeCall {
         enodeId: enode_id(network, n),
