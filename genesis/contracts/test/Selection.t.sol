@@ -209,6 +209,20 @@ contract SelectionTest is Base {
         eq(_size(list), 4, "all of one sector rather than an empty seat");
     }
 
+    function test_caps_give_way_in_turn() public pure {
+        Selection.Candidate[] memory list = _plain(5);
+        _incumbents(list, 3);
+        list[1].host = list[0].host;
+        // One newcomer needs a host's cap of 2 and a region's of 2, the other a host's of 3.
+        (list[3].host, list[3].region) = (list[2].host, list[0].region);
+        list[4].host = list[0].host;
+        SelectionPolicy memory policy = _policy(4);
+        (policy.term, policy.capSector) = (0, 4);
+        Selection.choose(list, policy, 100);
+        eq(list[3].reason, Selection.COMES, "host, then region");
+        eq(list[4].reason, Selection.NO_SEAT, "not twice the host");
+    }
+
     function test_a_sector_that_dominates_gives_a_seat_up_when_another_comes() public pure {
         Selection.Candidate[] memory list = _plain(5);
         for (uint256 i = 0; i < 4; i++) list[i].sector = 0;

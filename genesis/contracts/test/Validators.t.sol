@@ -189,8 +189,11 @@ contract ValidatorsTest is Base {
             eq(s.strikes, k + 1, "strikes");
             eq(s.jailedUntil, at + 2 + jails[k], "jail");
             endBlocks(jails[k]);
-            _beat(3);
             if (k == 3) break;
+            refused(HeartbeatsMissing.selector);
+            by(validator(3));
+            validators.requestReincorporation(key);
+            _beat(3);
             by(validator(3));
             validators.requestReincorporation(key);
             endBlocks(11);
