@@ -235,7 +235,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 /// Who is who.
 pub fn print_organisations(dir: &Path, members: &[Member]) {
     let keys = dir.join(KEYS);
-    println!("\n  organisations, each with its admin and a further account, both with full access:");
+    println!("  each organisation has an admin and a further account, both with full access");
     for (place, organisation) in FOUNDERS.iter().enumerate() {
         let own = members.iter().enumerate().filter(|(number, member)| match member.seat.validates {
             true => number % FOUNDERS.len() == place,
@@ -258,26 +258,31 @@ pub fn print_organisations(dir: &Path, members: &[Member]) {
     }
 }
 
-/// What to try with the registry.
+/// What to try with the registry: reads, and the way of the outsider into the network.
 pub fn print_hints(dir: &Path, rpc: u16) {
-    let command = own_command();
+    let permission = format!("{} permission", own_command());
     let rpc = format!("--rpc http://127.0.0.1:{rpc}");
     let outsider = dir.join(OUTSIDER);
-    let key = dir.join(KEYS).join(FOUNDERS[0].key_name());
-    println!("      {command} permission member list {rpc}");
-    println!("      {command} permission why {} {rpc}", NEWCOMER_ADMIN.0);
+    let member = outsider.join(OUTSIDER_MEMBER);
+    let [first, second, third] =
+        [0, 1, 2].map(|place: usize| dir.join(KEYS).join(FOUNDERS[place].key_name()));
+    println!("      {permission} member list {rpc}");
+    println!("      {permission} why {} {rpc}", NEWCOMER_ADMIN.0);
     println!(
-        "\n{} is not in the registry: its node is refused until it is admitted. Start it with",
+        "\nThe organisation {} is not in the registry, and the others refuse its node. Start that with",
         NEWCOMER.name
     );
-    println!("      {command} node --data-dir {}", outsider.display());
-    println!("and propose to admit it with (more than half of the organisations must vote for it)");
+    println!("      {} node --data-dir {}", own_command(), outsider.display());
     println!(
-        "      {command} permission member admit {} --key {} {rpc}",
-        outsider.join(OUTSIDER_MEMBER).display(),
-        key.display()
+        "propose to admit the organisation; more than half of the four must be for it, so two more vote:"
     );
-    println!("Its admin is {}, with the key {}", NEWCOMER_ADMIN.0, outsider.join(OUTSIDER_KEY).display());
+    println!("      {permission} member admit {} --key {} {rpc}", member.display(), first.display());
+    println!("      {permission} proposal vote 1 --for --key {} {rpc}", second.display());
+    println!("      {permission} proposal vote 1 --for --key {} {rpc}", third.display());
+    println!("      {permission} proposal execute 1 --key {} {rpc}", first.display());
+    println!("and let its own admin ({}) add the node, which then connects:", NEWCOMER_ADMIN.0);
+    let key = outsider.join(OUTSIDER_KEY);
+    println!("      {permission} node add {} --key {} {rpc}", member.display(), key.display());
 }
 
 #[cfg(test)]
