@@ -8,3 +8,4 @@ mod doors;
 mod network;
 mod permissions;
 mod reading;
+mod registry;
