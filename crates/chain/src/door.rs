@@ -15,6 +15,7 @@ use lonja_txpool::{Origin, PoolError, SenderState, TxPool};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use error::SubmitError;
 
@@ -37,6 +38,8 @@ struct Inner {
     shared: Arc<Shared>,
     pool: Arc<Mutex<TxPool>>,
     listener: ArcSwapOption<Listener>,
+    /// The block up to which the pool's permissions were looked at.
+    looked_at: AtomicU64,
 }
 
 /// What becomes of one transaction of a batch.
@@ -47,7 +50,8 @@ enum Stage {
 
 impl Door {
     pub(crate) fn new(shared: Arc<Shared>, pool: Arc<Mutex<TxPool>>) -> Self {
-        Self(Arc::new(Inner { shared, pool, listener: ArcSwapOption::empty() }))
+        let looked_at = AtomicU64::new(shared.head.load().memos.transactions_changed);
+        Self(Arc::new(Inner { shared, pool, listener: ArcSwapOption::empty(), looked_at }))
     }
 
     /// Sets who hears of new transactions, instead of whoever did before.
@@ -86,6 +90,31 @@ impl Door {
         let accepted = self.insert(checked, origin, view, &mut answers);
         self.report(&answers, accepted, origin);
         answers
+    }
+
+    /// Drops what waits in the pool and is not permitted any more, if a block since the last call may have changed that. Says
+    /// how many those were.
+    pub fn drop_not_permitted(&self) -> usize {
+        let Inner { shared, pool, looked_at, .. } = &*self.0;
+        let view = shared.head.load_full();
+        if looked_at.swap(view.memos.transactions_changed, Ordering::Relaxed) == view.memos.transactions_changed {
+            return 0;
+        }
+        let mut judge = view.judge_of_next(&shared.spec, shared.clock.now_ms() / 1000);
+        if !judge.asks_about_transactions() {
+            return 0;
+        }
+        let waiting = pool.lock().all();
+        let refused = waiting.iter().filter_map(|tx| {
+            let verdict = judge.transaction(&TransactionQuestion::of(tx)).ok()?;
+            Some((tx.hash(), verdict.err()?))
+        });
+        let refused: Vec<_> = refused.collect();
+        let (mut pool, now_ms) = (pool.lock(), shared.clock.now_ms());
+        for (hash, refusal) in &refused {
+            pool.remove_invalid(hash, &refusal.to_string(), now_ms);
+        }
+        refused.len()
     }
 
     /// Everything that needs no state: known, size, form, signature, rules of the next block.

@@ -192,7 +192,7 @@ impl Node {
         let context = RpcContext {
             reader: reader.clone(),
             spec: spec.clone(),
-            door,
+            door: door.clone(),
             pool: pool.clone(),
             control,
             heads: heads.subscribe(),
@@ -239,7 +239,7 @@ impl Node {
             tokio::spawn(services::deliver(events, ingest, published.clone(), receivers, clock)),
             tokio::spawn(services::watch_disk(config.data_dir.clone(), config.disk, mailbox.clone())),
             tokio::spawn(services::follow_votes(wishes, published)),
-            tokio::spawn(services::keep_pool(pool.clone(), journal.clone(), p2p.clone(), heads)),
+            tokio::spawn(services::keep_pool(door, pool.clone(), journal.clone(), p2p.clone(), heads)),
             tokio::spawn(newcomer.run()),
         ];
         let upkeep_thread = upkeep::start(reader, config.audit_every, halt.clone(), stopping.clone());

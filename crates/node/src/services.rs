@@ -15,6 +15,7 @@ use crate::mailbox::{Lane, Sender};
 use crate::plans::{next_fork, unvoted_blocks};
 use crate::wishes::Wishes;
 use arc_swap::ArcSwap;
+use lonja_chain::Door;
 use lonja_consensus::machine::ChainPosition;
 use lonja_p2p::wire::{MAX_BLOCKS_BYTES, Message};
 use lonja_p2p::{Abuse, P2p, PeerEvent, PeerEvents};
@@ -166,6 +167,7 @@ pub async fn watch_disk(data_dir: PathBuf, limits: DiskLimits, mailbox: Sender) 
 
 /// Looks after the pool: lifetimes, the journal's length, and the numbers of `/metrics`.
 pub async fn keep_pool(
+    door: Door,
     pool: Arc<Mutex<TxPool>>,
     journal: Arc<Mutex<Journal>>,
     p2p: P2p,
@@ -174,6 +176,11 @@ pub async fn keep_pool(
     let mut every = tokio::time::interval(POOL_EVERY);
     loop {
         every.tick().await;
+        let looking = door.clone();
+        let dropped = tokio::task::spawn_blocking(move || looking.drop_not_permitted()).await.unwrap_or(0);
+        if dropped > 0 {
+            tracing::info!(dropped, "transactions waited whose senders may not send them any more");
+        }
         let status = {
             let mut pool = pool.lock();
             pool.expire(crate::clock::unix_ms());

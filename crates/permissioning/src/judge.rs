@@ -22,21 +22,25 @@ pub struct Memos {
     pub members: Arc<Memo>,
     /// About connections.
     pub connections: Arc<Memo>,
+    /// The newest block that may have changed an answer about a transaction.
+    pub transactions_changed: u64,
 }
 
 impl Memos {
     /// For answers at the state after this block.
     pub fn new(at: u64) -> Self {
         let memo = || Arc::new(Memo::new(at));
-        Self { transactions: memo(), members: memo(), connections: memo() }
+        Self { transactions: memo(), members: memo(), connections: memo(), transactions_changed: at }
     }
 
     /// Goes on to the state after block `at`, which made these changes. Says whether an answer about connections may be
     /// another one from now on.
     pub fn after(&self, at: u64, changes: &StateChanges) -> (Self, bool) {
         let (connections, differ) = self.connections.after(at, changes);
-        let transactions = self.transactions.after(at, changes).0;
-        (Self { transactions, members: self.members.after(at, changes).0, connections }, differ)
+        let (transactions, others_differ) = self.transactions.after(at, changes);
+        let transactions_changed = if others_differ { at } else { self.transactions_changed };
+        let members = self.members.after(at, changes).0;
+        (Self { transactions, members, connections, transactions_changed }, differ)
     }
 }
 

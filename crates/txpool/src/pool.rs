@@ -207,6 +207,12 @@ impl TxPool {
         all.into_iter().map(|(_, raw)| raw).collect()
     }
 
+    /// Every transaction, sender by sender.
+    pub fn all(&self) -> Vec<RecoveredTransaction> {
+        let entries = self.senders.values().flat_map(|sender| sender.transactions.values());
+        entries.map(|entry| entry.tx.clone()).collect()
+    }
+
     /// The most a transaction may cost its sender, wei.
     fn cost(&self, tx: &RecoveredTransaction) -> U256 {
         if self.free_gas {

@@ -127,6 +127,25 @@ fn one_who_loses_the_permission_is_dropped_and_holds_nobody_up() {
 }
 
 #[test]
+fn what_waits_is_dropped_where_it_is_not_permitted_any_more() {
+    let mut network = network(accounts_only(), false);
+    network.submit(&[set_account(0, sender(2), true), set_account(1, sender(3), true)]);
+    network.next_block();
+    let door = network.core.door();
+    assert_eq!(door.drop_not_permitted(), 0, "nothing waits");
+    let (gone, stays) = (draft(2, 5), draft(3, 5));
+    network.submit(&[gone.clone(), stays.clone()]);
+    network.next_block();
+    assert_eq!(door.drop_not_permitted(), 0, "nothing changed");
+    network.submit(&[set_account(2, sender(2), false)]);
+    network.next_block();
+    assert_eq!(door.drop_not_permitted(), 1);
+    let pool = network.pool.lock();
+    assert!(!pool.contains(&gone.recovered().hash()) && pool.contains(&stays.recovered().hash()));
+    assert!(pool.dropped_reason(&gone.recovered().hash()).is_some_and(|why| why.contains("rule accounts")));
+}
+
+#[test]
 fn a_missing_contract_closes_the_network_for_transactions_and_not_for_blocks() {
     let nowhere = Permissions { accounts: Some(Address::repeat_byte(0x99)), ..Permissions::default() };
     let mut network = network(nowhere, false);
