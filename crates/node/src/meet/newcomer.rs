@@ -220,3 +220,6 @@ fn troubles(machine: &Meeting, unwanted_by: &[NodeId]) -> String {
     };
     machine.troubles().map(one).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests;
