@@ -13,7 +13,7 @@ mod settings;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
-    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, evm::EvmCommand, export::ExportCommand,
+    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, doctor::DoctorCommand, evm::EvmCommand, export::ExportCommand,
     genesis::GenesisCommand, import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
     permission::PermissionCommand,
     status::StatusCommand, validator::ValidatorCommand,
@@ -57,6 +57,8 @@ enum Command {
     Permission(Box<PermissionCommand>),
     /// One screen about a running node
     Status(StatusCommand),
+    /// Find out what is wrong with a node: one check a line, with what to do
+    Doctor(DoctorCommand),
     /// Write a chain's blocks to a file
     Export(ExportCommand),
     /// Take the blocks of files into a chain, verifying and executing all
@@ -102,6 +104,7 @@ fn run(command: Command) -> Result<()> {
         Command::Validator(validator) => block_on(validator.run()),
         Command::Permission(permission) => block_on(permission.run()),
         Command::Status(status) => block_on(status.run()),
+        Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
         Command::Db(db) => db.run(),

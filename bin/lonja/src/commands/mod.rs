@@ -3,6 +3,7 @@
 pub mod config;
 pub mod db;
 pub mod devnet;
+pub mod doctor;
 pub mod evm;
 pub mod export;
 pub mod genesis;

@@ -1,10 +1,104 @@
 //! `lonja validator`: the validators, and votes on them, at a running node.
 
+use super::permission::table::{plain, short, table};
 use super::status::Target;
 use alloy_primitives::Address;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use eyre::{Result, eyre};
+use lonja_permissioning::registry::plan::SelectionPlan;
 use serde_json::{Value, json};
+
+/// Options of `lonja validator simulate`: values of the policy's selection, those left out as they are.
+#[derive(Args, Debug)]
+pub struct SimulateArgs {
+    /// How many validators
+    #[arg(long)]
+    n: Option<u16>,
+    /// Fewer than this are not seated
+    #[arg(long)]
+    n_min: Option<u16>,
+    /// Blocks before the boundary at which candidates are fixed
+    #[arg(long)]
+    freeze_length: Option<u32>,
+    /// How many incumbents leave at once after their term
+    #[arg(long)]
+    rotation: Option<u16>,
+    /// Blocks after which an incumbent may be rotated out
+    #[arg(long)]
+    term: Option<u64>,
+    /// Most of one control group
+    #[arg(long)]
+    cap_group: Option<u16>,
+    /// Most of one sector
+    #[arg(long)]
+    cap_sector: Option<u16>,
+    /// Most of one region
+    #[arg(long)]
+    cap_region: Option<u16>,
+    /// Most at one hosting provider
+    #[arg(long)]
+    cap_host: Option<u16>,
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl SimulateArgs {
+    async fn run(self) -> Result<()> {
+        let overrides = SelectionPlan {
+            n: self.n,
+            nMin: self.n_min,
+            freezeLength: self.freeze_length,
+            rotation: self.rotation,
+            term: self.term,
+            capGroup: self.cap_group,
+            capSector: self.cap_sector,
+            capRegion: self.cap_region,
+            capHost: self.cap_host,
+            ..SelectionPlan::default()
+        };
+        let selection = self.target.endpoint().call("lonja_simulateSelection", json!([overrides])).await?;
+        match self.json {
+            true => println!("{selection:#}"),
+            false => print!("{}", selection_table(&selection)),
+        }
+        Ok(())
+    }
+}
+
+/// Who would be chosen first, then the others, each with the reason.
+fn selection_table(selection: &Value) -> String {
+    let mut candidates: Vec<&Value> = selection["candidates"].as_array().into_iter().flatten().collect();
+    candidates.sort_by_key(|candidate| candidate["chosen"] != true);
+    let line = |candidate: &&Value| {
+        vec![
+            plain(&candidate["address"]),
+            plain(&candidate["reason"]),
+            short(&candidate["member"]),
+            short(&candidate["controlGroup"]),
+            plain(&candidate["sector"]),
+            plain(&candidate["region"]),
+            format!("AS{}", candidate["hostProvider"]),
+        ]
+    };
+    let lines: Vec<_> = candidates.iter().map(line).collect();
+    let headings = ["VALIDATOR", "WHY", "MEMBER", "GROUP", "SECTOR", "REGION", "PROVIDER"];
+    let chosen =
+        format!("{} would validate, if block {} ended an epoch\n", selection["chosen"], selection["block"]);
+    chosen + &table(&headings, &lines, "there are no candidates")
+}
+
+/// Where a contract chooses, the way to change anything is another.
+async fn chosen_by(target: &Target) -> Option<String> {
+    let status = target.endpoint().call("lonja_status", json!([])).await.ok()?;
+    let contract = status["validatorContract"].as_str()?.to_owned();
+    Some(format!(
+        "the contract {contract} chooses the validators, at the boundaries of epochs: lonja validator simulate; a node becomes a \
+         candidate by lonja permission node candidacy"
+    ))
+}
 
 /// Validators and the votes that add and remove them.
 #[derive(Debug, Subcommand)]
@@ -35,6 +129,8 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Show whom the contract would choose now, and why not others; with other values of the policy if given
+    Simulate(Box<SimulateArgs>),
     /// Show this node's votes, the counted votes, and who has proposed lately
     Status {
         #[command(flatten)]
@@ -56,6 +152,7 @@ impl ValidatorCommand {
                 println!("this node does not vote on {address} any more");
                 Ok(())
             }
+            Self::Simulate(simulate) => simulate.run().await,
             Self::Status { target, json } => status(&target, json).await,
         }
     }
@@ -112,6 +209,9 @@ async fn list(target: &Target, as_json: bool) -> Result<()> {
         let mark = if *validator == own { "  (this node)" } else { "" };
         println!("{}{mark}", validator.as_str().unwrap_or_default());
     }
+    if let Some(words) = chosen_by(target).await {
+        println!("{words}");
+    }
     Ok(())
 }
 
@@ -125,7 +225,10 @@ async fn status(target: &Target, as_json: bool) -> Result<()> {
         println!("{all:#}");
         return Ok(());
     }
-    print_votes(&candidates, &snapshot);
+    match chosen_by(target).await {
+        Some(words) => println!("{words}"),
+        None => print_votes(&candidates, &snapshot),
+    }
     println!("blocks proposed among the last {}:", activity["numBlocks"]);
     for (address, count) in activity["sealerActivity"].as_object().into_iter().flatten() {
         println!("  {address}  {count}");
@@ -154,6 +257,19 @@ fn print_votes(candidates: &Value, snapshot: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selection_is_told_with_reasons() {
+        let one = |address: &str, chosen: bool, reason: &str| json!({ "address": address, "chosen": chosen, "reason": reason, "sector": 64, "hostProvider": 1 });
+        let selection = json!({
+            "chosen": 1, "block": 7,
+            "candidates": [one("0x1", false, "a cap stands against it"), one("0x2", true, "stays")],
+        });
+        let text = selection_table(&selection);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "1 would validate, if block 7 ended an epoch");
+        assert!(lines[2].starts_with("0x2") && lines[3].contains("a cap stands against it"), "{text}");
+    }
 
     #[test]
     fn a_vote_without_effect_is_told() {

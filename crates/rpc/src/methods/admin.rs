@@ -84,6 +84,7 @@ fn refusals(context: &Context, _params: &Params<'_>) -> Result<Value, RpcError> 
             "address": peer.address,
             "reason": peer.reason,
             "inbound": peer.inbound,
+            "connected": connected.contains(&peer.node_id),
             "secondsAgo": peer.when.elapsed().unwrap_or_default().as_secs(),
         })
     };

@@ -4,7 +4,7 @@ use super::act::{Act, Call};
 use super::look::Look;
 use super::names::{Hashed, MemberName};
 use super::proposal::propose;
-use super::table::{plain, sheet, table};
+use super::table::{plain, sheet, short, table};
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolCall;
 use clap::{Args, Subcommand};
@@ -288,7 +288,7 @@ fn members_table(members: &[Value]) -> String {
     let line = |member: &Value| {
         let admins = member["admins"].as_array().map_or(0, Vec::len);
         vec![
-            plain(&member["identity"]),
+            name(member),
             status(member),
             plain(&member["kind"]),
             plain(&member["voting"]),
@@ -304,6 +304,14 @@ fn members_table(members: &[Value]) -> String {
         &lines,
         "there are no members",
     )
+}
+
+/// What a member is known by, short enough for a table: of a DID there is only a hash.
+fn name(member: &Value) -> String {
+    match member["idScheme"] == "did" {
+        true => format!("DID {}", short(&member["idValue"])),
+        false => plain(&member["identity"]),
+    }
 }
 
 /// The status in a word, and a second one where the contract says otherwise for now.

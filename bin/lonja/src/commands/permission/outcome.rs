@@ -18,6 +18,8 @@ pub enum Happened {
     Proposed { id: U256, kind: u16 },
     /// One admin of several agreed to an act.
     Confirmed { call: B256, have: U256, need: U256 },
+    /// A proposal was carried out.
+    Executed { id: U256, kind: u16 },
     /// Anything else.
     Other(String),
 }
@@ -68,10 +70,10 @@ fn registry(event: RegistryEvents) -> Option<Happened> {
             other(format!("account {} may: {} (member {})", e.account, access_names(e.access), e.memberId))
         }
         E::AdminsChanged(e) => other(format!(
-            "member {} has {} admins, {} of them must agree",
-            e.id,
+            "{} of {} admins must agree to what member {} does",
+            e.threshold,
             e.admins.len(),
-            e.threshold
+            e.id
         )),
         E::RecordChanged(e) => other(format!("the record of member {} is changed", e.id)),
         E::CouncilChanged(e) => other(format!("the council has {} keys", e.keys.len())),
@@ -99,7 +101,7 @@ fn governance(event: GovernanceEvents) -> Happened {
             other(format!("the group of member {} votes {word} proposal {}", e.memberId, e.id))
         }
         E::VoteWithdrawn(e) => other(format!("the vote on proposal {} is taken back", e.id)),
-        E::ProposalExecuted(e) => other(format!("proposal {} ({}) is executed", e.id, kind(e.kind))),
+        E::ProposalExecuted(e) => Happened::Executed { id: e.id, kind: e.kind },
         E::ProposalRejected(e) => other(format!("proposal {} is rejected", e.id)),
         E::ProposalExpired(e) => other(format!("proposal {} is expired", e.id)),
         E::ProposalCancelled(e) => other(format!("proposal {} is cancelled", e.id)),
@@ -158,6 +160,7 @@ pub fn lines(happened: &[Happened]) -> Vec<String> {
 fn line(happened: &Happened) -> String {
     match happened {
         Happened::Proposed { id, kind: number } => format!("proposal {id} ({}) is open", kind(*number)),
+        Happened::Executed { id, kind: number } => format!("proposal {id} ({}) is executed", kind(*number)),
         Happened::Confirmed { have, need, .. } => format!("{have} of {need} admins of the member agree"),
         Happened::Other(text) => text.clone(),
     }
@@ -176,6 +179,11 @@ pub fn next_steps(happened: &[Happened]) -> Vec<String> {
                 "next: {} more of the member's admins send the same with  lonja permission confirmation give {call} --key FILE",
                 need.saturating_sub(*have)
             )),
+            Happened::Executed { kind: number, .. } if *number == ProposalKind::AdmitMember.number() => Some(
+                "next: the new member's admins add what is theirs:\n        lonja permission node add FILE --key FILE\n        lonja \
+                 permission account add FILE --key FILE"
+                    .to_owned(),
+            ),
             _ => None,
         })
         .collect()
@@ -198,7 +206,7 @@ pub fn json(hash: B256, block: u128, receipt: &Value, happened: &[Happened]) -> 
                 let number = |value: &U256| u64::try_from(*value).unwrap_or(u64::MAX);
                 value["confirmation"] = json!({ "call": call, "have": number(have), "need": number(need) });
             }
-            Happened::Other(_) => {}
+            Happened::Executed { .. } | Happened::Other(_) => {}
         }
     }
     value

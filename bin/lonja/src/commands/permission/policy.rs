@@ -1,14 +1,18 @@
 //! `lonja permission policy`.
 
-use super::act::Act;
+use super::act::{Act, refusal};
 use super::describe;
 use super::look::Look;
 use super::proposal::{newest_policy, propose};
 use super::table::{plain, table};
+use crate::client::Endpoint;
+use alloy_primitives::{Bytes, keccak256};
+use alloy_sol_types::SolType;
 use clap::Subcommand;
 use eyre::{Context, Result, bail, eyre};
-use lonja_permissioning::registry::abi::{PolicyValues, Proposal};
+use lonja_permissioning::registry::abi::{GOVERNANCE, POLICY, PolicyValues, Proposal};
 use lonja_permissioning::registry::plan::PolicyPlan;
+use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
@@ -47,6 +51,7 @@ impl PolicyCommand {
                 let (revision, before) = newest_policy(&endpoint).await?;
                 let values = change(&plan, &before)?;
                 let proposal = Proposal::Policy { revision, values: Box::new(values) };
+                would_hold(&endpoint, &proposal).await?;
                 if !act.is_json() && !act.only_prints() {
                     let lines = describe::lines(&proposal, Some(&before));
                     lines
@@ -57,6 +62,17 @@ impl PolicyCommand {
                 propose(&act, proposal, "propose new values of the policy").await
             }
         }
+    }
+}
+
+/// Asks what the carrying out would ask: some bounds depend on the values of before, and a vote of months would be in vain.
+async fn would_hold(endpoint: &Endpoint, proposal: &Proposal) -> Result<()> {
+    let signature = format!("replace(uint64,{})", PolicyValues::SOL_NAME);
+    let data = [&keccak256(signature)[..4], &proposal.payload()].concat();
+    let request = json!({ "from": GOVERNANCE, "to": POLICY, "data": Bytes::from(data) });
+    match endpoint.ask("eth_call", json!([request, "latest"])).await? {
+        Ok(_) => Ok(()),
+        Err(refused) => bail!("these values could not come into force: {}", refusal(&refused)),
     }
 }
 
@@ -99,7 +115,6 @@ fn values_table(values: &PolicyValues) -> String {
 mod tests {
     use super::*;
     use lonja_permissioning::registry::plan::default_policy;
-    use serde_json::json;
 
     #[test]
     fn a_change_keeps_the_rest() {

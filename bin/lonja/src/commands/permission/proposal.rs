@@ -312,7 +312,7 @@ mod tests {
             "electorate": 4, "votingEnds": 90, "subject": "0x12", "created": 5, "expires": 99, "proposer": "0x34",
             "votes": [{ "support": false, "member": "0x34", "castAt": 6, "counts": false }],
         });
-        let text = proposals_table(&[view.clone()]);
+        let text = proposals_table(std::slice::from_ref(&view));
         assert!(text.contains("7       suspend-member  open   2 / 1"), "{text}");
         let text = proposal_sheet(&view) + &votes_table(&view["votes"]);
         assert!(text.contains("2 for, 1 against, 3 needed of 4 control groups"), "{text}");

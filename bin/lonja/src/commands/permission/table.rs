@@ -1,5 +1,6 @@
 //! Tables for people: columns as wide as they must be, one space more between them.
 
+use alloy_primitives::Address;
 use serde_json::Value;
 
 /// Lines of cells under their headings, aligned. Without lines: a word about that.
@@ -37,6 +38,10 @@ pub fn sheet(lines: &[(&str, String)]) -> String {
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
+        // Addresses as wallets show them.
+        Value::String(text) if text.len() == 42 => {
+            text.parse::<Address>().map_or_else(|_| text.clone(), |address| address.to_string())
+        }
         Value::String(text) => text.clone(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
@@ -74,6 +79,8 @@ mod tests {
         assert_eq!(plain(&json!(["a", 1, null, true])), "a, 1, , yes");
         assert_eq!(short(&json!(format!("0x{}", "ab".repeat(32)))), "0xababababab…");
         assert_eq!(short(&json!("LEI")), "LEI");
+        let address = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
+        assert_eq!(plain(&json!(address)), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
         assert_eq!(
             sheet(&[("a", "1".into()), ("long", String::new()), ("b", "2".into())]),
             "a     1\nb     2\n"
