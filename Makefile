@@ -5,7 +5,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LONJA := $(TARGET_DIR)/release/lonja
 ARGS ?=
 
-.PHONY: help setup build devnet test lint format tools sim torment bench clean
+.PHONY: help setup build devnet test lint format tools contracts sim torment bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,10 @@ format: ## Format the code
 
 tools: workspace ## Drive a devnet with ethers, viem, web3.js, web3.py, Hardhat, cast and forge
 	LONJA=$(abspath $(LONJA)) tests/tools/run
+
+contracts: ## Compile the registry's contracts anew, compare with the committed artifacts, and run their tests
+	@tests/tools/install
+	genesis/contracts/check
 
 sim: setup ## Run the simulator: make sim ARGS="--seeds 10000"
 	cargo run --release --locked -p lonja-tests --bin simulate -- $(ARGS)
