@@ -33,6 +33,7 @@ contract KindsTest is Base {
         endBlock();
         decide(REVOKE_NODE, payload);
         no(mayConnect(3), "revoked");
+        eq(registry.candidates().length, 3, "and no candidate any more");
         uint256 id = propose(0, LIFT_NODE, payload);
         vote(1, id, true);
         vote(2, id, true);
@@ -132,6 +133,7 @@ contract KindsTest is Base {
         by(admin(0));
         governance.execute(id, second);
         decide(CHANGE_POLICY, abi.encode(uint64(2), values));
+        eq(policies.slaPolicy().consecutiveMisses, 3, "neither is in force before its time");
         vm.roll(10);
         eq(policies.slaPolicy().consecutiveMisses, 8, "the newest one");
     }

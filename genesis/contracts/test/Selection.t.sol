@@ -267,6 +267,10 @@ contract SelectionTest is Base {
         Selection.choose(list, policy, 100);
         eq(list[5].reason, Selection.CAPPED_OUT, "the lower score");
         eq(_size(list), 6, "no successor");
+        for (uint256 i = 0; i < 7; i++) list[i].reason = 0;
+        (list[5].score, list[5].tie) = (5000, 1000 << 64);
+        Selection.choose(list, policy, 100);
+        eq(list[6].reason, Selection.CAPPED_OUT, "of equal scores the one that the seed names");
     }
 
     function test_a_lowered_n_shrinks_the_set_slowly() public pure {
