@@ -3,12 +3,15 @@
 use super::call_request::{BlockOverrideArgs, RequestArgs, StateOverrideArgs};
 use crate::context::Context;
 use crate::error::RpcError;
+use crate::methods::permissions::{Standpoint, fault};
 use crate::params::{Args, BlockSelector};
 use crate::register::Table;
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Bytes, U64};
 use jsonrpsee::types::Params;
+use lonja_chain::SubmitError;
 use lonja_evm::{BlockEnv, CallContext, CallError, CallOutcome, CallRequest, Overrides, revert_reason};
+use lonja_permissioning::TransactionQuestion;
 use serde::Serialize;
 
 pub(super) fn register(table: &mut Table) {
@@ -44,15 +47,37 @@ fn call(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
 fn estimate_gas(context: &Context, params: &Params<'_>) -> Result<U64, RpcError> {
     let args = Args::new(params, 4)?;
     let (request, overrides) = (request(context, &args)?, overrides(&args)?);
+    check_permitted(context, &args, &request)?;
     at_block(context, &args, |call| lonja_evm::estimate_gas(call, &request, &overrides)).map(U64::from)
 }
 
 fn create_access_list(context: &Context, params: &Params<'_>) -> Result<AccessListView, RpcError> {
     let args = Args::new(params, 2)?;
     let request = request(context, &args)?;
+    check_permitted(context, &args, &request)?;
     let (access_list, gas_used, error) =
         at_block(context, &args, |call| lonja_evm::create_access_list(call, &request))?;
     Ok(AccessListView { access_list, gas_used: U64::from(gas_used), error })
+}
+
+/// An estimate is asked for what is to be sent, so whoever may not send it hears so now, by the rule that the pool and the
+/// blocks go by. `eth_call` only looks, and looking is anybody's.
+fn check_permitted(context: &Context, args: &Args<'_>, request: &CallRequest) -> Result<(), RpcError> {
+    let Some(sender) = request.from else { return Ok(()) };
+    let selector = args.optional(1, "block")?.unwrap_or(BlockSelector::Latest);
+    let standpoint = Standpoint::at(context, selector)?;
+    let question = TransactionQuestion {
+        sender,
+        target: request.to,
+        value: request.value,
+        gas_price: request.gas_price.unwrap_or(0),
+        gas_limit: request.gas.unwrap_or(0),
+        payload: &request.data,
+    };
+    let mut judge = standpoint.judge();
+    let Err(refusal) = judge.transaction(&question).map_err(fault)? else { return Ok(()) };
+    let refusal = judge.transaction_in_words(&question, refusal).map_err(fault)?;
+    Err(RpcError::NotPermitted(SubmitError::NotPermitted(refusal).to_string()))
 }
 
 fn request(context: &Context, args: &Args<'_>) -> Result<CallRequest, RpcError> {

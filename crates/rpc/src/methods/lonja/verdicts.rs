@@ -201,6 +201,7 @@ pub(crate) fn transaction_permitted(context: &Context, params: &Params<'_>) -> R
     answer["sender"] = json!(subject.sender);
     if let Some(hash) = subject.hash {
         answer["hash"] = json!(hash);
+        answer["waiting"] = json!(subject.mined.is_none() && context.node.pool.lock().get(&hash).is_some());
     }
     if let Some(number) = subject.mined {
         answer["minedIn"] = json!(number);

@@ -69,6 +69,7 @@ async fn transactions_are_judged_as_objects_raw_and_by_hash() {
     let hash = node.submit(raw);
     let waiting = transaction(&client, json!([hash])).await;
     assert_eq!((&waiting["allowed"], waiting.get("minedIn")), (&json!(true), None));
+    assert_eq!((&waiting["waiting"], &judged["waiting"]), (&json!(true), &json!(false)));
     node.mine();
     let mined = transaction(&node.client(), json!([hash])).await;
     assert_eq!((&mined["minedIn"], &mined["block"], &mined["allowed"]), (&json!(1), &json!(0), &json!(true)));
@@ -137,4 +138,22 @@ async fn a_missing_contract_closes() {
     let answer = transaction(&client, json!([{ "from": Address::ZERO }])).await;
     assert_eq!(answer["allowed"], false);
     assert_eq!(code(&client, "lonja_listMembers", json!([])).await, -32604);
+}
+
+/// Wallets estimate before they send: whoever may not send hears so then. Looking is anybody's.
+#[tokio::test]
+async fn an_estimate_for_what_may_not_be_sent_is_refused_and_a_call_is_not() {
+    let node = node();
+    let client = node.client();
+    let message = |from: Address| json!([{ "from": from, "to": key(1).address(), "value": "0x0" }]);
+    let stranger = message(key(99).address());
+    for method in ["eth_estimateGas", "eth_createAccessList"] {
+        let refused = client.refused(method, stranger.clone()).await;
+        assert_eq!(refused.code, -32007, "{}", refused.message);
+        assert!(refused.message.contains("account unknown (rule accounts)"), "{}", refused.message);
+    }
+    assert_eq!(client.call("eth_call", stranger).await, json!("0x"));
+    assert_eq!(client.call("eth_estimateGas", message(key(21).address())).await, json!("0x5208"));
+    let nobody = json!([{ "to": key(1).address() }]);
+    assert_eq!(client.call("eth_estimateGas", nobody).await, json!("0x5208"));
 }
