@@ -24,9 +24,13 @@ pub async fn checks(endpoint: &Endpoint, status: &Value, is_here: bool) -> Vec<C
     let Ok(told) = endpoint.call("admin_refusals", json!([])).await else { return checks };
     checks.extend(refusals(&told["refused"]));
     if is_here {
-        checks.extend(missing(&told["staticPeers"]).await);
+        checks.extend(missing(&told["staticPeers"], &told["refusedBy"]).await);
     }
     checks
+}
+
+fn refusing(status: &Value) -> &[Value] {
+    status["permission"]["peersRefusingUs"].as_array().map_or(&[][..], Vec::as_slice)
 }
 
 fn count(status: &Value) -> Check {
@@ -36,6 +40,9 @@ fn count(status: &Value) -> Check {
         && consensus["validators"].as_array().is_some_and(|all| all.len() == 1);
     match peers {
         0 if alone => Check::ok("peers", "none, and none are needed: this node is the only validator"),
+        0 if !refusing(status).is_empty() => {
+            Check::fail("peers", "none: those that were tried do not permit this node")
+        }
         0 => Check::fail("peers", "none: give some with --peer enode://…@HOST:PORT, and see the lines below"),
         1 => Check::warn("peers", "1 connected: when that one goes, this node stands still"),
         many => Check::ok("peers", format!("{many} connected")),
@@ -43,18 +50,29 @@ fn count(status: &Value) -> Check {
 }
 
 fn refused_by(status: &Value) -> Option<Check> {
-    let by = status["permission"]["peersRefusingUs"].as_array().filter(|by| !by.is_empty())?;
-    let own = &status["permission"]["ownNode"]["allowed"];
+    let by = refusing(status);
+    if by.is_empty() {
+        return None;
+    }
     let names: Vec<String> = by.iter().take(SHOWN).map(|id| short(id.as_str().unwrap_or("?"))).collect();
     let text = format!("{} peers do not permit this node: {}", by.len(), names.join(", "));
-    Some(match own == true {
-        true => Check::warn(
+    let enode = status["enode"].as_str().unwrap_or("enode://…");
+    Some(match (status["permission"]["ownNode"]["allowed"] == false, status["peers"] == 0) {
+        (true, _) => Check::fail("refused by", format!("{text}; see the line about the permission")),
+        (false, true) => Check::fail(
+            "refused by",
+            format!(
+                "{text}; it was permitted at its block {}, newer ones that it does not get may say otherwise. Ask another node: \
+                 lonja permission why {enode} --rpc URL",
+                status["head"]["number"]
+            ),
+        ),
+        (false, false) => Check::warn(
             "refused by",
             format!(
                 "{text}; by the contracts at this node's head it is permitted: they may be behind, or keep a list of their own"
             ),
         ),
-        false => Check::fail("refused by", format!("{text}; see the line about the permission")),
     })
 }
 
@@ -88,14 +106,19 @@ fn kind(reason: &str) -> &'static str {
     if about_rules.iter().any(|word| reason.contains(word)) { "rules" } else { "permission" }
 }
 
-/// Peers to keep that are not there, each tried from here.
-async fn missing(peers: &Value) -> Vec<Check> {
+/// Peers to keep that are not there, each tried from here; not those that are known to refuse this node.
+async fn missing(peers: &Value, refused_by: &Value) -> Vec<Check> {
     let all = peers.as_array().map_or(&[][..], Vec::as_slice);
+    let refuses = |enode: &str| {
+        let ids = refused_by.as_array().into_iter().flatten().filter_map(Value::as_str);
+        ids.into_iter().any(|id| enode.contains(id))
+    };
     let gone: Vec<&str> = all
         .iter()
         .filter(|peer| peer["connected"] != true)
         .filter_map(|peer| peer["enode"].as_str())
         .collect();
+    let unknown: Vec<&str> = gone.iter().copied().filter(|enode| !refuses(enode)).collect();
     if all.is_empty() {
         return Vec::new();
     }
@@ -103,14 +126,16 @@ async fn missing(peers: &Value) -> Vec<Check> {
         return vec![Check::ok("static peers", format!("all {} are connected", all.len()))];
     }
     let mut checks = Vec::new();
-    for enode in gone.iter().take(SHOWN) {
+    let refusing = gone.len().saturating_sub(unknown.len());
+    if refusing > 0 {
+        checks.push(Check::warn("static peers", format!("{refusing} of {} refuse this node", all.len())));
+    }
+    for enode in unknown.iter().take(SHOWN) {
         checks.push(Check::warn("static peers", tried(enode).await));
     }
-    if gone.len() > SHOWN {
-        checks.push(Check::warn(
-            "static peers",
-            format!("{} more are not connected", gone.len().saturating_sub(SHOWN)),
-        ));
+    if unknown.len() > SHOWN {
+        let more = unknown.len().saturating_sub(SHOWN);
+        checks.push(Check::warn("static peers", format!("{more} more are not connected")));
     }
     checks
 }
@@ -171,6 +196,11 @@ mod tests {
         let check = refused_by(&status(true, vec!["abcdef0123456789"])).unwrap();
         assert!(check.level == Level::Warn && check.text.contains("abcdef01…"), "{check:?}");
         assert_eq!(refused_by(&status(false, vec!["ab"])).unwrap().level, Level::Fail);
+        let mut alone = status(true, vec!["ab"]);
+        (alone["peers"], alone["head"], alone["consensus"]) = (json!(0), json!({ "number": 7 }), json!({}));
+        let check = refused_by(&alone).unwrap();
+        assert!(check.level == Level::Fail && check.text.contains("permitted at its block 7"), "{check:?}");
+        assert!(count(&alone).text.contains("do not permit this node"));
     }
 
     #[test]
@@ -202,9 +232,11 @@ mod tests {
         assert!(tried(&enode("127.0.0.1")).await.contains("nothing listens"));
         assert!(tried(&enode("no-such-host.invalid")).await.contains("cannot be reached"));
         let all = json!([{ "enode": enode("127.0.0.1"), "connected": true }]);
-        assert_eq!(missing(&all).await[0].level, Level::Ok);
+        assert_eq!(missing(&all, &Value::Null).await[0].level, Level::Ok);
         let gone = json!([{ "enode": enode("127.0.0.1"), "connected": false }]);
-        assert_eq!(missing(&gone).await[0].level, Level::Warn);
-        assert!(missing(&json!([])).await.is_empty());
+        assert_eq!(missing(&gone, &Value::Null).await[0].level, Level::Warn);
+        let refusing = missing(&gone, &json!([id.to_string()])).await;
+        assert!(refusing[0].text.contains("1 of 1 refuse this node"), "{refusing:?}");
+        assert!(missing(&json!([]), &Value::Null).await.is_empty());
     }
 }

@@ -256,17 +256,18 @@ async fn set_status(act: &Act, node: &NodeName, status: u8, what: &str) -> Resul
     own(act, &Registry::setOwnNodeStatusCall { nodeKey: node_key, status }, what).await
 }
 
-/// Names the newest block. The validator itself may speak for itself, an admin of its member for any of its nodes.
+/// Names a block just made. The validator itself may speak for itself, an admin of its member for any of its nodes.
 async fn heartbeat(act: &Act, node: &NodeName) -> Result<()> {
-    let endpoint = act.need_endpoint("a heartbeat names the newest block")?;
+    let endpoint = act.need_endpoint("a heartbeat names a block just made")?;
     let entry = endpoint.call("lonja_getNode", json!([node.asked()])).await?;
     let key: B256 = entry["key"]
         .as_str()
         .and_then(|key| key.parse().ok())
         .ok_or_else(|| eyre!("there is no such node"))?;
     let head = endpoint.call("eth_getBlockByNumber", json!(["latest", false])).await?;
-    let height = u64::try_from(quantity(&head["number"])?)?;
-    let hash: B256 = serde_json::from_value(head["hash"].clone())?;
+    // The one before the newest: in the newest block itself no contract knows that block's hash, and nodes try calls there.
+    let height = u64::try_from(quantity(&head["number"])?)?.saturating_sub(1);
+    let hash: B256 = serde_json::from_value(head["parentHash"].clone())?;
     let itself = !act.only_prints() && entry["validatorAddress"] == json!(act.sender()?);
     let what = format!("show that the validator follows the chain, at block {height}");
     let call = match itself {

@@ -7,7 +7,6 @@ use super::proposal::{newest_policy, propose};
 use super::table::{plain, table};
 use crate::client::Endpoint;
 use alloy_primitives::{Bytes, keccak256};
-use alloy_sol_types::SolType;
 use clap::Subcommand;
 use eyre::{Context, Result, bail, eyre};
 use lonja_permissioning::registry::abi::{GOVERNANCE, POLICY, PolicyValues, Proposal};
@@ -65,10 +64,14 @@ impl PolicyCommand {
     }
 }
 
+/// The function by which a vote is carried out; only the contract of the votes may call it. It takes what the proposal says.
+const REPLACE: &str = "replace(uint64,((uint16,uint16,uint32,uint32,uint16,uint64,uint16,uint16,uint16,uint16),(uint32,uint16,\
+                       uint16,uint16,uint16,uint32,uint32,uint16,uint32),(uint32,uint32,uint32,uint16,uint16,uint16,uint32,\
+                       uint16[24]),(uint32,uint32,uint16,uint32),(bool,uint32,uint64[8])))";
+
 /// Asks what the carrying out would ask: some bounds depend on the values of before, and a vote of months would be in vain.
 async fn would_hold(endpoint: &Endpoint, proposal: &Proposal) -> Result<()> {
-    let signature = format!("replace(uint64,{})", PolicyValues::SOL_NAME);
-    let data = [&keccak256(signature)[..4], &proposal.payload()].concat();
+    let data = [&keccak256(REPLACE)[..4], &proposal.payload()].concat();
     let request = json!({ "from": GOVERNANCE, "to": POLICY, "data": Bytes::from(data) });
     match endpoint.ask("eth_call", json!([request, "latest"])).await? {
         Ok(_) => Ok(()),
@@ -115,6 +118,28 @@ fn values_table(values: &PolicyValues) -> String {
 mod tests {
     use super::*;
     use lonja_permissioning::registry::plan::default_policy;
+    use serde_json::Value;
+
+    /// As the compiler wrote it down.
+    #[test]
+    fn the_function_is_the_contracts() {
+        let artifact: Value = serde_json::from_str(include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../genesis/contracts/artifacts/Policy.json"
+        )))
+        .unwrap();
+        let functions = artifact["abi"].as_array().unwrap();
+        let replace = functions.iter().find(|function| function["name"] == "replace").unwrap();
+        assert_eq!(REPLACE, format!("replace{}", tuple(&replace["inputs"])));
+    }
+
+    fn tuple(fields: &Value) -> String {
+        let one = |field: &Value| match field["type"].as_str().unwrap() {
+            "tuple" => tuple(&field["components"]),
+            other => other.to_owned(),
+        };
+        format!("({})", fields.as_array().unwrap().iter().map(one).collect::<Vec<_>>().join(","))
+    }
 
     #[test]
     fn a_change_keeps_the_rest() {

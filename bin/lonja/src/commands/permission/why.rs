@@ -356,11 +356,14 @@ fn told_of_transaction(
             .push(format!("The sender's member has {gas} gas left, and gets {more} more with every block."));
     }
     match (verdict["allowed"] == true, verdict["rule"].as_str()) {
-        (true, _) if verdict["minedIn"].is_null() => {
-            said.next.push(
-                "if it does not come into a block, look whether it waits: txpool_content, lonja status"
-                    .to_owned(),
-            );
+        (true, _) if verdict["minedIn"].is_null() && verdict["hash"].is_string() => {
+            said.next.push(match verdict["waiting"] {
+                Value::Bool(true) => {
+                    "it waits in the node's pool: a nonce before it may be missing (txpool_content)"
+                        .to_owned()
+                }
+                _ => "the node does not have it: lonja permission send sends one that is signed".to_owned(),
+            })
         }
         (false, Some("quotas")) => {
             said.next
@@ -385,7 +388,10 @@ async fn about_member(look: &Look, name: &MemberName) -> Result<Said> {
     if member["permitted"] == true {
         said.sentences.push(format!("{identity} is an active member (registry, after block {block})."));
     } else {
-        let status = plain(&member["status"]);
+        let status = match plain(&member["status"]) {
+            active if active == "active" => "under an emergency suspension".to_owned(),
+            other => other,
+        };
         said.sentences.push(format!(
             "{identity} is {status}: its nodes may not connect, its accounts not transact (registry, after block {block})."
         ));

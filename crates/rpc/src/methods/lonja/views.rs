@@ -185,15 +185,18 @@ pub(super) fn validator(state: &ValidatorState) -> Value {
     })
 }
 
-/// An entry of the journal of what the ends of blocks did.
+/// An entry of the journal of what the ends of blocks did. What came to a seat or left one is told with its address.
 pub(super) fn act(index: u64, act: &Act) -> Value {
+    let value = U256::from(act.value);
+    let is_address = matches!(act.kind, 2 | 3 | 7);
     json!({
         "index": index,
         "block": act.blockNumber,
         "kind": act_name(act.kind),
         "kindNumber": act.kind,
         "subject": act.subject,
-        "value": number(U256::from(act.value)),
+        "address": is_address.then(|| Address::from_word(value.into())),
+        "value": (!is_address).then(|| number(value)),
     })
 }
 

@@ -185,6 +185,11 @@ async fn policy_validators_and_quotas_are_read() {
     assert_eq!(code(&client, "lonja_simulateSelection", json!([{ "capSecotr": 1 }])).await, -32602);
     let acts = client.call("lonja_getActs", json!([])).await;
     assert_eq!(acts["total"].as_u64().unwrap() as usize, acts["acts"].as_array().unwrap().len());
+    let first = &acts["acts"][0];
+    assert_eq!(
+        (&first["kind"], &first["address"], &first["value"]),
+        (&json!("seated"), &json!(key(1).address()), &Value::Null)
+    );
     let quota = client.call("lonja_getQuota", json!([uno()])).await;
     assert_eq!((&quota["limited"], &quota["member"]), (&json!(true), &json!(uno())));
     assert!(quota["gasAvailable"].as_u64().unwrap() > quota["gasPerBlock"].as_u64().unwrap());
