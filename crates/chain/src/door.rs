@@ -147,8 +147,10 @@ impl Door {
             return stages;
         }
         let mut judge = view.judge_of_next(&shared.spec, shared.clock.now_ms() / 1000);
+        // Nothing is taken off it: each is judged as if it came first.
+        let mut ledger = Ledger::default();
         let judge_one = |stage| match stage {
-            Stage::Checked(tx) => match permit(&mut judge, &tx, origin) {
+            Stage::Checked(tx) => match permit(&mut judge, &mut ledger, &tx, origin) {
                 Ok(()) => Stage::Checked(tx),
                 Err(error) => Stage::Refused(error),
             },
@@ -245,7 +247,12 @@ fn judge(raw: Bytes, rules: &BlockRules, gas_limit: u64) -> Result<RecoveredTran
     Ok(tx)
 }
 
-fn permit(judge: &mut Judge<'_>, tx: &RecoveredTransaction, origin: Origin) -> Result<(), SubmitError> {
+fn permit(
+    judge: &mut Judge<'_>,
+    ledger: &mut Ledger,
+    tx: &RecoveredTransaction,
+    origin: Origin,
+) -> Result<(), SubmitError> {
     let question = TransactionQuestion::of(tx);
     let fault = |error: ExecuteError| SubmitError::State(StateError::Store(error.to_string()));
     if let Err(mut refusal) = judge.transaction(&question).map_err(fault)? {
@@ -254,7 +261,7 @@ fn permit(judge: &mut Judge<'_>, tx: &RecoveredTransaction, origin: Origin) -> R
         }
         return Err(SubmitError::NotPermitted(refusal));
     }
-    let room = Ledger::default().admit(judge, tx.sender(), tx.gas_limit()).map_err(fault)?;
+    let room = ledger.admit(judge, tx.sender(), tx.gas_limit()).map_err(fault)?;
     room.map_err(SubmitError::NotPermitted)
 }
 

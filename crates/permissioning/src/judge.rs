@@ -143,20 +143,8 @@ impl<'a> Judge<'a> {
 
     /// The member that an account belongs to; zero for none, and where the contract has no answer.
     pub(crate) fn member_of(&mut self, contract: Address, account: Address) -> Result<B256, ExecuteError> {
-        let asked = Bytes::from(Quotas::memberOfCall { account }.abi_encode());
-        let subject = account.into_word();
-        let memo = self.memos.map(|(memos, at)| (memos.members.as_ref(), at));
-        let said = match memo.and_then(|(memo, _)| memo.find(&subject, &asked, true)) {
-            Some(said) => said,
-            None => {
-                let answer = self.ask(contract, asked.clone())?;
-                if let Some((memo, at)) = memo {
-                    memo.keep(at, subject, &asked, true, &answer);
-                }
-                answer.said
-            }
-        };
-        Ok(match said {
+        let asked = Quotas::memberOfCall { account }.abi_encode();
+        Ok(match self.ask_of_members(contract, account.into_word(), asked.into())? {
             Said::Returned(output) => Quotas::memberOfCall::abi_decode_returns(&output).unwrap_or_default(),
             _ => B256::ZERO,
         })
@@ -169,11 +157,24 @@ impl<'a> Judge<'a> {
         member: B256,
     ) -> Result<Result<(U256, U256), String>, ExecuteError> {
         let asked = Quotas::availableCall { member }.abi_encode();
-        let answer = self.ask(contract, asked.into())?;
-        Ok(returned(&answer.said, contract).and_then(|output| {
+        let said = self.ask_of_members(contract, member, asked.into())?;
+        Ok(returned(&said, contract).and_then(|output| {
             let answer = Quotas::availableCall::abi_decode_returns(output);
             answer.map(|left| (left.gas, left.gasPerBlock)).map_err(|_| no_answer(contract, output))
         }))
+    }
+
+    /// Asks the contract that meters gas, unless the answer is known.
+    fn ask_of_members(&mut self, contract: Address, subject: B256, asked: Bytes) -> Result<Said, ExecuteError> {
+        let memo = self.memos.map(|(memos, at)| (memos.members.as_ref(), at));
+        if let Some(said) = memo.and_then(|(memo, _)| memo.find(&subject, &asked, true)) {
+            return Ok(said);
+        }
+        let answer = self.ask(contract, asked.clone())?;
+        if let Some((memo, at)) = memo {
+            memo.keep(at, subject, &asked, true, &answer);
+        }
+        Ok(answer.said)
     }
 
     /// The contract that meters gas, where there is one.

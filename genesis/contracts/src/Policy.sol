@@ -11,7 +11,7 @@ import "./interfaces/IValidators.sol";
 
 /// The values that the network decides by vote. A change comes into force at an epoch boundary, never within an epoch.
 contract Policy is IPolicy {
-    // slot 0: the number of the newest values, the block from which they are in force, and their place below.
+    // slot 0: the number of the newest values, the block from which they are in force (0: they are), and their place below.
     uint64 public revision;
     uint64 internal effective;
     uint8 internal newest;
@@ -101,7 +101,14 @@ contract Policy is IPolicy {
         return values[_inForce()].votes.minElectorate;
     }
 
+    /// @inheritdoc IPolicy
+    function settle() external {
+        if (msg.sender != VALIDATORS) revert OnlyContract(VALIDATORS);
+        if (effective != 0 && block.number >= effective) effective = 0;
+    }
+
+    /// The clock is looked at only while values wait: what does not depend on it can be remembered.
     function _inForce() private view returns (uint8) {
-        return block.number >= effective ? newest : newest ^ 1;
+        return effective == 0 || block.number >= effective ? newest : newest ^ 1;
     }
 }

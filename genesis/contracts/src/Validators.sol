@@ -30,6 +30,7 @@ contract Validators is ValidatorsSla {
         _countTurns(author, missed, sla);
         if (missed.length != 0) _judge(sla);
         _carryOutLosses();
+        if (block.number >= epochState.boundary) IPolicy(POLICY).settle();
         // Losses that are not carried out yet come first, except that of the last seat, which only a selection can end.
         if (block.number >= epochState.boundary && (!epochState.recheck || set.length == 1)) _endEpoch();
     }

@@ -117,6 +117,14 @@ contract KindsTest is Base {
         eq(policies.policy().sla.consecutiveMisses, 3, "not yet");
         vm.roll(10);
         eq(policies.policy().sla.consecutiveMisses, 7, "at the boundary");
+        refused(OnlyContract.selector);
+        policies.settle();
+        address author = validators.getValidators()[0];
+        vm.prank(SYSTEM);
+        validators.endBlock(author, new address[](0));
+        (, effective,) = policies.nextPolicy();
+        eq(effective, 0, "nothing waits any more");
+        eq(policies.policy().sla.consecutiveMisses, 7, "and the values stay");
     }
 
     function test_two_open_policy_changes_do_not_overwrite_each_other() public {

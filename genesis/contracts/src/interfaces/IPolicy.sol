@@ -12,12 +12,14 @@ interface IPolicy {
     function seedPolicy(PolicyValues calldata values) external;
     /// Governance. `revision` must be the newest one: two open changes cannot overwrite each other.
     function replace(uint64 revision, PolicyValues calldata values) external;
+    /// Validators, at the end of an epoch: what waited for it waits no more.
+    function settle() external;
     /// Reverts with the name of the field that is out of bounds.
     function check(PolicyValues calldata values) external pure;
 
     /// All values in force.
     function policy() external view returns (PolicyValues memory);
-    /// The newest values and the block from which they are in force.
+    /// The newest values and the block from which they are in force; 0 where no others are any more.
     function nextPolicy() external view returns (uint64 revision, uint64 effective, PolicyValues memory);
     /// The number of the newest values, in force or not.
     function revision() external view returns (uint64);

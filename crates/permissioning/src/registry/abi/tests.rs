@@ -43,7 +43,7 @@ const UNUSED: &[(&str, &[&str])] = &[
         ],
     ),
     ("Validators", &["noteLoss", "readmit", "strike"]),
-    ("Policy", &["quotaOf", "replace"]),
+    ("Policy", &["quotaOf", "replace", "settle"]),
 ];
 
 /// Selectors and signatures as the compiler wrote them, by the kind of entry.

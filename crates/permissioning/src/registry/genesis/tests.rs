@@ -1,4 +1,5 @@
 use super::*;
+use crate::registry::abi::Quotas;
 use crate::registry::plan::EXAMPLE;
 use crate::registry::testing::{World, genesis_of};
 use crate::{ConnectionQuestion, ConnectionVerdict, OwnEnd, TransactionQuestion, Verdict};
@@ -217,4 +218,32 @@ fn first_validators_need_a_contract_that_answers() {
         validator_contract: abi::VALIDATORS,
     });
     assert!(first_validators(&unseeded).unwrap_err().contains("names no validators"));
+}
+
+/// In a quiet network what was asked once is known: nothing that is asked of every transaction looks at the block.
+#[test]
+fn what_every_transaction_asks_is_answered_once() {
+    let world = World::new();
+    let rules = world.genesis.spec.rules_at(1, 0);
+    let mut inquiry = lonja_evm::Inquiry::new(&rules, &lonja_evm::BlockEnv::default(), &world.state);
+    let member = &world.plan.members[0];
+    let account = member.accounts[0].address;
+    let sender = crate::TransactionQuestion {
+        sender: account,
+        target: None,
+        value: U256::ZERO,
+        gas_price: 0,
+        gas_limit: 1_000_000,
+        payload: &[1; 40],
+    };
+    let asked: [(Address, Vec<u8>); 3] = [
+        (abi::ACCOUNT_RULES, sender.allowed().to_vec()),
+        (abi::QUOTAS, Quotas::memberOfCall { account }.abi_encode()),
+        (abi::QUOTAS, Quotas::availableCall { member: member.id }.abi_encode()),
+    ];
+    for (contract, input) in asked {
+        let answer = inquiry.ask(contract, input.into(), crate::interface::QUESTION_GAS).unwrap();
+        assert!(matches!(answer.said, lonja_evm::Said::Returned(_)) && !answer.block, "{contract}: {answer:?}");
+        assert!(!answer.accounts.contains_key(&abi::VALIDATORS), "{contract} looks at what changes with every block");
+    }
 }
