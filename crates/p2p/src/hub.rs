@@ -345,6 +345,8 @@ impl Hub {
                 session.stop.stop(Ending::lost(format!("nothing was heard of it for {seconds} seconds")));
             }
         }
+        // Another network of this process may have ended meanwhile, and said that it has no peers.
+        state.publish();
     }
 }
 

@@ -70,6 +70,13 @@ impl Newcomer {
             if let Some(since) = alone.filter(|_| Instant::now() >= not_before)
                 && let Some(strangers) = self.strangers(since.elapsed())
             {
+                if told.is_empty() {
+                    tracing::info!(
+                        number = self.gate.head().number,
+                        peers = strangers.len(),
+                        "this node's newest block permits none of its peers: they are asked for proof of a later one"
+                    );
+                }
                 match self.ask(strangers).await {
                     End::Nobody(troubles) if troubles != told => {
                         tracing::warn!(
@@ -79,7 +86,8 @@ impl Newcomer {
                         );
                         told = troubles;
                     }
-                    _ => {}
+                    End::Vouched => told.clear(),
+                    End::Nobody(_) | End::Needless => {}
                 }
                 not_before = Instant::now() + PAUSE;
             }
@@ -106,11 +114,6 @@ impl Newcomer {
 
     async fn ask(&self, strangers: Vec<PeerAddress>) -> End {
         let head = self.gate.head();
-        tracing::info!(
-            number = head.number,
-            peers = strangers.len(),
-            "this node's newest block permits none of its peers: they are asked for proof of a later one"
-        );
         let network = P2pConfig {
             gate: PeerGate::Only(strangers.iter().map(PeerAddress::node_id).collect()),
             peers: strangers.clone(),
@@ -187,6 +190,8 @@ impl Newcomer {
                         number,
                         "the state after that block permits the peer: this node follows the chain there with its help"
                     );
+                    // There is one session between two nodes, and from now on it is the node's own.
+                    p2p.remove_peer(&peer);
                     self.gate.vouch(peer, number);
                     vouched = true;
                 }
