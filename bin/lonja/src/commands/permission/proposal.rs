@@ -181,7 +181,7 @@ fn proposals_table(proposals: &[Value]) -> String {
 
 async fn show(id: u64, look: &Look) -> Result<()> {
     let mut view = look.ask("lonja_getProposal", vec![json!(id)]).await?;
-    if view.is_null() {
+    if !view.is_object() {
         bail!("there is no proposal {id}");
     }
     let endpoint = look.endpoint();

@@ -271,8 +271,10 @@ fn told_of_account(
         let text = format!("It may not: {}: {} ({}).", names(&may_not), reason(verdict), by_rule(verdict));
         said.sentences.push(if may.is_empty() { text.replacen("It", &address.to_string(), 1) } else { text });
     }
-    if let Some(gas) = verdicts.first().and_then(|(_, verdict)| verdict["gasAvailable"].as_u64()) {
-        let more = &verdicts[0].1["gasPerBlock"];
+    if let Some((_, verdict)) = verdicts.first()
+        && let Some(gas) = verdict["gasAvailable"].as_u64()
+    {
+        let more = &verdict["gasPerBlock"];
         said.sentences.push(format!("Its member has {gas} gas left, and gets {more} more with every block."));
     }
     let Some(account) = account else {

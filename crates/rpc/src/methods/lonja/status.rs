@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 pub(super) fn register(table: &mut Table) {
-    table.heavy("lonja_status", status);
+    table.read("lonja_status", status);
 }
 
 /// Everything an operator looks at first, in one answer; numbers are JSON numbers.
