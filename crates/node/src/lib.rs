@@ -16,6 +16,7 @@ mod addresses;
 pub mod chain_file;
 mod chain_thread;
 mod clock;
+mod comeback;
 mod config;
 mod control;
 pub mod core;

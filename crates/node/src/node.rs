@@ -2,6 +2,7 @@
 
 use crate::chain_thread::{self, ChainThreads};
 use crate::clock::Clock;
+use crate::comeback::Comeback;
 use crate::config::Config;
 use crate::control::{Control, Published};
 use crate::core::NodeCore;
@@ -138,6 +139,7 @@ impl Node {
         let stopping = Arc::new(AtomicBool::new(false));
         let own = own_end(&config);
         let judge = core.peer_judge(own.clone());
+        let seat_judge = judge.clone();
         let only = Arc::new(config.allowed.iter().copied().collect());
         let network = P2pConfig {
             gate: gate_of(&judge, &only),
@@ -235,13 +237,25 @@ impl Node {
             known,
             stopping: stopping.clone(),
         };
-        let tasks = vec![
+        let comeback = Comeback {
+            judge: seat_judge,
+            reader: reader.clone(),
+            door: door.clone(),
+            pool: pool.clone(),
+            published: published.clone(),
+            key: config.key.clone(),
+            chain_id: spec.chain_id,
+        };
+        let mut tasks = vec![
             tokio::spawn(services::deliver(events, ingest, published.clone(), receivers, clock)),
             tokio::spawn(services::watch_disk(config.data_dir.clone(), config.disk, mailbox.clone())),
             tokio::spawn(services::follow_votes(wishes, published)),
             tokio::spawn(services::keep_pool(door, pool.clone(), journal.clone(), p2p.clone(), heads)),
             tokio::spawn(newcomer.run()),
         ];
+        if config.validate {
+            tasks.push(tokio::spawn(comeback.run()));
+        }
         let upkeep_thread = upkeep::start(reader, config.audit_every, halt.clone(), stopping.clone());
         let mut threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];
         threads.extend([upkeep_thread, giver_thread, addresses_thread]);
