@@ -107,7 +107,6 @@ mod tests {
     #[test]
     fn a_suspended_validator_beats_and_then_returns() {
         let plan = [
-            ("\"nMin\": 4", "\"nMin\": 3"),
             ("\"consecutiveMisses\": 20", "\"consecutiveMisses\": 3"),
             ("\"jailLength\": 86400", "\"jailLength\": 4"),
             ("\"heartbeats\": 20", "\"heartbeats\": 1"),

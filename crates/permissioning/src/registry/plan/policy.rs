@@ -251,7 +251,8 @@ fn selection(validators: usize, epoch: u32, term: u64) -> SelectionPolicy {
     let cap = (faulty as u16).max(1);
     SelectionPolicy {
         n,
-        nMin: n.min(4),
+        // So many that the rule can act on one of four: who fails is missed whether suspended or not.
+        nMin: n.saturating_sub(faulty as u16).min(4),
         epochLength: epoch,
         freezeLength: (epoch / 2).clamp(1, FREEZE_BLOCKS),
         rotation: (faulty as u16).min(1),

@@ -162,7 +162,7 @@ fn crowded_classes_and_few_validators_are_pointed_out() {
 #[test]
 fn the_default_policy_fits_the_number_of_validators_and_the_period() {
     for (validators, n, minimum, cap) in
-        [(1, 1, 1, 1), (3, 1, 1, 1), (4, 4, 4, 1), (9, 7, 4, 2), (40, 31, 4, 10)]
+        [(1, 1, 1, 1), (3, 1, 1, 1), (4, 4, 3, 1), (9, 7, 4, 2), (40, 31, 4, 10)]
     {
         let policy = default_policy(validators, 1000).selection;
         assert_eq!((policy.n, policy.nMin, policy.capSector, policy.capGroup), (n, minimum, cap, 1));
