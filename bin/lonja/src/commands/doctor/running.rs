@@ -59,7 +59,18 @@ fn sync(status: &Value) -> Option<Check> {
             format!("at block {head}, {behind} behind the highest peer: wait until it is there"),
         ));
     }
+    if is_alone(status) {
+        return None;
+    }
     Some(Check::ok("sync", "at the head, as far as the peers say"))
+}
+
+/// No peers, though there are others: whatever the node says of the network, it has it from nobody.
+fn is_alone(status: &Value) -> bool {
+    let consensus = &status["consensus"];
+    let only_one = consensus["isValidator"] == true
+        && consensus["validators"].as_array().is_some_and(|all| all.len() == 1);
+    status["peers"] == 0 && !only_one
 }
 
 fn age(head: &Value, now: u64) -> u64 {
@@ -79,7 +90,17 @@ fn standing_still(status: &Value, age: u64) -> Check {
     let here = status["validatorsConnected"]
         .as_u64()
         .map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX));
-    let stands = format!("block {} is {} old", status["head"]["number"], duration(age));
+    let number = &status["head"]["number"];
+    let stands = match number.as_u64() {
+        Some(0) => "there is block 0 only".to_owned(),
+        _ => format!("block {number} is {} old", duration(age)),
+    };
+    if is_alone(status) {
+        return Check::fail(
+            "agreement",
+            format!("{stands}, and there are no peers to get newer ones from: see the lines below"),
+        );
+    }
     let round = format!("round {} of block {}", consensus["round"], consensus["height"]);
     match here < quorum {
         true => Check::fail(
@@ -175,6 +196,10 @@ mod tests {
         let mut enough = status();
         enough["validatorsConnected"] = json!(3);
         assert!(standing_still(&enough, 300).text.contains("round 5 of block 8"));
+        let mut alone = status();
+        (alone["peers"], alone["head"]["number"]) = (json!(0), json!(0));
+        assert!(standing_still(&alone, 300).text.contains("block 0 only, and there are no peers"));
+        assert_eq!(sync(&alone), None);
         let mut slow = status();
         slow["blockPeriodMs"] = json!(60_000);
         assert!(!is_still(&slow, 300), "blocks are that far apart here");
