@@ -45,7 +45,8 @@ fn member(number: u64) -> Value {
 /// The genesis of the network.
 fn genesis() -> Genesis {
     let members: Vec<Value> = (0..MEMBERS).map(member).collect();
-    let policy = json!({ "selection": { "n": 4, "capGroup": 4, "capSector": 4, "capRegion": 4, "capHost": 4 } });
+    let policy =
+        json!({ "selection": { "n": 4, "capGroup": 4, "capSector": 4, "capRegion": 4, "capHost": 4 } });
     let plan = Plan::from_json(&json!({ "members": members, "policy": policy }).to_string()).expect("a plan");
     let seeded = seed(&plan, world::CHAIN_ID, 1_000).expect("the contracts take the plan");
     let network = NewNetwork {

@@ -93,8 +93,7 @@ impl Case {
     /// The rate to be offered, 0 for as many as are taken; nothing when the saturated case was not measured.
     fn rate(&self, done: &[Done]) -> Option<u32> {
         let Offer::Times(times) = self.offer else { return Some(0) };
-        let saturated =
-            |done: &&Done| {
+        let saturated = |done: &&Done| {
             let same = done.case.workload == self.workload && done.case.registry == self.registry;
             same && done.case.offer == Offer::Saturated
         };

@@ -1,7 +1,9 @@
 //! Permissions in the simulator: whoever is let in or shut out, everywhere alike, at once, and without a restart.
 
 use lonja_primitives::{NodeKey, Signer};
-use lonja_tests::simulation::{Chaos, Fault, Options, Outcome, Plan, Stats, Violation, World, alone, set_account};
+use lonja_tests::simulation::{
+    Chaos, Fault, Options, Outcome, Plan, Stats, Violation, World, alone, set_account,
+};
 
 const SECOND_US: u64 = 1_000_000;
 
@@ -133,11 +135,15 @@ fn a_transaction_that_is_forced_into_a_block_is_refused_by_all_honest_nodes_and_
         let late = world.checks.chain.late_blocks;
         world.submit_as(0, &stranger)?;
         world.run_for(60 * SECOND_US)?;
-        expect(world.checks.chain.late_blocks > late, "the forced block was never proposed, or never refused")?;
+        expect(
+            world.checks.chain.late_blocks > late,
+            "the forced block was never proposed, or never refused",
+        )?;
         expect(world.top() > 20, "the network does not go on")?;
         for node in 1..5 {
             let process = world.nodes[node].process.as_ref().expect("it runs");
-            let state = process.reader.state_at(process.reader.head().number).expect("the newest state is there");
+            let state =
+                process.reader.state_at(process.reader.head().number).expect("the newest state is there");
             let account = lonja_primitives::StateView::account(&state, &stranger.address());
             expect(account == Ok(None), "the forced transaction was executed")?;
         }

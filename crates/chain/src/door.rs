@@ -97,7 +97,9 @@ impl Door {
     pub fn drop_not_permitted(&self) -> usize {
         let Inner { shared, pool, looked_at, .. } = &*self.0;
         let view = shared.head.load_full();
-        if looked_at.swap(view.memos.transactions_changed, Ordering::Relaxed) == view.memos.transactions_changed {
+        if looked_at.swap(view.memos.transactions_changed, Ordering::Relaxed)
+            == view.memos.transactions_changed
+        {
             return 0;
         }
         let mut judge = view.judge_of_next(&shared.spec, shared.clock.now_ms() / 1000);

@@ -132,12 +132,7 @@ impl<'a> Inquiry<'a> {
     ///
     /// # Errors
     /// The state could not be read, or the machine broke a rule of its own. Nothing is said about the contract then.
-    pub fn ask(
-        &mut self,
-        contract: Address,
-        input: Bytes,
-        gas_limit: u64,
-    ) -> Result<Answer, ExecuteError> {
+    pub fn ask(&mut self, contract: Address, input: Bytes, gas_limit: u64) -> Result<Answer, ExecuteError> {
         self.evm.ctx.chain.begin_reading();
         let outcome = run(&mut self.evm, contract, input, gas_limit);
         let touched = self.evm.finalize();

@@ -52,21 +52,27 @@ impl Comeback {
     /// Takes the next step, where there is one.
     fn look(&self) -> Result<(), String> {
         let (own, published) = (self.key.address(), self.published.load());
-        if published.syncing.is_some() || published.consensus.is_validator || self.pool.lock().has_sender(&own) {
+        if published.syncing.is_some()
+            || published.consensus.is_validator
+            || self.pool.lock().has_sender(&own)
+        {
             return Ok(());
         }
         let head = self.reader.head();
         // A network without a registry has nothing to come back to.
-        let Some(step) = self.judge.registry(|registry| next_step(registry, own, (head.number, head.hash))) else {
+        let Some(step) = self.judge.registry(|registry| next_step(registry, own, (head.number, head.hash)))
+        else {
             return Ok(());
         };
         let Some(step) = step? else { return Ok(()) };
         let state = self.reader.state_at(head.number).map_err(|error| error.to_string())?;
-        let nonce = state.account(&own).map_err(|error| error.to_string())?.map_or(0, |account| account.nonce);
+        let nonce =
+            state.account(&own).map_err(|error| error.to_string())?.map_or(0, |account| account.nonce);
         let raw = signed(&step, &self.key, self.chain_id, nonce);
-        self.door.submit(vec![raw], Origin::Local).into_iter().try_for_each(|answer| {
-            answer.map(drop).map_err(|error| error.to_string())
-        })?;
+        self.door
+            .submit(vec![raw], Origin::Local)
+            .into_iter()
+            .try_for_each(|answer| answer.map(drop).map_err(|error| error.to_string()))?;
         match step {
             Step::Heartbeat(_) => tracing::info!(
                 block = head.number,

@@ -1,8 +1,6 @@
 //! Answers at one state.
 
-use crate::interface::{
-    Connections, QUESTION_GAS, Quotas, REASON_BYTES_MAX, Transactions,
-};
+use crate::interface::{Connections, QUESTION_GAS, Quotas, REASON_BYTES_MAX, Transactions};
 use crate::memo::Memo;
 use crate::question::{ConnectionQuestion, OwnEnd, TransactionQuestion};
 use crate::verdict::{ConnectionVerdict, Refusal, Rule, Verdict};
@@ -165,7 +163,12 @@ impl<'a> Judge<'a> {
     }
 
     /// Asks the contract that meters gas, unless the answer is known.
-    fn ask_of_members(&mut self, contract: Address, subject: B256, asked: Bytes) -> Result<Said, ExecuteError> {
+    fn ask_of_members(
+        &mut self,
+        contract: Address,
+        subject: B256,
+        asked: Bytes,
+    ) -> Result<Said, ExecuteError> {
         let memo = self.memos.map(|(memos, at)| (memos.members.as_ref(), at));
         if let Some(said) = memo.and_then(|(memo, _)| memo.find(&subject, &asked, true)) {
             return Ok(said);
@@ -233,10 +236,7 @@ fn is_yes(said: &Said, contract: Address, form: ConnectionForm) -> Result<(), St
     }
 }
 
-fn words(
-    said: &Said,
-    decode: impl Fn(&[u8]) -> alloy_sol_types::Result<String>,
-) -> Option<String> {
+fn words(said: &Said, decode: impl Fn(&[u8]) -> alloy_sol_types::Result<String>) -> Option<String> {
     let Said::Returned(output) = said else { return None };
     let mut words = decode(output).ok()?;
     // Whatever a contract says goes into logs and answers: one line, not endless.

@@ -80,9 +80,8 @@ impl Memo {
     /// What was said about a subject to a question with these bytes; `whole` says whether they are all of it.
     pub(crate) fn find(&self, subject: &B256, asked: &[u8], whole: bool) -> Option<Said> {
         let known = self.0.read();
-        let fits = |kept: &&Kept| {
-            (whole || kept.read.end() <= asked.len()) && kept.read.covers(&kept.asked, asked)
-        };
+        let fits =
+            |kept: &&Kept| (whole || kept.read.end() <= asked.len()) && kept.read.covers(&kept.asked, asked);
         known.answers.get(subject)?.iter().rev().find(fits).map(|kept| kept.said.clone())
     }
 
@@ -201,7 +200,8 @@ mod tests {
     use lonja_evm::Looked as Seen;
 
     fn answer(accounts: &[u8], block: bool) -> Answer {
-        let seen = |n: &u8| (Address::repeat_byte(*n), Seen { slots: [U256::from(1)].into(), ..Seen::default() });
+        let seen =
+            |n: &u8| (Address::repeat_byte(*n), Seen { slots: [U256::from(1)].into(), ..Seen::default() });
         Answer {
             said: Said::Returned(Bytes::from_static(&[1])),
             accounts: accounts.iter().map(seen).collect(),

@@ -1,8 +1,8 @@
 //! Questions, in the bytes of the contracts' interface.
 
 use crate::interface::{Connections, ConnectionsByWords, Transactions};
-use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, keccak256};
 use alloy_consensus::Transaction as _;
+use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, keccak256};
 use alloy_sol_types::SolCall;
 use lonja_primitives::spec::ConnectionForm;
 use lonja_primitives::{NodeId, RecoveredTransaction};
@@ -199,11 +199,8 @@ mod tests {
 
     #[test]
     fn both_forms_of_the_connection_question_are_besus() {
-        let own = OwnEnd {
-            node: NodeId(B512::repeat_byte(1)),
-            ip: Some("10.0.0.1".parse().unwrap()),
-            port: 30303,
-        };
+        let own =
+            OwnEnd { node: NodeId(B512::repeat_byte(1)), ip: Some("10.0.0.1".parse().unwrap()), port: 30303 };
         let question = ConnectionQuestion { node: NodeId(B512::repeat_byte(2)), at: Some(("10.0.0.2", 99)) };
         assert_eq!(question.allowed(ConnectionForm::Strings, &own)[..4], [0x45, 0xa5, 0x9e, 0x5b]);
         let words = question.allowed(ConnectionForm::Words, &own);

@@ -61,7 +61,8 @@ impl Organisations {
         let members: Vec<Value> = owned.iter().enumerate().map(member).collect();
         let text = json!({ "members": members, "policy": policy }).to_string();
         let registry = plan::Plan::from_json(&text).unwrap_or_else(|error| panic!("{error}"));
-        let seeded = seed(&registry, CHAIN_ID, plan.block_period_ms).unwrap_or_else(|error| panic!("{error}"));
+        let seeded =
+            seed(&registry, CHAIN_ID, plan.block_period_ms).unwrap_or_else(|error| panic!("{error}"));
         let genesis = NewNetwork {
             chain_id: CHAIN_ID,
             validators: seeded.validators,
@@ -72,7 +73,8 @@ impl Organisations {
             validator_contract: Some(seeded.validator_contract),
             ..NewNetwork::default()
         };
-        fs::write(network.path().join("genesis.json"), genesis.to_json()).expect("the genesis can be written");
+        fs::write(network.path().join("genesis.json"), genesis.to_json())
+            .expect("the genesis can be written");
         Self { all, at: 0 }
     }
 
@@ -133,7 +135,12 @@ impl Organisations {
     #[track_caller]
     pub fn pass(&mut self, network: &Network, by: &[usize], proposal: &Proposal) -> u64 {
         let id = self.propose(network, by, proposal);
-        self.act(network, by[0], abi::GOVERNANCE, &Governance::executeCall { id, payload: proposal.payload() })
+        self.act(
+            network,
+            by[0],
+            abi::GOVERNANCE,
+            &Governance::executeCall { id, payload: proposal.payload() },
+        )
     }
 
     /// The first proposes, the others vote for it. Answers with the proposal's id.
@@ -157,7 +164,12 @@ impl Organisations {
     }
 
     /// The same; `Err` where the contract reverts.
-    pub fn try_ask<C: SolCall>(&self, network: &Network, contract: Address, call: &C) -> Result<C::Return, String> {
+    pub fn try_ask<C: SolCall>(
+        &self,
+        network: &Network,
+        contract: Address,
+        call: &C,
+    ) -> Result<C::Return, String> {
         let request = json!({ "to": contract, "data": hex::encode_prefixed(call.abi_encode()) });
         let answer = network.member(self.at).rpc.call("eth_call", json!([request, "latest"]))?;
         let bytes = hex::decode(answer.as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
@@ -190,7 +202,8 @@ impl Organisations {
     /// Waits until a node holds a seat, or does not.
     #[track_caller]
     pub fn wait_for_seat(&self, network: &Network, node: usize, seated: bool) {
-        let what = format!("{} is {} seat", network.member(node).name, if seated { "given a" } else { "off its" });
+        let what =
+            format!("{} is {} seat", network.member(node).name, if seated { "given a" } else { "off its" });
         wait_until(&what, || self.is_seated(network, node) == seated);
     }
 }

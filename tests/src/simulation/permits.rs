@@ -44,7 +44,8 @@ impl Permits {
     /// How often a node was let in or shut out by a block.
     pub fn applied(&self) -> u64 {
         let pairs = self.verdicts.values().zip(self.verdicts.values().skip(1));
-        let differing = |(one, next): (&Vec<bool>, &Vec<bool>)| one.iter().zip(next).filter(|(a, b)| a != b).count();
+        let differing =
+            |(one, next): (&Vec<bool>, &Vec<bool>)| one.iter().zip(next).filter(|(a, b)| a != b).count();
         pairs.map(differing).sum::<usize>() as u64
     }
 }
@@ -131,7 +132,8 @@ impl World {
                 (0..count).map(|other| self.lets_in(node, other)).collect::<Outcome<Vec<bool>>>()?;
             let known = self.permits.verdicts.entry(height).or_insert_with(|| verdicts.clone());
             if *known != verdicts {
-                let what = format!("node {node} judges otherwise at block {height}: {verdicts:?}, not {known:?}");
+                let what =
+                    format!("node {node} judges otherwise at block {height}: {verdicts:?}, not {known:?}");
                 return self.violation(what);
             }
         }
@@ -213,7 +215,8 @@ impl World {
             (0..self.nodes.len()).filter(|node| self.nodes[*node].published + 2 < top).collect();
         match late.is_empty() {
             true => Ok(()),
-            false => self.violation(format!("nodes {late:?} do not get to block {top} after they were let in again")),
+            false => self
+                .violation(format!("nodes {late:?} do not get to block {top} after they were let in again")),
         }
     }
 }

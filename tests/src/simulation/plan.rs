@@ -4,9 +4,9 @@ use super::byzantine::Habits;
 use super::dice::Dice;
 use super::permits;
 use alloy_primitives::{Address, U256, address, hex};
-use lonja_primitives::{Genesis, NodeId};
 use lonja_primitives::genesis::{GenesisAccount, NewNetwork};
 use lonja_primitives::spec::{ClientRules, DigestRule};
+use lonja_primitives::{Genesis, NodeId};
 use std::collections::BTreeMap;
 
 /// Wall-clock time at which every world begins, seconds.

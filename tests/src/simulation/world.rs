@@ -261,7 +261,8 @@ impl World {
         self.next_life += 1;
         let mono_ms = self.dice.below(1_000_000);
         let birth = Birth { life, time_us: self.now_us, unix_ms: self.unix_ms_of(node), mono_ms };
-        let spec = if self.nodes[node].lawless { permits::without_rules(&self.spec) } else { self.spec.clone() };
+        let spec =
+            if self.nodes[node].lawless { permits::without_rules(&self.spec) } else { self.spec.clone() };
         let Node { disk, key, .. } = &mut self.nodes[node];
         let process = Process::boot(disk, &self.genesis, &spec, key, birth)
             .map_err(|violation| Violation::new(format!("node {node} does not start: {}", violation.0)))?;

@@ -98,7 +98,8 @@ fn contracts_with_besus_interface_say_who_connects_and_who_transacts() {
 
     let mut keeper = Wallet::funded();
     let mut stranger = Wallet::empty();
-    let refused = network.member(4).rpc.call("eth_sendRawTransaction", json!([stranger.transfer(NODES, 0).text()]));
+    let refused =
+        network.member(4).rpc.call("eth_sendRawTransaction", json!([stranger.transfer(NODES, 0).text()]));
     let refused = refused.expect_err("a stranger's transaction is refused");
     assert!(refused.contains("-32007") && refused.contains("not authorized"), "{refused}");
 

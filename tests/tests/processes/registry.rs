@@ -21,7 +21,8 @@ fn policy() -> serde_json::Value {
 
 fn peer_count(network: &Network, n: usize) -> usize {
     let count = network.member(n).rpc.get("net_peerCount", json!([]));
-    usize::from_str_radix(count.as_str().unwrap_or_default().trim_start_matches("0x"), 16).expect("a quantity")
+    usize::from_str_radix(count.as_str().unwrap_or_default().trim_start_matches("0x"), 16)
+        .expect("a quantity")
 }
 
 /// Every one of these nodes has so many peers by the time it reports the block after `number`.
@@ -45,7 +46,11 @@ fn a_vote_lets_an_outsider_in_and_another_shuts_it_out_under_load() {
     let members: Vec<usize> = (0..7).collect();
     network.start_all(&network.all());
     network.wait_for_block(6, 3);
-    assert_eq!((peer_count(&network, outsider), network.head(outsider)), (0, Some(0)), "an outsider connects");
+    assert_eq!(
+        (peer_count(&network, outsider), network.head(outsider)),
+        (0, Some(0)),
+        "an outsider connects"
+    );
     network.member(outsider).wait_for_log(&["does not permit this node"]);
     let user = Wallet::empty().transfer(abi::REGISTRY, 0).text();
     let refused = network.member(4).rpc.call("eth_sendRawTransaction", json!([user])).unwrap_err();
@@ -93,12 +98,16 @@ fn a_suspended_member_is_cut_off_with_its_validator_and_comes_back() {
     network.start_all(&network.all());
     network.wait_for_block(6, 3);
     let member = registry.get(2).id;
-    let suspended = registry.pass(&network, &[0, 1, 3], &Proposal::SuspendMember { member, reason: statement() });
+    let suspended =
+        registry.pass(&network, &[0, 1, 3], &Proposal::SuspendMember { member, reason: statement() });
     assert_dropped_by(&network, &[0, 1, 3, 4, 5], suspended, 4);
     registry.wait_for_seat(&network, 2, false);
     network.wait_for_more(0, 10);
     for cut_off in [2, 6] {
-        assert!(network.head(cut_off).is_some_and(|head| head <= suspended), "node {cut_off} hears of later blocks");
+        assert!(
+            network.head(cut_off).is_some_and(|head| head <= suspended),
+            "node {cut_off} hears of later blocks"
+        );
     }
     let transfer = registry.get(2).admin.transfer(abi::REGISTRY, 0).text();
     let refused = network.member(4).rpc.call("eth_sendRawTransaction", json!([transfer])).unwrap_err();
@@ -157,7 +166,10 @@ fn a_validator_that_stops_is_suspended_by_rule_and_comes_back() {
     let from = network.head(0).expect("it answers");
     network.wait_for_block(0, from + 12);
     let back = json!(network.member(3).address());
-    assert!((from..=from + 12).any(|number| network.signers(0, number)["Author"] == back), "it proposes again");
+    assert!(
+        (from..=from + 12).any(|number| network.signers(0, number)["Author"] == back),
+        "it proposes again"
+    );
     network.assert_same_chain(&network.all());
 }
 

@@ -109,11 +109,7 @@ impl ChainCore {
     }
 
     /// Runs the transactions; all of them must be executable.
-    fn run(
-        &mut self,
-        header: &Header,
-        transactions: &[RecoveredTransaction],
-    ) -> Result<Outcome, BlockError> {
+    fn run(&mut self, header: &Header, transactions: &[RecoveredTransaction]) -> Result<Outcome, BlockError> {
         let (state, view) = (self.writer.head_state(), self.shared.head.load_full());
         let mut run = BlockRun::new(&self.shared.spec, header, &self.position, &view, &state);
         for (index, tx) in transactions.iter().enumerate() {

@@ -150,12 +150,7 @@ impl ChainCore {
 
     /// Lets everybody go on from the new head. The doors see it before the pool does: whoever finds its view
     /// of the head unchanged while holding the pool has not missed a block.
-    fn move_on(
-        &mut self,
-        position: Arc<ChainPosition>,
-        executed: &ExecutedBlock,
-        included: &[B256],
-    ) -> bool {
+    fn move_on(&mut self, position: Arc<ChainPosition>, executed: &ExecutedBlock, included: &[B256]) -> bool {
         let (memos, connections_differ) = self.memos_after(position.head.number, executed);
         let view = HeadView { header: position.head.clone(), state: self.writer.head_state(), memos };
         self.position = position;

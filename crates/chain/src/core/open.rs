@@ -76,7 +76,8 @@ fn named_validators(
     let contract = next.validator_contract.unwrap_or_default();
     let rules = spec.rules_at(head.number, head.timestamp);
     let mut executor = BlockExecutor::new(rules, BlockEnv::from_header(head), state);
-    let named = next_validators(&mut executor, contract).map_err(|error| ChainError::Halt(error.to_string()))?;
+    let named =
+        next_validators(&mut executor, contract).map_err(|error| ChainError::Halt(error.to_string()))?;
     named.map_err(|reason| {
         ChainError::Halt(format!("the validators after block {} are not known: {reason}", head.number))
     })

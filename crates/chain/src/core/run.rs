@@ -65,7 +65,8 @@ impl<'a> BlockRun<'a> {
         let rules = spec.rules_at(header.number, header.timestamp);
         let env = BlockEnv::from_header(header);
         let permissions = *spec.permissions_at(header.number);
-        let judge = Judge::new(permissions, rules, env.clone(), state).with_memos(&view.memos, parent.head.number);
+        let judge =
+            Judge::new(permissions, rules, env.clone(), state).with_memos(&view.memos, parent.head.number);
         let executor = BlockExecutor::new(rules, env, state);
         Self { spec, header, parent, executor, judge, ledger: Ledger::default() }
     }

@@ -20,12 +20,15 @@ const KEEPER: u8 = 1;
 /// A network whose contract permits the keeper, and names the first validator.
 fn network(permissions: Permissions, contract: bool) -> Network {
     let listed = U256::from_be_bytes(
-        keccak256([sender(KEEPER).into_word().as_slice(), U256::from(1).to_be_bytes::<32>().as_slice()].concat())
-            .0,
+        keccak256(
+            [sender(KEEPER).into_word().as_slice(), U256::from(1).to_be_bytes::<32>().as_slice()].concat(),
+        )
+        .0,
     );
     let first = U256::from_be_bytes(keccak256(U256::from(2).to_be_bytes::<32>()).0);
     let validator = U256::from_be_bytes(validator_address(1).into_word().0);
-    let storage = BTreeMap::from([(listed, U256::from(1)), (U256::from(2), U256::from(1)), (first, validator)]);
+    let storage =
+        BTreeMap::from([(listed, U256::from(1)), (U256::from(2), U256::from(1)), (first, validator)]);
     let code = hex::decode(CODE.trim()).unwrap().into();
     let account = GenesisAccount { code, storage, ..GenesisAccount::default() };
     let new = NewNetwork { alloc: [(LISTS, account)].into(), ..NewNetwork::default() };

@@ -4,6 +4,7 @@ use super::network::*;
 use crate::{BlockError, SubmitError};
 use alloy_primitives::{Address, B256, TxKind, U256, hex, keccak256};
 use alloy_sol_types::SolCall;
+use lonja_evm::BlockEnv;
 use lonja_permissioning::registry::abi::{Quotas, Registry, VALIDATORS, Validators};
 use lonja_permissioning::registry::genesis::seed;
 use lonja_permissioning::registry::plan::Plan;
@@ -11,7 +12,6 @@ use lonja_permissioning::registry::reader::Reader;
 use lonja_permissioning::{Refusal, Rule};
 use lonja_primitives::genesis::NewNetwork;
 use lonja_primitives::{Block, StateView};
-use lonja_evm::BlockEnv;
 use lonja_txpool::Origin;
 use serde_json::{Value, json};
 
@@ -80,7 +80,11 @@ fn a_members_gas_is_counted_down_and_comes_back() {
     let committed = network.next_block();
     let used = committed.executed.receipts[0].cumulative_gas_used;
     assert_eq!(left(&network, sender(1)), BUCKET - used + RATE.min(used), "one block's gas came back");
-    assert_eq!(left(&network, sender(2)), left(&network, sender(1)), "one bucket for all accounts of a member");
+    assert_eq!(
+        left(&network, sender(2)),
+        left(&network, sender(1)),
+        "one bucket for all accounts of a member"
+    );
     assert_eq!(left(&network, sender(3)), BUCKET, "another member's is its own");
     network.next_block();
     network.next_block();
@@ -101,7 +105,8 @@ fn what_exceeds_the_bucket_is_refused_at_the_door_with_when_there_is_room() {
 fn a_block_takes_what_the_bucket_holds_and_the_rest_waits_for_nobody_else() {
     let mut network = network(true);
     let limit = BUCKET / 2;
-    network.submit(&[draft(1, 0).with(|tx| tx.gas_limit = limit), draft(1, 1).with(|tx| tx.gas_limit = limit)]);
+    network
+        .submit(&[draft(1, 0).with(|tx| tx.gas_limit = limit), draft(1, 1).with(|tx| tx.gas_limit = limit)]);
     network.submit(&[draft(2, 0).with(|tx| tx.gas_limit = BUCKET), draft(3, 0)]);
     let first = network.next_block();
     let hash = |draft: Draft| draft.recovered().hash();

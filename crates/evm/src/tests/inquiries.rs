@@ -107,7 +107,8 @@ fn what_another_contract_reads_of_its_input_is_not_the_question() {
         return_word(),
     ]
     .concat();
-    let world = World::default().with_code(CONTRACT, call).with_code(OTHER, word_at(32)).with_slot(OTHER, 1, 1);
+    let world =
+        World::default().with_code(CONTRACT, call).with_code(OTHER, word_at(32)).with_slot(OTHER, 1, 1);
     let asked = [1; 96];
     let answer = ask_in(&world, &asked);
     assert!(answer.accounts.contains_key(&OTHER));

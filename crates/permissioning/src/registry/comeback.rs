@@ -122,7 +122,8 @@ mod tests {
             let call = Validators::endBlockCall { author: key(2).address(), missed: vec![missing] };
             assert!(world.system(number, VALIDATORS, &call).success);
         }
-        let at = |world: &World, number| next_step(&mut world.reader(), missing, (number, B256::repeat_byte(5)));
+        let at =
+            |world: &World, number| next_step(&mut world.reader(), missing, (number, B256::repeat_byte(5)));
         let Ok(Some(step @ Step::Heartbeat(_))) = at(&world, 3) else { panic!("{:?}", at(&world, 3)) };
         let raw = signed(&step, &key(1), 1337, 7);
         let tx = RecoveredTransaction::recover(raw, 1337).unwrap();

@@ -6,9 +6,7 @@ use alloy_primitives::{Address, B512, Bytes, U256, address, hex};
 use alloy_sol_types::{SolCall, sol};
 use lonja_evm::{BlockEnv, BlockExecutor};
 use lonja_primitives::spec::{ConnectionForm, Limits, NodeRule, Permissions};
-use lonja_primitives::{
-    Account, AccountChange, BlockRules, Fork, NodeId, StateChanges,
-};
+use lonja_primitives::{Account, AccountChange, BlockRules, Fork, NodeId, StateChanges};
 
 pub(super) const LISTS: Address = address!("0000000000000000000000000000000000009999");
 

@@ -243,7 +243,13 @@ fn what_every_transaction_asks_is_answered_once() {
     ];
     for (contract, input) in asked {
         let answer = inquiry.ask(contract, input.into(), crate::interface::QUESTION_GAS).unwrap();
-        assert!(matches!(answer.said, lonja_evm::Said::Returned(_)) && !answer.block, "{contract}: {answer:?}");
-        assert!(!answer.accounts.contains_key(&abi::VALIDATORS), "{contract} looks at what changes with every block");
+        assert!(
+            matches!(answer.said, lonja_evm::Said::Returned(_)) && !answer.block,
+            "{contract}: {answer:?}"
+        );
+        assert!(
+            !answer.accounts.contains_key(&abi::VALIDATORS),
+            "{contract} looks at what changes with every block"
+        );
     }
 }
