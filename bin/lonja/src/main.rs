@@ -13,10 +13,10 @@ mod settings;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
-    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, doctor::DoctorCommand, evm::EvmCommand, export::ExportCommand,
-    genesis::GenesisCommand, import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
-    permission::PermissionCommand,
-    status::StatusCommand, validator::ValidatorCommand,
+    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, doctor::DoctorCommand, evm::EvmCommand,
+    export::ExportCommand, genesis::GenesisCommand, import::ImportCommand, init::InitCommand,
+    key::KeyCommand, node::NodeCommand, permission::PermissionCommand, status::StatusCommand,
+    validator::ValidatorCommand,
 };
 use eyre::Result;
 use lonja_conformance::TransitionError;

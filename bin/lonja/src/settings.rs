@@ -45,6 +45,9 @@ pub struct NodeArgs {
     /// Speak QUIC (UDP) beside TCP [default: true]
     #[arg(long, env = "LONJA_P2P_QUIC", value_name = "BOOL", help_heading = "Peers")]
     pub p2p_quic: Option<bool>,
+    /// Dial the permitted nodes whose addresses the registry on chain names [default: true]
+    #[arg(long, env = "LONJA_P2P_REGISTRY_ADDRESSES", value_name = "BOOL", help_heading = "Peers")]
+    pub p2p_registry_addresses: Option<bool>,
     /// A peer to stay connected to: enode://ID@HOST:PORT or a multiaddr with /p2p/; may be repeated
     #[arg(
         long = "peer",
@@ -54,7 +57,8 @@ pub struct NodeArgs {
         help_heading = "Peers"
     )]
     pub peers: Option<Vec<String>>,
-    /// Node id (128 hex digits) that may connect; may be repeated. Without any, every node of this network may
+    /// Node id (128 hex digits) that may connect; may be repeated. Without any, every node of this network may. Permission
+    /// contracts decide before it: nobody whom they refuse is let in
     #[arg(
         long = "allow-node",
         env = "LONJA_ALLOW_NODES",
@@ -195,6 +199,7 @@ pub struct Settings {
     pub p2p_addr: IpAddr,
     pub p2p_port: u16,
     pub p2p_quic: bool,
+    pub p2p_registry_addresses: bool,
     pub peers: Vec<String>,
     pub allow_nodes: Vec<String>,
     pub max_peers: usize,
@@ -238,7 +243,7 @@ impl NodeArgs {
     fn over(self, under: NodeArgs) -> NodeArgs {
         merge!(self, under;
             data_dir genesis node_key validator identity
-            p2p_addr p2p_port p2p_quic peers allow_nodes max_peers
+            p2p_addr p2p_port p2p_quic p2p_registry_addresses peers allow_nodes max_peers
             sync checkpoint backfill
             http_addr http_port ws_port http http_api http_dangerous http_cors http_hosts
             rpc_gas_cap rpc_timeout_ms rpc_batch rpc_body_bytes rpc_log_range rpc_proof_changes
@@ -277,6 +282,7 @@ impl NodeArgs {
             p2p_addr: self.p2p_addr.unwrap_or(IpAddr::from([0, 0, 0, 0])),
             p2p_port: self.p2p_port.unwrap_or(30303),
             p2p_quic: self.p2p_quic.unwrap_or(true),
+            p2p_registry_addresses: self.p2p_registry_addresses.unwrap_or(true),
             peers: self.peers.unwrap_or_default(),
             allow_nodes: self.allow_nodes.unwrap_or_default(),
             max_peers: self.max_peers.unwrap_or(100),

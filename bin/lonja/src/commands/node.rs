@@ -109,7 +109,7 @@ fn node_config(settings: &Settings) -> Result<Config> {
         peers: peers?,
         allowed: allowed?,
         max_peers: settings.max_peers,
-        registry_addresses: true,
+        registry_addresses: settings.p2p_registry_addresses,
         rpc: rpc_config(settings)?,
         pool_bytes: settings.txpool_mib.saturating_mul(MIB as usize),
         cache_bytes: settings.cache_mib.saturating_mul(MIB as usize),
