@@ -42,7 +42,7 @@ fn the_example_becomes_a_genesis_file_that_explains_itself() {
         "regular, validator, boot, active; of tax id ESA00000000",
         "at 10.0.0.3:30303,[2001:db8::3]:30303",
         "call; of EUID ESM28005.000000000",
-        "4 seats, at least 4; chosen every 86400 blocks",
+        "4 seats, at least 3; chosen every 86400 blocks",
         "at least 66.66 %",
         "expel-member, revoke-node, policy, replace-admins, council, release-account",
         "no limit for members",
