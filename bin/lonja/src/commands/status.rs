@@ -69,6 +69,7 @@ fn screen(status: &Value, now: u64) -> String {
         ),
         ("sync".into(), sync(&status["sync"])),
         ("peers".into(), format!("{} connected", status["peers"])),
+        ("permission".into(), permission(&status["permission"])),
         ("agreement".into(), agreement(&status["consensus"])),
         (
             "pool".into(),
@@ -97,6 +98,22 @@ fn role(consensus: &Value) -> String {
     match consensus["isValidator"] == true {
         true => format!("validator, one of {validators}"),
         false => format!("regular node; there are {validators} validators"),
+    }
+}
+
+/// What the network's contracts say of this node.
+fn permission(permission: &Value) -> String {
+    if permission.is_null() {
+        return "no contract decides who may connect".into();
+    }
+    let own = &permission["ownNode"];
+    match &own["allowed"] {
+        Value::Bool(true) => "the network permits this node".into(),
+        Value::Bool(false) => {
+            let reason = own["reason"].as_str().unwrap_or("no reason is given");
+            format!("NOT permitted: {reason} (lonja permission why)")
+        }
+        _ => "decided by addresses, as others see them".into(),
     }
 }
 
@@ -143,6 +160,7 @@ mod tests {
                 "height": 8, "round": 2, "phase": "preparing", "proposer": "0xcd", "validators": ["0xab", "0xcd"],
                 "isValidator": true,
             },
+            "permission": { "ownNode": { "allowed": false, "reason": "node unknown" } },
             "txpool": { "pending": 3, "queued": 1, "bytes": 1_200 },
             "checks": [
                 { "name": "disk", "ok": true, "reason": "there is room" },
@@ -156,6 +174,7 @@ mod tests {
             "  node       0xab, validator, one of 2",
             "  head       block 7, made 5 min ago, 0x34",
             "  sync       fetching blocks, from 7 up to 90",
+            "  permission NOT permitted: node unknown (lonja permission why)",
             "  agreement  block 8, round 2: preparing; 0xcd proposes",
             "  pool       3 transactions can go into a block, 1 wait for another; 2 kB",
             "  disk       ok   there is room",
