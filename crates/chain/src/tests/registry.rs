@@ -166,3 +166,46 @@ fn strangers_and_admins_are_told_apart() {
     });
     assert!(refused(act).is_ok());
 }
+
+/// Two headers as the consensus machine would have them sealed, at one height and in one round.
+#[test]
+fn two_seals_for_one_slot_are_proved_with_the_headers_that_validators_seal() {
+    use lonja_permissioning::registry::abi::{EVIDENCE, Evidence};
+    use lonja_primitives::{ExtraData, Header, HeaderFormat, Signer, commit_digest};
+    let mut network = network(false);
+    let header = network.build().header;
+    let sealed = |header: &Header, round: u32| {
+        let mut extra = ExtraData::decode(&header.extra_data, HeaderFormat::Qbft).unwrap();
+        (extra.round, extra.seals) = (round, Vec::new());
+        let header = Header { extra_data: extra.encode(HeaderFormat::Qbft), ..header.clone() };
+        let seal = validator(1).sign(commit_digest(&header, HeaderFormat::Qbft).unwrap());
+        (alloy_rlp::encode(&header), seal.0.to_vec())
+    };
+    let other = Header { timestamp: header.timestamp + 1, ..header.clone() };
+    network.next_block();
+    let accuse = |nonce: u64, (one, seal_one): (Vec<u8>, Vec<u8>), (two, seal_two): (Vec<u8>, Vec<u8>)| {
+        let call = Evidence::submitEquivocationCall {
+            headerA: one.into(),
+            sealA: seal_one.into(),
+            headerB: two.into(),
+            sealB: seal_two.into(),
+        };
+        draft(1, nonce).with(|tx| {
+            (tx.to, tx.gas_limit, tx.input) = (TxKind::Call(EVIDENCE), 2_000_000, call.abi_encode().into());
+        })
+    };
+    let node = keccak256(validator(1).node_id().0);
+    let strikes = |network: &Network| {
+        read(network, VALIDATORS, &Validators::getValidatorCall { nodeKey: node }).strikes
+    };
+    network.submit(&[
+        accuse(0, sealed(&header, 0), sealed(&header, 0)),
+        accuse(1, sealed(&header, 0), sealed(&other, 1)),
+    ]);
+    let committed = network.next_block();
+    assert!(committed.executed.receipts.iter().all(|receipt| !receipt.success), "one block, or two rounds");
+    assert_eq!(strikes(&network), 0);
+    network.submit(&[accuse(2, sealed(&header, 0), sealed(&other, 0))]);
+    assert!(network.next_block().executed.receipts[0].success);
+    assert_eq!(strikes(&network), 4);
+}
