@@ -9,11 +9,13 @@ use super::names::{Hashed, MemberName, NodeName};
 use super::proposal::propose;
 use super::table::{plain, sheet, short, table};
 use add::{AddArgs, join};
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::SolCall;
 use clap::Subcommand;
 use eyre::{Result, bail, eyre};
-use lonja_permissioning::registry::abi::{Proposal, REGISTRY, Registry, Role, VALIDATORS, Validators};
+use lonja_permissioning::registry::abi::{
+    EVIDENCE, Evidence, Proposal, REGISTRY, Registry, Role, VALIDATORS, Validators,
+};
 use serde_json::{Value, json};
 
 /// Nodes.
@@ -132,6 +134,23 @@ pub enum NodeCommand {
         #[command(flatten)]
         act: Act,
     },
+    /// Prove that a validator sealed two different blocks for one height and round: it is suspended at once
+    Accuse {
+        /// The one header: RLP in hex, with an empty list of seals
+        #[arg(long, value_name = "HEX")]
+        header: Bytes,
+        /// The validator's seal on it, 65 bytes in hex
+        #[arg(long, value_name = "HEX")]
+        seal: Bytes,
+        /// The other header, likewise
+        #[arg(long, value_name = "HEX")]
+        other_header: Bytes,
+        /// The same validator's seal on that
+        #[arg(long, value_name = "HEX")]
+        other_seal: Bytes,
+        #[command(flatten)]
+        act: Act,
+    },
     /// Ask for a suspended validator's return, after its time and heartbeats
     Reincorporate {
         /// The node
@@ -173,6 +192,15 @@ impl NodeCommand {
                 set_status(&act, &node, REVOKED, "revoke the node for good").await
             }
             Self::Heartbeat { node, act } => heartbeat(&act, &node).await,
+            Self::Accuse { header, seal, other_header, other_seal, act } => {
+                let call = Evidence::submitEquivocationCall {
+                    headerA: header,
+                    sealA: seal,
+                    headerB: other_header,
+                    sealB: other_seal,
+                };
+                act.run(Call::new(EVIDENCE, &call, "prove that a validator sealed two blocks")).await
+            }
             Self::Reincorporate { node, act } => {
                 let node_key = node.key(act.endpoint().as_ref()).await?;
                 let call = Validators::requestReincorporationCall { nodeKey: node_key };
