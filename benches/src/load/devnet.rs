@@ -61,9 +61,12 @@ impl Devnet {
         let mut command = Command::new(lonja);
         command.arg("devnet").arg("--dir").arg(&network).arg("--reset");
         command.args(["--port-offset", &shape.port_offset.to_string()]);
-        command.args(["--validators", &shape.validators.to_string()]);
+        // A registry's organisations are as many as the validators.
+        match shape.registry {
+            true => command.arg("--registry"),
+            false => command.args(["--validators", &shape.validators.to_string()]),
+        };
         command.args(["--block-period-ms", &shape.block_period_ms.to_string()]);
-        command.args(shape.registry.then_some("--registry"));
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).kill_on_drop(true);
         let child = command.spawn().wrap_err_with(|| format!("cannot start {}", lonja.display()))?;
         let mut devnet = Self { child, dir, keep, rpc, processes: Vec::new() };

@@ -78,22 +78,33 @@ impl<'a> Judge<'a> {
     /// Our own state cannot be read: nothing is said about the transaction.
     pub fn transaction(&mut self, question: &TransactionQuestion<'_>) -> Result<Verdict, ExecuteError> {
         let Some(contract) = self.permissions.accounts else { return Ok(Ok(())) };
-        let (head, whole) = question.head();
         let subject = question.subject();
         let memo = self.memos.map(|(memos, at)| (memos.transactions.as_ref(), at));
-        let known = memo.and_then(|(memo, _)| memo.find(&subject, &head, whole));
+        let known = memo.and_then(|(memo, _)| memo.find(&subject, &question.head(), false));
         let said = match known {
             Some(said) => said,
-            None => {
-                let asked = if whole { head } else { question.allowed() };
-                let answer = self.ask(contract, asked.clone())?;
-                if let Some((memo, at)) = memo {
-                    memo.keep(at, subject, &asked, true, &answer);
-                }
-                answer.said
-            }
+            None => self.transaction_said(contract, question)?,
         };
         Ok(is_true(&said, contract).map_err(|reason| Refusal { rule: Rule::Accounts, reason }))
+    }
+
+    /// What the contract says of a transaction that no known answer covers by what stands before its payload.
+    fn transaction_said(
+        &mut self,
+        contract: Address,
+        question: &TransactionQuestion<'_>,
+    ) -> Result<Said, ExecuteError> {
+        let (asked, subject) = (question.allowed(), question.subject());
+        let memo = self.memos.map(|(memos, at)| (memos.transactions.as_ref(), at));
+        let whole = memo.filter(|_| question.is_short());
+        if let Some(said) = whole.and_then(|(memo, _)| memo.find(&subject, &asked, true)) {
+            return Ok(said);
+        }
+        let answer = self.ask(contract, asked.clone())?;
+        if let Some((memo, at)) = memo {
+            memo.keep(at, subject, &asked, true, &answer);
+        }
+        Ok(answer.said)
     }
 
     /// A refusal in the contract's own words, where it has some.
@@ -141,8 +152,8 @@ impl<'a> Judge<'a> {
 
     /// The member that an account belongs to; zero for none, and where the contract has no answer.
     pub(crate) fn member_of(&mut self, contract: Address, account: Address) -> Result<B256, ExecuteError> {
-        let asked = Quotas::memberOfCall { account }.abi_encode();
-        Ok(match self.ask_of_members(contract, account.into_word(), asked.into())? {
+        let word = account.into_word();
+        Ok(match self.ask_of_members(contract, word, Quotas::memberOfCall::SELECTOR)? {
             Said::Returned(output) => Quotas::memberOfCall::abi_decode_returns(&output).unwrap_or_default(),
             _ => B256::ZERO,
         })
@@ -154,26 +165,28 @@ impl<'a> Judge<'a> {
         contract: Address,
         member: B256,
     ) -> Result<Result<(U256, U256), String>, ExecuteError> {
-        let asked = Quotas::availableCall { member }.abi_encode();
-        let said = self.ask_of_members(contract, member, asked.into())?;
+        let said = self.ask_of_members(contract, member, Quotas::availableCall::SELECTOR)?;
         Ok(returned(&said, contract).and_then(|output| {
             let answer = Quotas::availableCall::abi_decode_returns(output);
             answer.map(|left| (left.gas, left.gasPerBlock)).map_err(|_| no_answer(contract, output))
         }))
     }
 
-    /// Asks the contract that meters gas, unless the answer is known.
+    /// Asks the contract that meters gas about one word, unless the answer is known. A known one costs no memory.
     fn ask_of_members(
         &mut self,
         contract: Address,
         subject: B256,
-        asked: Bytes,
+        selector: [u8; 4],
     ) -> Result<Said, ExecuteError> {
+        let mut asked = [0; 36];
+        asked[..4].copy_from_slice(&selector);
+        asked[4..].copy_from_slice(subject.as_slice());
         let memo = self.memos.map(|(memos, at)| (memos.members.as_ref(), at));
         if let Some(said) = memo.and_then(|(memo, _)| memo.find(&subject, &asked, true)) {
             return Ok(said);
         }
-        let answer = self.ask(contract, asked.clone())?;
+        let answer = self.ask(contract, Bytes::copy_from_slice(&asked))?;
         if let Some((memo, at)) = memo {
             memo.keep(at, subject, &asked, true, &answer);
         }

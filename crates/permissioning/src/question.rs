@@ -9,8 +9,8 @@ use lonja_primitives::{NodeId, RecoveredTransaction};
 use std::net::IpAddr;
 
 /// Bytes before the payload: selector, six words, the payload's length.
-const HEAD_BYTES: usize = 4 + 7 * 32;
-/// Payloads up to this length are asked about whole; what is longer is looked for by its head first.
+pub(crate) const HEAD_BYTES: usize = 4 + 7 * 32;
+/// Answers to questions with payloads up to this length are kept whatever they looked at.
 const SHORT_PAYLOAD: usize = 512;
 
 /// May this transaction be in a block?
@@ -48,14 +48,14 @@ impl<'a> TransactionQuestion<'a> {
         self.sender.into_word()
     }
 
-    /// The question's first bytes, and whether they are all of it.
-    pub(crate) fn head(&self) -> (Bytes, bool) {
-        if self.payload.len() <= SHORT_PAYLOAD {
-            return (self.encode(Transactions::transactionAllowedCall::SELECTOR), true);
-        }
-        let mut head = self.encode(Transactions::transactionAllowedCall::SELECTOR).to_vec();
-        head.truncate(HEAD_BYTES);
-        (head.into(), false)
+    /// The question's first bytes, up to the payload: all that most contracts read. Costs no memory.
+    pub(crate) fn head(&self) -> [u8; HEAD_BYTES] {
+        self.head_of(Transactions::transactionAllowedCall::SELECTOR)
+    }
+
+    /// Whether the question is short enough to be kept whole.
+    pub(crate) fn is_short(&self) -> bool {
+        self.payload.len() <= SHORT_PAYLOAD
     }
 
     pub(crate) fn allowed(&self) -> Bytes {
@@ -66,12 +66,18 @@ impl<'a> TransactionQuestion<'a> {
         self.encode(Transactions::transactionRefusalCall::SELECTOR)
     }
 
-    /// Written by hand: it is done for every transaction.
     fn encode(&self, selector: [u8; 4]) -> Bytes {
         let padded = self.payload.len().div_ceil(32) * 32;
         let mut out = Vec::with_capacity(HEAD_BYTES + padded);
-        out.extend_from_slice(&selector);
-        let words = [
+        out.extend_from_slice(&self.head_of(selector));
+        out.extend_from_slice(self.payload);
+        out.resize(HEAD_BYTES + padded, 0);
+        out.into()
+    }
+
+    /// Written by hand: it is done for every transaction, more than once.
+    fn head_of(&self, selector: [u8; 4]) -> [u8; HEAD_BYTES] {
+        let words: [B256; 7] = [
             self.sender.into_word(),
             self.target.unwrap_or_default().into_word(),
             self.value.into(),
@@ -80,10 +86,13 @@ impl<'a> TransactionQuestion<'a> {
             U256::from(6 * 32).into(),
             U256::from(self.payload.len()).into(),
         ];
-        words.iter().for_each(|word: &B256| out.extend_from_slice(word.as_slice()));
-        out.extend_from_slice(self.payload);
-        out.resize(HEAD_BYTES + padded, 0);
-        out.into()
+        let mut out = [0; HEAD_BYTES];
+        let (first, rest) = out.split_at_mut(4);
+        first.copy_from_slice(&selector);
+        rest.chunks_exact_mut(32)
+            .zip(&words)
+            .for_each(|(place, word)| place.copy_from_slice(word.as_slice()));
+        out
     }
 }
 
@@ -190,9 +199,8 @@ mod tests {
                 payload: payload.to_vec().into(),
             };
             assert_eq!(question.allowed(), Bytes::from(call.abi_encode()));
-            let (head, whole) = question.head();
-            assert_eq!(whole, payload.len() <= SHORT_PAYLOAD);
-            assert!(question.allowed().starts_with(&head));
+            assert_eq!(question.is_short(), payload.len() <= SHORT_PAYLOAD);
+            assert!(question.allowed().starts_with(&question.head()));
         }
         assert_eq!(Transactions::transactionAllowedCall::SELECTOR, [0x93, 0x64, 0x21, 0xd5]);
     }
