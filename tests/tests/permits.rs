@@ -150,3 +150,27 @@ fn a_transaction_that_is_forced_into_a_block_is_refused_by_all_honest_nodes_and_
         Ok(())
     });
 }
+
+/// Whoever proposes at the moment is shut out in the middle of its round, before, while or after its block is voted on.
+#[test]
+fn proposers_are_revoked_in_the_middle_of_their_rounds() {
+    tell(permitted(7, 2, 7), |world| {
+        world.start()?;
+        for turn in 0..14_u64 {
+            world.run_for(SECOND_US / 3 + turn * SECOND_US / 14)?;
+            let seen = world.nodes[0].process.as_ref().map(|process| process.core.status().proposer);
+            let proposer = world.nodes.iter().position(|node| Some(node.address) == seen).unwrap_or(1);
+            let other = (proposer + 1) % 7;
+            let height = world.top();
+            world.set_listed(other, proposer, false)?;
+            world.run_for(6 * SECOND_US)?;
+            expect(world.top() > height, "the network stands still")?;
+            expect(!world.is_listed(other, proposer), "the change came into no block")?;
+            expect(is_alone(world, proposer), "the revoked proposer still has sessions")?;
+            world.set_listed(other, proposer, true)?;
+            world.run_for(8 * SECOND_US)?;
+        }
+        expect(world.permits.applied() >= 28, "changes were lost")?;
+        world.let_everybody_in()
+    });
+}
