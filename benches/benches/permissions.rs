@@ -84,7 +84,7 @@ fn connections(c: &mut Criterion, genesis: &Genesis, state: &dyn StateView) {
         judge.connection(&ConnectionQuestion { node: node(next), at: None }, &own).expect("a state")
     };
     group.bench_function("asked anew", |b| b.iter(|| ask(&mut judge(genesis, state))));
-    let memos = Memos::new(0);
+    let memos = Memos::new(0, genesis.spec.rules_at(1, 0));
     group.bench_function("known", |b| b.iter(|| ask(&mut judge(genesis, state).with_memos(&memos, 0))));
     group.finish();
 }
@@ -103,7 +103,7 @@ fn transactions(c: &mut Criterion, genesis: &Genesis, state: &dyn StateView) {
         }
     };
     group.bench_function("asked anew", |b| b.iter(|| block(judge(genesis, state))));
-    let memos = Memos::new(0);
+    let memos = Memos::new(0, genesis.spec.rules_at(1, 0));
     group.bench_function("known", |b| b.iter(|| block(judge(genesis, state).with_memos(&memos, 0))));
     group.finish();
 }

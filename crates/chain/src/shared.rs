@@ -31,6 +31,11 @@ impl HeadView {
     }
 }
 
+/// The rules of the block after this one, if it comes at once. A fork that begins at a time may begin with it.
+pub(crate) fn rules_after(spec: &ChainSpec, header: &SealedHeader) -> BlockRules {
+    spec.rules_at(header.number.saturating_add(1), header.timestamp)
+}
+
 /// Answers for the block after this one at the state after this one. Every node asks alike, so that what one is told can be
 /// proved to another.
 pub(crate) fn judge_after<'a>(

@@ -12,8 +12,10 @@ use lonja_primitives::{BlockRules, StateChanges, StateView};
 use std::sync::Arc;
 
 /// The answers that still hold, by what was asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Memos {
+    /// The rules under which they were given: under others code may run otherwise.
+    pub rules: BlockRules,
     /// About transactions.
     pub transactions: Arc<Memo>,
     /// About members of accounts.
@@ -25,10 +27,10 @@ pub struct Memos {
 }
 
 impl Memos {
-    /// For answers at the state after this block.
-    pub fn new(at: u64) -> Self {
+    /// For answers at the state after this block, under the rules of the next.
+    pub fn new(at: u64, rules: BlockRules) -> Self {
         let memo = || Arc::new(Memo::new(at));
-        Self { transactions: memo(), members: memo(), connections: memo(), transactions_changed: at }
+        Self { rules, transactions: memo(), members: memo(), connections: memo(), transactions_changed: at }
     }
 
     /// Goes on to the state after block `at`, which made these changes. Says whether an answer about connections may be
@@ -38,7 +40,7 @@ impl Memos {
         let (transactions, others_differ) = self.transactions.after(at, changes);
         let transactions_changed = if others_differ { at } else { self.transactions_changed };
         let members = self.members.after(at, changes).0;
-        (Self { transactions, members, connections, transactions_changed }, differ)
+        (Self { rules: self.rules, transactions, members, connections, transactions_changed }, differ)
     }
 }
 
@@ -61,9 +63,9 @@ impl<'a> Judge<'a> {
     }
 
     /// Takes answers from these memos and keeps new ones there. They must be of the state after block `at`, which must be
-    /// this judge's.
+    /// this judge's. Memos of other rules are left alone: a block may be the first of a fork.
     pub fn with_memos(mut self, memos: &'a Memos, at: u64) -> Self {
-        self.memos = Some((memos, at));
+        self.memos = (memos.rules == self.rules).then_some((memos, at));
         self
     }
 

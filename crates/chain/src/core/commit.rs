@@ -4,7 +4,7 @@ use super::ChainCore;
 use super::check::Body;
 use crate::error::ChainError;
 use crate::executed::ExecutedBlock;
-use crate::shared::HeadView;
+use crate::shared::{HeadView, rules_after};
 use crate::telemetry::{self, Step, timed};
 use alloy_primitives::{Address, B256, Bytes};
 use lonja_consensus::machine::ChainPosition;
@@ -151,7 +151,7 @@ impl ChainCore {
     /// Lets everybody go on from the new head. The doors see it before the pool does: whoever finds its view
     /// of the head unchanged while holding the pool has not missed a block.
     fn move_on(&mut self, position: Arc<ChainPosition>, executed: &ExecutedBlock, included: &[B256]) -> bool {
-        let (memos, connections_differ) = self.memos_after(position.head.number, executed);
+        let (memos, connections_differ) = self.memos_after(&position.head, executed);
         let view = HeadView { header: position.head.clone(), state: self.writer.head_state(), memos };
         self.position = position;
         self.executions.clear();
@@ -171,12 +171,15 @@ impl ChainCore {
         connections_differ
     }
 
-    /// What the contracts said and still say after this block. Other contracts have said nothing yet.
-    fn memos_after(&self, number: u64, executed: &ExecutedBlock) -> (Memos, bool) {
-        let spec = &self.shared.spec;
-        if spec.permissions_at(number) != spec.permissions_at(number.saturating_add(1)) {
-            return (Memos::new(number), true);
+    /// What the contracts said and still say after this block. Other contracts, and the same under other rules, have said
+    /// nothing yet.
+    fn memos_after(&self, head: &SealedHeader, executed: &ExecutedBlock) -> (Memos, bool) {
+        let (spec, number) = (&self.shared.spec, head.number);
+        let (rules, before) = (rules_after(spec, head), self.shared.head.load());
+        let same = spec.permissions_at(number) == spec.permissions_at(number.saturating_add(1));
+        if !same || before.memos.rules != rules {
+            return (Memos::new(number, rules), true);
         }
-        self.shared.head.load().memos.after(number, &executed.changes)
+        before.memos.after(number, &executed.changes)
     }
 }

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::door::Door;
 use crate::error::ChainError;
 use crate::executed::Executions;
-use crate::shared::{Backlog, HeadView, Shared};
+use crate::shared::{Backlog, HeadView, Shared, rules_after};
 use alloy_primitives::{Address, Bytes};
 use arc_swap::ArcSwap;
 use lonja_consensus::machine::ChainPosition;
@@ -35,7 +35,7 @@ impl ChainCore {
         }
         let author = proposer::last_author(&spec, &head).map_err(broken(head.number))?;
         pool.lock().set_free_gas(spec.free_gas);
-        let memos = Memos::new(head.number);
+        let memos = Memos::new(head.number, rules_after(&spec, &head));
         let view = HeadView { header: head.clone(), state: writer.head_state(), memos };
         let shared = Arc::new(Shared {
             spec,

@@ -3,6 +3,7 @@ use crate::{ConnectionQuestion, ConnectionVerdict, Rule, TransactionQuestion, Ve
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use lonja_evm::BlockExecutor;
 use lonja_primitives::spec::{ConnectionForm, NodeRule};
+use lonja_primitives::{BlockRules, Fork};
 
 fn question(sender: u8) -> TransactionQuestion<'static> {
     TransactionQuestion {
@@ -116,4 +117,21 @@ fn the_next_validators_are_read_at_the_end_of_the_block() {
     let missing = crate::next_validators(&mut executor, Address::repeat_byte(0x55)).unwrap();
     assert!(missing.unwrap_err().contains("there is no contract"));
     assert!(executor.finish().unwrap().changes.is_empty(), "a question leaves nothing behind");
+}
+
+/// A fork may let code run that failed before it, at the same state.
+#[test]
+fn what_was_said_under_other_rules_is_asked_again() {
+    // Answers 1 where PUSH0 is known (Shanghai), and is no code before.
+    let mut world = World::with_code(hex::decode("60015f5260205ff3").unwrap());
+    assert_eq!(transact(&world, 1), Ok(()));
+    let before = BlockRules { fork: Fork::London, ..rules() };
+    let old = |world: &World| {
+        let judge = crate::Judge::new(world.permissions, before, env(world.number + 1), &world.state);
+        judge.with_memos(&world.memos, world.number).transaction(&question(1)).unwrap()
+    };
+    assert!(old(&world).is_err(), "an answer of another fork");
+    world.memos = crate::Memos::new(0, before);
+    assert!(old(&world).is_err());
+    assert_eq!(transact(&world, 1), Ok(()), "and the other way round");
 }

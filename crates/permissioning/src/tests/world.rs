@@ -69,7 +69,7 @@ impl World {
         let changes = StateChanges { accounts: [(LISTS, change)].into(), codes: [(code_hash, code)].into() };
         let nodes = Some(NodeRule { contract: LISTS, form: ConnectionForm::Strings });
         let permissions = Permissions { nodes, accounts: Some(LISTS), ..Permissions::default() };
-        Self { state: MemoryState::new(&changes), number: 0, memos: Memos::new(0), permissions }
+        Self { state: MemoryState::new(&changes), number: 0, memos: Memos::new(0, rules()), permissions }
     }
 
     /// One block with one call in it. Says whether answers about connections may differ.
