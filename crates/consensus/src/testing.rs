@@ -4,7 +4,8 @@ use crate::VoteState;
 use alloy_primitives::{Address, B256, U256, hex};
 use alloy_rlp::Encodable;
 use lonja_primitives::spec::{
-    ClientRules, ConsensusParams, DigestRule, ForkStart, Limits, Permissions, ProposerPolicy, QuorumRule,
+    ClientRules, ConsensusParams, DigestRule, ForkStart, Limits, Permissions, Privacy, ProposerPolicy,
+    QuorumRule,
 };
 use lonja_primitives::{Block, ChainSpec, Fork, Header, HeaderFormat, NodeKey, Signature};
 use serde_json::Value;
@@ -59,6 +60,7 @@ pub(crate) fn spec(params: ConsensusParams) -> ChainSpec {
         consensus: vec![(0, params)],
         limits: vec![(0, limits)],
         permissions: vec![(0, Permissions::default())],
+        privacy: vec![(0, Privacy::default())],
     }
 }
 

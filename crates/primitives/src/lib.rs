@@ -11,6 +11,7 @@ pub mod extra;
 pub mod genesis;
 pub mod header;
 pub mod keys;
+pub mod payload_hash;
 pub mod receipt;
 pub mod spec;
 pub mod state;
@@ -21,6 +22,7 @@ pub use extra::{CommitSeal, ExtraData, ExtraError, HeaderFormat, Vote, VoteKind,
 pub use genesis::{Genesis, GenesisError};
 pub use header::{Header, SealedHeader};
 pub use keys::{NodeId, NodeKey, Signature, SignatureError, Signer};
+pub use payload_hash::{PayloadHash, PayloadHashError};
 pub use receipt::Receipt;
 pub use spec::{BlockRules, ChainSpec, Fork};
 pub use state::{Account, AccountChange, StateChanges, StateError, StateView};

@@ -2,7 +2,7 @@
 //! foreign genesis files, by time). Made once from the genesis file and never changed while a node runs.
 
 use crate::HeaderFormat;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, U256, address};
 
 mod changes;
 mod rule_ids;
@@ -190,6 +190,30 @@ pub struct Permissions {
     pub quotas: Option<Address>,
 }
 
+/// Private transactions, from some block on. By default there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Privacy {
+    /// Whether legacy transactions with `v` 37 or 38 are private: their data names a payload that only its parties have,
+    /// and the public state sees no more of them than nonce and intrinsic gas.
+    pub transactions: bool,
+    /// Whether contracts may be protected (privacy flags 1 to 3).
+    pub enhancements: bool,
+    /// Whether a public transaction to [`MARKER_PRECOMPILE`] may carry a private one, and who may sign it.
+    pub markers: Option<MarkerRule>,
+}
+
+/// Who may sign a privacy marker transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkerRule {
+    /// Who signed the private transaction inside, with the same nonce: GoQuorum's rule.
+    SameSigner,
+    /// Anybody, so that the chain does not show who deals: each private transaction inside runs once.
+    AnySigner,
+}
+
+/// Where privacy marker transactions go.
+pub const MARKER_PRECOMPILE: Address = address!("000000000000000000000000000000000000007a");
+
 /// The contract that says which nodes may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeRule {
@@ -240,6 +264,8 @@ pub struct ChainSpec {
     pub limits: Vec<(u64, Limits)>,
     /// Permission contracts likewise.
     pub permissions: Vec<(u64, Permissions)>,
+    /// Private transactions likewise.
+    pub privacy: Vec<(u64, Privacy)>,
 }
 
 /// What executing or checking one block needs of the spec.
@@ -257,6 +283,8 @@ pub struct BlockRules {
     pub block_reward: U256,
     /// Receiver of rewards and fees, where it is not the proposer.
     pub beneficiary: Option<Address>,
+    /// Private transactions.
+    pub privacy: Privacy,
 }
 
 impl ChainSpec {
@@ -270,6 +298,7 @@ impl ChainSpec {
             limits: *last_at(&self.limits, number),
             block_reward: consensus.block_reward,
             beneficiary: consensus.beneficiary,
+            privacy: *self.privacy_at(number),
         }
     }
 
@@ -296,6 +325,11 @@ impl ChainSpec {
     /// Permission contracts of this height.
     pub fn permissions_at(&self, number: u64) -> &Permissions {
         last_at(&self.permissions, number)
+    }
+
+    /// Private transactions at this height.
+    pub fn privacy_at(&self, number: u64) -> &Privacy {
+        last_at(&self.privacy, number)
     }
 
     /// The list of validators that the spec puts in force with exactly this height.

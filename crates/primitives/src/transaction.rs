@@ -1,10 +1,14 @@
 //! Transactions: decoded, checked and recovered once, at the door.
 
+use crate::{PayloadHash, Signer};
+use alloy_consensus::crypto::secp256k1::recover_signer;
 use alloy_consensus::transaction::SignerRecoverable;
-use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
+use alloy_consensus::{
+    EthereumTxEnvelope, SignableTransaction, Signed, Transaction as _, TxEip4844, TxLegacy,
+};
 use alloy_eips::Typed2718;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use rayon::prelude::*;
 use std::sync::Arc;
 use thiserror::Error;
@@ -12,6 +16,10 @@ use thiserror::Error;
 /// A signed transaction of type 0, 1, 2 or 4. Type 3 can be decoded by the type but never passes
 /// [`decode_transaction`].
 pub type Transaction = EthereumTxEnvelope<TxEip4844>;
+
+/// What EIP-155 reads as the chain id of `v` 37 and 38, by which legacy transactions are private. On a chain with this
+/// id they are public: there no transaction is private.
+pub const PRIVATE_MARK: u64 = 1;
 
 /// Why bytes are not a transaction we take. All are the sender's fault.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -48,23 +56,51 @@ struct Inner {
     hash: B256,
     sender: Address,
     raw: Bytes,
+    private: bool,
 }
 
 impl RecoveredTransaction {
     /// Decodes the EIP-2718 form and recovers the sender: the costly step (about 55 µs), done once per node.
+    /// Whether the block it stands in may hold a private transaction is not asked here: that is a rule of the block.
     pub fn recover(raw: Bytes, chain_id: u64) -> Result<Self, TransactionError> {
         let tx = decode_transaction(&raw)?;
+        let private = is_private(&tx, chain_id);
         match tx.chain_id() {
-            Some(got) if got != chain_id => return Err(TransactionError::WrongChain { got, want: chain_id }),
+            Some(got) if got != chain_id && !private => {
+                return Err(TransactionError::WrongChain { got, want: chain_id });
+            }
             _ => {}
         }
-        let sender = tx.recover_signer().map_err(|_| TransactionError::BadSignature)?;
-        Ok(Self(Arc::new(Inner { hash: *tx.tx_hash(), tx, sender, raw })))
+        let sender = match &tx {
+            Transaction::Legacy(signed) if private => {
+                recover_signer(signed.signature(), private_signing_hash(signed.tx()))
+            }
+            _ => tx.recover_signer(),
+        };
+        let sender = sender.map_err(|_| TransactionError::BadSignature)?;
+        Ok(Self(Arc::new(Inner { hash: *tx.tx_hash(), tx, sender, raw, private })))
     }
 
-    /// The decoded transaction.
+    /// The decoded transaction. Of a private one this type tells the chain id 1, which `v` 37 and 38 would mean: ask
+    /// [`chain_id`](Self::chain_id) instead.
     pub fn tx(&self) -> &Transaction {
         &self.0.tx
+    }
+
+    /// Whether it is private: the public state sees nonce and intrinsic gas, and its data names a payload.
+    pub fn is_private(&self) -> bool {
+        self.0.private
+    }
+
+    /// Of a private transaction: the name of its payload. `None` where it is public, or has no data.
+    pub fn payload_hash(&self) -> Option<PayloadHash> {
+        let data = self.0.tx.input();
+        (self.0.private && !data.is_empty()).then(|| PayloadHash::from_data(data))
+    }
+
+    /// The chain id it is signed for; `None` where it holds on any chain, as private ones do.
+    pub fn chain_id(&self) -> Option<u64> {
+        if self.0.private { None } else { self.0.tx.chain_id() }
     }
 
     /// keccak-256 of the EIP-2718 form.
@@ -111,6 +147,40 @@ impl RecoveredTransaction {
     pub fn max_fee_per_gas(&self) -> u128 {
         self.0.tx.max_fee_per_gas()
     }
+}
+
+/// Whether a transaction is private on the chain with this id: legacy, with `v` 37 or 38.
+pub fn is_private(tx: &Transaction, chain_id: u64) -> bool {
+    let marked = matches!(tx, Transaction::Legacy(signed) if signed.tx().chain_id == Some(PRIVATE_MARK));
+    marked && chain_id != PRIVATE_MARK
+}
+
+/// What the sender of a private transaction signs: the form before EIP-155, whatever chain id `tx` has.
+pub fn private_signing_hash(tx: &TxLegacy) -> B256 {
+    TxLegacy { chain_id: None, ..tx.clone() }.signature_hash()
+}
+
+/// Signs `tx` as a private transaction, whatever chain id it has.
+pub fn sign_private(tx: TxLegacy, signer: &dyn Signer) -> Transaction {
+    let bytes = signer.sign(private_signing_hash(&tx)).0;
+    let signature = Signature::from_bytes_and_parity(&bytes[..64], bytes[64] == 1);
+    private_form(tx, signature)
+}
+
+/// The private form of a legacy transaction that was signed with `v` 27 or 28, which becomes 37 or 38. One that is in
+/// private form already comes back as it is; `None` for any other, whose signature would not hold.
+pub fn to_private(tx: Transaction) -> Option<Transaction> {
+    match tx {
+        Transaction::Legacy(signed) if matches!(signed.tx().chain_id, None | Some(PRIVATE_MARK)) => {
+            let (tx, signature, _) = signed.into_parts();
+            Some(private_form(tx, signature))
+        }
+        _ => None,
+    }
+}
+
+fn private_form(tx: TxLegacy, signature: Signature) -> Transaction {
+    Signed::new_unhashed(TxLegacy { chain_id: Some(PRIVATE_MARK), ..tx }, signature).into()
 }
 
 /// Decodes an EIP-2718 transaction that fills `raw` exactly and is its only encoding; refuses blob

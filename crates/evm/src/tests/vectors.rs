@@ -5,7 +5,7 @@
 use super::world::World;
 use crate::{BlockEnv, BlockExecutor};
 use alloy_primitives::{Address, B256, Bloom, Bytes, KECCAK256_EMPTY, U256, address, keccak256};
-use lonja_primitives::spec::Limits;
+use lonja_primitives::spec::{Limits, Privacy};
 use lonja_primitives::{Account, BlockRules, Fork, RecoveredTransaction};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -98,6 +98,7 @@ fn rules(name: &str) -> BlockRules {
         },
         block_reward: U256::from(reward) * U256::from(10).pow(U256::from(15)),
         beneficiary: None,
+        privacy: Privacy::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use alloy_eips::Encodable2718;
 use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount, root::state_root_unhashed, root::storage_root_unhashed};
-use lonja_primitives::spec::Limits;
+use lonja_primitives::spec::{Limits, Privacy};
 use lonja_primitives::{
     Account, BlockRules, Fork, NodeKey, RecoveredTransaction, Signer, StateChanges, StateError, StateView,
     Transaction,
@@ -183,6 +183,7 @@ pub fn rules(fork: Fork) -> BlockRules {
         },
         block_reward: U256::ZERO,
         beneficiary: None,
+        privacy: Privacy::default(),
     }
 }
 

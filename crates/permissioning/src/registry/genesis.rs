@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolCall;
 use lonja_evm::{BlockEnv, BlockExecutor};
 use lonja_primitives::genesis::GenesisAccount;
-use lonja_primitives::spec::{ConnectionForm, Limits, NodeRule, Permissions};
+use lonja_primitives::spec::{ConnectionForm, Limits, NodeRule, Permissions, Privacy};
 use lonja_primitives::{Account, AccountChange, BlockRules, Fork, Genesis, StateChanges};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -187,6 +187,7 @@ fn seed_rules(chain_id: u64) -> BlockRules {
         limits,
         block_reward: U256::ZERO,
         beneficiary: None,
+        privacy: Privacy::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{Judge, Memos, OwnEnd};
 use alloy_primitives::{Address, B512, Bytes, U256, address, hex};
 use alloy_sol_types::{SolCall, sol};
 use lonja_evm::{BlockEnv, BlockExecutor};
-use lonja_primitives::spec::{ConnectionForm, Limits, NodeRule, Permissions};
+use lonja_primitives::spec::{ConnectionForm, Limits, NodeRule, Permissions, Privacy};
 use lonja_primitives::{Account, AccountChange, BlockRules, Fork, NodeId, StateChanges};
 
 pub(super) const LISTS: Address = address!("0000000000000000000000000000000000009999");
@@ -41,6 +41,7 @@ pub(super) fn rules() -> BlockRules {
         },
         block_reward: U256::ZERO,
         beneficiary: None,
+        privacy: Privacy::default(),
     }
 }
 

@@ -28,7 +28,7 @@ use super::json::Json;
 use super::own::DEFAULT_BLOCK_SIZE_BYTES;
 use super::permissions::{self, Null, Patch};
 use super::{Draft, GenesisError, alloc};
-use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, Permissions, QuorumRule};
+use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, Permissions, Privacy, QuorumRule};
 use crate::{ChainSpec, HeaderFormat};
 use alloy_primitives::{Address, U256};
 use std::collections::BTreeSet;
@@ -81,7 +81,8 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     foreign::warn_of_selection(&consensus, &mut warnings);
     let limits = vec![(0, limits)];
     let permissions = permissions_of(&engines, first.over(Permissions::default()));
-    let spec = ChainSpec { chain_id, free_gas: false, forks, consensus, limits, permissions };
+    let privacy = vec![(0, Privacy::default())];
+    let spec = ChainSpec { chain_id, free_gas: false, forks, consensus, limits, permissions, privacy };
     let london = foreign::has_base_fee(&spec, header.timestamp);
     header.base_fee = base_fee.or(london.then_some(GENESIS_BASE_FEE));
     Ok(Draft { spec, header, alloc, warnings })

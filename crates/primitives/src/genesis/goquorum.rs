@@ -30,7 +30,7 @@ use super::json::Json;
 use super::permissions::{self, Null, Patch};
 use super::{Draft, GenesisError, alloc};
 use crate::ChainSpec;
-use crate::spec::{Fork, ForkStart};
+use crate::spec::{Fork, ForkStart, Privacy};
 use alloy_primitives::Address;
 use transitions::Transition;
 
@@ -134,7 +134,15 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     let permissions = foreign::by_height(&heights, |_| false, |height| schedule.permissions_at(height));
     let limits = foreign::by_height(&heights, |_| false, |height| schedule.limits_at(height));
     Ok(Draft {
-        spec: ChainSpec { chain_id, free_gas, forks, consensus, limits, permissions },
+        spec: ChainSpec {
+            chain_id,
+            free_gas,
+            forks,
+            consensus,
+            limits,
+            permissions,
+            privacy: vec![(0, Privacy::default())],
+        },
         header,
         alloc,
         warnings,

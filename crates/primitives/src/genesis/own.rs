@@ -75,7 +75,7 @@ use super::permissions::{self, Null};
 use super::{Draft, GenesisError, alloc};
 use crate::header::{ISTANBUL_DIFFICULTY, ISTANBUL_MIX_HASH};
 use crate::spec::{
-    ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, Permissions, ProposerPolicy,
+    ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, Permissions, Privacy, ProposerPolicy,
     QuorumRule,
 };
 use crate::{ChainSpec, ExtraData, HeaderFormat};
@@ -173,6 +173,7 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
         consensus: vec![(0, consensus)],
         limits: vec![(0, limits)],
         permissions: vec![(0, permissions.over(Permissions::default()))],
+        privacy: vec![(0, Privacy::default())],
     };
     for transition in root.objects("transitions")?.unwrap_or_default() {
         read_transition(transition, &mut spec, &mut warnings)?;

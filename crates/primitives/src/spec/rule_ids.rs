@@ -1,8 +1,8 @@
 //! The identities of a network's rules, for the handshake between nodes.
 
 use super::{
-    ChainSpec, ClientRules, ConnectionForm, ConsensusParams, DigestRule, Fork, ForkStart, Limits, NodeRule,
-    Permissions, ProposerPolicy, QuorumRule,
+    ChainSpec, ClientRules, ConnectionForm, ConsensusParams, DigestRule, Fork, ForkStart, Limits, MarkerRule,
+    NodeRule, Permissions, Privacy, ProposerPolicy, QuorumRule,
 };
 use crate::HeaderFormat;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -83,7 +83,7 @@ impl ChainSpec {
     /// The identities of these rules on the chain with this block 0. Entries that change nothing do not count.
     /// Forks that begin at a time count from block 0 on.
     pub fn rule_ids(&self, genesis_hash: B256) -> RuleIds {
-        let Self { chain_id, free_gas, forks, consensus: _, limits: _, permissions: _ } = self;
+        let Self { chain_id, free_gas, forks, consensus: _, limits: _, permissions: _, privacy: _ } = self;
         let mut out = Encoding(ENCODING.to_vec());
         out.0.extend_from_slice(genesis_hash.as_slice());
         out.number(*chain_id);
@@ -121,6 +121,7 @@ impl ChainSpec {
             out.limits(self.limits_at(block));
             out.contracts(params.validator_contract, self.permissions_at(block));
             out.commitment(self.commits_from(block));
+            out.privacy(self.privacy_at(block));
             out.0
         };
         let params = self.consensus_from(block);
@@ -239,6 +240,22 @@ impl Encoding {
     fn commitment(&mut self, commits: bool) {
         if commits {
             self.byte(7);
+        }
+    }
+
+    /// As with the contracts.
+    fn privacy(&mut self, privacy: &Privacy) {
+        let Privacy { transactions, enhancements, markers } = privacy;
+        if *transactions {
+            self.byte(8);
+        }
+        if *enhancements {
+            self.byte(9);
+        }
+        match markers {
+            None => {}
+            Some(MarkerRule::SameSigner) => self.byte(10),
+            Some(MarkerRule::AnySigner) => self.byte(11),
         }
     }
 

@@ -4,8 +4,8 @@
 //! same where their words are.
 
 use super::{
-    ChainSpec, ClientRules, ConnectionForm, ConsensusParams, DigestRule, Fork, ForkStart, Limits, NodeRule,
-    Permissions, ProposerPolicy, QuorumRule,
+    ChainSpec, ClientRules, ConnectionForm, ConsensusParams, DigestRule, Fork, ForkStart, Limits,
+    MARKER_PRECOMPILE, MarkerRule, NodeRule, Permissions, Privacy, ProposerPolicy, QuorumRule,
 };
 use alloy_primitives::Address;
 
@@ -27,7 +27,8 @@ impl ChainSpec {
         let consensus = self.consensus.iter().flat_map(|(from, _)| [from.saturating_sub(1), *from]);
         let limits = self.limits.iter().map(|(from, _)| *from);
         let permissions = self.permissions.iter().map(|(from, _)| *from);
-        let later = forks.chain(consensus).chain(limits).chain(permissions);
+        let privacy = self.privacy.iter().map(|(from, _)| *from);
+        let later = forks.chain(consensus).chain(limits).chain(permissions).chain(privacy);
         let mut blocks: Vec<u64> = std::iter::once(0).chain(later).collect();
         blocks.sort_unstable();
         blocks.dedup();
@@ -62,7 +63,7 @@ impl ChainSpec {
 
     /// Every rule at this block but the forks that begin at a time.
     pub(super) fn words_from(&self, number: u64) -> Vec<Line> {
-        let Self { chain_id, free_gas, forks: _, consensus: _, limits: _, permissions: _ } = self;
+        let Self { chain_id, free_gas, forks: _, consensus: _, limits: _, permissions: _, privacy: _ } = self;
         let mut lines = vec![
             ("chain id", chain_id.to_string()),
             ("gas", gas(*free_gas).to_owned()),
@@ -72,6 +73,7 @@ impl ChainSpec {
         lines.push(("headers commit to", commitment(self.commits_from(number)).to_owned()));
         lines.extend(limits(self.limits_at(number)));
         lines.extend(permissions(self.permissions_at(number)));
+        lines.extend(privacy(self.privacy_at(number)));
         lines
     }
 }
@@ -181,6 +183,24 @@ pub(crate) fn permissions(permissions: &Permissions) -> Vec<Line> {
         ("called at the end of blocks", contract(system, "nothing")),
         ("gas metered by", contract(quotas, "nothing")),
     ]
+}
+
+pub(crate) fn privacy(privacy: &Privacy) -> Vec<Line> {
+    let Privacy { transactions, enhancements, markers } = privacy;
+    let allowed = |allowed: bool| if allowed { "allowed" } else { "none" };
+    vec![
+        ("private transactions", allowed(*transactions).to_owned()),
+        ("protected private contracts", allowed(*enhancements).to_owned()),
+        ("privacy markers", markers.map_or("none".into(), marker_rule)),
+    ]
+}
+
+fn marker_rule(rule: MarkerRule) -> String {
+    let signer = match rule {
+        MarkerRule::SameSigner => "the signer of the private transaction inside",
+        MarkerRule::AnySigner => "anybody",
+    };
+    format!("sent to {MARKER_PRECOMPILE} by {signer}")
 }
 
 fn node_rule(contract: Address, form: ConnectionForm) -> String {

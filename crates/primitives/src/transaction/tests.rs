@@ -130,11 +130,19 @@ fn a_legacy_transaction_without_chain_id_is_accepted() {
 
 #[test]
 fn another_chains_transaction_is_refused() {
-    let others = [signed(legacy(Some(1))), signed(eip2930(1)), signed(eip1559(1)), signed(eip7702(1))];
+    let others = [signed(legacy(Some(2))), signed(eip2930(2)), signed(eip1559(2)), signed(eip7702(2))];
     for tx in others {
+        let error = RecoveredTransaction::recover(raw(&tx), CHAIN).unwrap_err();
+        assert_eq!(error, TransactionError::WrongChain { got: 2, want: CHAIN });
+    }
+    for tx in [signed(eip2930(1)), signed(eip1559(1)), signed(eip7702(1))] {
         let error = RecoveredTransaction::recover(raw(&tx), CHAIN).unwrap_err();
         assert_eq!(error, TransactionError::WrongChain { got: 1, want: CHAIN });
     }
+    let main_network = signed(legacy(Some(1)));
+    let error = RecoveredTransaction::recover(raw(&signed(legacy(Some(CHAIN)))), 1).unwrap_err();
+    assert_eq!(error, TransactionError::WrongChain { got: CHAIN, want: 1 });
+    assert!(!RecoveredTransaction::recover(raw(&main_network), 1).unwrap().is_private());
 }
 
 #[test]
