@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("lonja-txpool", 1),
     ("lonja-p2p", 1),
     ("lonja-permissioning", 2),
+    ("lonja-ptm", 2),
     ("lonja-chain", 3),
     ("lonja-rpc", 4),
     ("lonja-conformance", 4),
