@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("lonja-consensus", 1),
     ("lonja-txpool", 1),
     ("lonja-p2p", 1),
+    ("lonja-accounts", 1),
     ("lonja-permissioning", 2),
     ("lonja-ptm", 2),
     ("lonja-chain", 3),
@@ -42,6 +43,7 @@ const WITHOUT_RUNTIME: &[&str] = &[
     "lonja-evm",
     "lonja-consensus",
     "lonja-txpool",
+    "lonja-accounts",
     "lonja-permissioning",
     "lonja-chain",
 ];
