@@ -5,6 +5,7 @@ use crate::inquiry::{self, Said};
 use crate::invalid::TxInvalid;
 use crate::machine::{Evm, block_machine};
 use crate::overlay::{Overlay, ReadError};
+use crate::private::shell::ShellHandler;
 use crate::transaction::{check_shape, tx_env};
 use alloy_primitives::{Address, B256, Bloom, Bytes, TxKind, U256, address};
 use lonja_primitives::receipt::{receipts_bloom, receipts_root};
@@ -66,6 +67,10 @@ pub struct BlockExecutor<'a> {
     evm: Evm<'a>,
     receipts: Vec<Receipt>,
     gas_used: u64,
+    /// Gas that private transactions took from the block, which its header does not count.
+    shell_gas: u64,
+    /// What the transactions did, one after the other, where somebody wants to know before the end.
+    told: Option<StateChanges>,
 }
 
 pub(crate) type Failure = EVMError<ReadError, InvalidTransaction>;
@@ -75,21 +80,45 @@ impl<'a> BlockExecutor<'a> {
     /// Begins a block on the state of its parent.
     pub fn new(rules: BlockRules, env: BlockEnv, state: &'a dyn StateView) -> Self {
         let evm = block_machine(&rules, &env, Overlay::new(state));
-        Self { rules, env, evm, receipts: Vec::new(), gas_used: 0 }
+        Self { rules, env, evm, receipts: Vec::new(), gas_used: 0, shell_gas: 0, told: None }
     }
 
     /// Executes the next transaction. A transaction that reverts or runs out of gas is executed all the same: its
     /// receipt says that it failed.
     pub fn execute(&mut self, tx: &RecoveredTransaction) -> Result<(), ExecuteError> {
         check_shape(&self.rules, tx)?;
-        let left = self.env.gas_limit.saturating_sub(self.gas_used);
+        let left = self.env.gas_limit.saturating_sub(self.gas_taken());
         if tx.gas_limit() > left {
             return Err(TxInvalid::BlockGasExceeded { left, tx: tx.gas_limit() }.into());
+        }
+        if tx.is_private() {
+            return self.execute_shell(tx);
         }
         let outcome = self.evm.transact_one(tx_env(&self.rules, tx));
         let result = self.keep(outcome)?;
         self.add_receipt(tx.tx_type(), result);
         Ok(())
+    }
+
+    /// What a private transaction is to everybody: its nonce counts, its intrinsic gas is taken, and it succeeds.
+    fn execute_shell(&mut self, tx: &RecoveredTransaction) -> Result<(), ExecuteError> {
+        self.evm.ctx.set_tx(tx_env(&self.rules, tx));
+        let outcome = ShellHandler::default().run(&mut self.evm);
+        let result = self.keep(outcome)?;
+        self.shell_gas = self.shell_gas.saturating_add(result.tx_gas_used());
+        let cumulative_gas_used = self.gas_used;
+        self.receipts.push(Receipt { tx_type: 0, success: true, cumulative_gas_used, logs: Vec::new() });
+        Ok(())
+    }
+
+    /// From now on [`BlockExecutor::take_told`] says what transactions did to the state.
+    pub fn tell_changes(&mut self) {
+        self.told = Some(StateChanges::default());
+    }
+
+    /// What the transactions since the last call did to the state.
+    pub fn take_told(&mut self) -> StateChanges {
+        self.told.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Calls a contract in the name of the block: [`SYSTEM_CALLER`] calls with `gas_limit` gas, which nobody pays
@@ -124,9 +153,10 @@ impl<'a> BlockExecutor<'a> {
         Ok(inquiry::said(outcome?, contract, &touched))
     }
 
-    /// Gas used so far.
-    pub fn gas_used(&self) -> u64 {
-        self.gas_used
+    /// Gas that the block has no more: used by its transactions, and the intrinsic gas of the private ones, which the
+    /// header does not count.
+    pub fn gas_taken(&self) -> u64 {
+        self.gas_used.saturating_add(self.shell_gas)
     }
 
     /// Ends the block: credits the block reward and gives everything that came of it.
@@ -149,6 +179,9 @@ impl<'a> BlockExecutor<'a> {
         // Empties the journal in every case; of a refused transaction nothing is kept.
         let mut touched = self.evm.finalize();
         let result = outcome.map_err(|error| self.refusal(error))?;
+        if let Some(told) = &mut self.told {
+            told.merge(self.evm.ctx.journaled_state.database.delta(touched.iter()));
+        }
         self.evm.ctx.journaled_state.database.commit(touched.drain());
         self.evm.ctx.journaled_state.inner.state = touched;
         Ok(result)

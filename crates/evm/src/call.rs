@@ -5,6 +5,7 @@ use crate::invalid::TxInvalid;
 use crate::machine::{CallEvm, call_machine};
 use crate::overlay::{Overlay, ReadError};
 use crate::overrides::{Overrides, apply_state};
+use crate::private::Guarded;
 use crate::revert::revert_reason;
 use crate::watch::{PRECOMPILE_TOO_LONG, TimeLeft, Watch};
 use alloy_eips::eip2930::AccessList;
@@ -12,11 +13,12 @@ use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
 use lonja_primitives::{BlockRules, StateError, StateView};
 use revm::ExecuteEvm;
-use revm::context::TxEnv;
+use revm::context::{ContextSetters, TxEnv};
 use revm::context_interface::either::Either;
 use revm::context_interface::result::{
     EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError,
 };
+use revm::handler::{Handler, MainnetHandler};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -59,6 +61,8 @@ pub struct CallContext<'a> {
     pub env: &'a BlockEnv,
     /// State to run on; not changed.
     pub state: &'a dyn StateView,
+    /// Where `state` is a [`crate::DualView`]: the private one of its two. Public code runs read-only then.
+    pub private: Option<&'a dyn StateView>,
     /// The most gas a call gets, whatever it asks for; 0 for no cap.
     pub gas_cap: u64,
     /// How much time is left. Asked regularly, so it must be cheap; zero ends the call with [`CallError::Stopped`].
@@ -179,13 +183,12 @@ impl<'a, Observer> Session<'a, Observer> {
         overlay.set_block_hashes(overrides.block.block_hashes.clone());
         apply_state(&overrides.state, &mut overlay)?;
         let tx = message(&rules, request, &mut overlay)?;
-        let evm = call_machine(&rules, &env, overlay, Watch::new(context.time_left), observer);
+        let mut watch = Watch::new(context.time_left);
+        if let Some(private) = context.private {
+            watch = watch.in_realm(private);
+        }
+        let evm = call_machine(&rules, &env, overlay, watch, observer);
         Ok(Self { evm, tx, rules, env, time_left: context.time_left })
-    }
-
-    /// Runs the message with this gas limit.
-    pub(crate) fn run(&mut self, gas_limit: u64) -> Result<ExecutionResult, CallError> {
-        self.run_with(gas_limit, |evm, tx| evm.transact_one(tx))
     }
 
     /// As [`Session::run`], by a way of running of the caller's choice.
@@ -215,6 +218,16 @@ impl<'a, Observer> Session<'a, Observer> {
             EVMError::Custom(text) if text == PRECOMPILE_TOO_LONG => CallError::PrecompileTooLong,
             other => CallError::Internal(other.to_string()),
         }
+    }
+}
+
+impl Session<'_> {
+    /// Runs the message with this gas limit.
+    pub(crate) fn run(&mut self, gas_limit: u64) -> Result<ExecutionResult, CallError> {
+        self.run_with(gas_limit, |evm, tx| {
+            evm.ctx.set_tx(tx);
+            MainnetHandler::default().run(&mut Guarded(evm))
+        })
     }
 }
 

@@ -109,6 +109,17 @@ pub enum TxInvalid {
         /// Fork in force.
         fork: Fork,
     },
+    /// A legacy transaction with `v` 37 or 38 on a network without private transactions.
+    #[error(
+        "the transaction is signed for chain id 1, or marked as private (v is 37 or 38); this chain is {chain_id}, and has no private transactions"
+    )]
+    PrivateNotEnabled {
+        /// Chain id of this network.
+        chain_id: u64,
+    },
+    /// A private transaction with a value.
+    #[error("ether value is not supported for private transactions")]
+    PrivateValue,
     /// The sender is a contract (EIP-3607).
     #[error("sender not an eoa: address {address}")]
     SenderHasCode {

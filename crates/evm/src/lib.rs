@@ -7,6 +7,7 @@
 //!   checked, and gives receipts, roots and changes.
 //! * [`Inquiry`] asks contracts questions and notes what each answer depended on.
 //! * [`call`], [`estimate_gas`] and [`create_access_list`] run a message that nobody signed and keep nothing.
+//! * [`execute_private`] runs the payload of a private transaction on the private state over the public one.
 //! * [`intrinsic_gas`] judges a transaction by the rules that need no state.
 //!
 //! Failures are of three kinds that are never mixed: a transaction that may not be in the block ([`TxInvalid`]), a
@@ -31,6 +32,7 @@ mod machine;
 mod occupied;
 mod overlay;
 mod overrides;
+mod private;
 mod reading;
 mod revert;
 mod transaction;
@@ -47,5 +49,6 @@ pub use estimate::estimate_gas;
 pub use inquiry::{Answer, InputRead, Inquiry, Looked, Said};
 pub use invalid::TxInvalid;
 pub use overrides::{AccountOverride, BlockOverrides, Overrides, StateOverrides};
+pub use private::{DualView, LayeredView, PrivateMessage, PrivateOutcome, execute_private};
 pub use revert::revert_reason;
 pub use transaction::{intrinsic_gas, transaction_gas_cap};

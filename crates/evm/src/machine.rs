@@ -2,6 +2,7 @@
 
 use crate::env::BlockEnv;
 use crate::overlay::Overlay;
+use crate::private::marker::precompiles;
 use crate::transaction::transaction_gas_cap;
 use crate::watch::{TimedPrecompiles, Watch};
 use alloy_primitives::U256;
@@ -60,9 +61,19 @@ pub(crate) enum Purpose {
 
 /// A machine for the transactions of one block.
 pub(crate) fn block_machine<'a>(rules: &BlockRules, env: &BlockEnv, overlay: Overlay<'a>) -> Evm<'a> {
-    let mut evm = machine(rules, env, overlay, Purpose::Block).build_mainnet();
-    crate::occupied::install(evm.instruction.instruction_table_mut());
-    evm
+    built(rules, machine(rules, env, overlay, Purpose::Block))
+}
+
+/// A machine for the payload of a private transaction, whose shell was judged and charged.
+pub(crate) fn private_machine<'a>(
+    rules: &BlockRules,
+    env: &BlockEnv,
+    overlay: Overlay<'a>,
+    watch: Watch<'a>,
+) -> Evm<'a> {
+    let mut machine = machine(rules, env, overlay, Purpose::Call);
+    machine.chain = watch;
+    built(rules, machine)
 }
 
 /// A machine for questions, which notes what their answers depend on.
@@ -74,8 +85,7 @@ pub(crate) fn inquiry_machine<'a>(
 ) -> Evm<'a> {
     let mut machine = machine(rules, env, overlay, Purpose::Call);
     machine.chain = watch;
-    let mut evm = machine.build_mainnet();
-    crate::occupied::install(evm.instruction.instruction_table_mut());
+    let mut evm = built(rules, machine);
     crate::reading::install(evm.instruction.instruction_table_mut());
     evm
 }
@@ -90,10 +100,17 @@ pub(crate) fn call_machine<'a, Observer>(
 ) -> CallEvm<'a, Observer> {
     let mut machine = machine(rules, env, overlay, Purpose::Call);
     machine.chain = watch;
-    let precompiles = TimedPrecompiles::new(spec_id(rules.fork));
+    let precompiles = TimedPrecompiles::new(rules);
     let mut evm = machine.build_mainnet_with_inspector(observer).with_precompiles(precompiles);
     crate::occupied::install(evm.instruction.instruction_table_mut());
     crate::watch::install(evm.instruction.instruction_table_mut());
+    evm
+}
+
+fn built<'a>(rules: &BlockRules, machine: Machine<'a>) -> Evm<'a> {
+    let mut evm = machine.build_mainnet();
+    evm.precompiles = precompiles(rules);
+    crate::occupied::install(evm.instruction.instruction_table_mut());
     evm
 }
 

@@ -120,6 +120,38 @@ impl<'a> Overlay<'a> {
         entry.store(account.storage);
     }
 
+    /// What a transaction does to the accounts it touched, as a delta on the state before it. Nothing is taken.
+    pub(crate) fn delta<'t>(
+        &self,
+        touched: impl Iterator<Item = (&'t Address, &'t TouchedAccount)>,
+    ) -> StateChanges {
+        let mut changes = StateChanges::default();
+        for (address, account) in touched.filter(|(_, account)| account.is_touched()) {
+            let removed = account.is_selfdestructed() || (account.is_empty() && !account.is_created());
+            if removed {
+                let change = AccountChange { storage_wiped: true, ..AccountChange::default() };
+                changes.accounts.insert(*address, change);
+                continue;
+            }
+            let info = &account.info;
+            let code_hash = if info.code_hash == OCCUPIED { KECCAK256_EMPTY } else { info.code_hash };
+            let known = self.accounts.get(address).map_or(KECCAK256_EMPTY, Entry::code_hash);
+            if let Some(code) =
+                info.code.as_ref().filter(|_| code_hash != known && code_hash != KECCAK256_EMPTY)
+            {
+                changes.codes.insert(code_hash, code.original_bytes());
+            }
+            let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed());
+            let change = AccountChange {
+                account: Some(Account { nonce: info.nonce, balance: info.balance, code_hash }),
+                storage_wiped: account.is_created(),
+                storage: slots.map(|(key, slot)| (*key, slot.present_value())).collect(),
+            };
+            changes.accounts.insert(*address, change);
+        }
+        changes
+    }
+
     /// Everything that differs from the view. An account or slot that ends as it began is left out, so that the
     /// delta is the same whatever way led there.
     pub(crate) fn into_changes(self) -> StateChanges {

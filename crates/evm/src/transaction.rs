@@ -60,6 +60,9 @@ pub(crate) fn check_shape(rules: &BlockRules, tx: &RecoveredTransaction) -> Resu
     if type_begins_with(tx_type).is_none_or(|first| rules.fork < first) {
         return Err(TxInvalid::TypeNotSupported { tx_type, fork: rules.fork });
     }
+    if tx.is_private() {
+        check_private(rules, tx)?;
+    }
     let (size, limit) = (tx.raw().len(), rules.limits.transaction_size);
     if size > limit {
         return Err(TxInvalid::TooLarge { size, limit });
@@ -80,6 +83,17 @@ pub(crate) fn check_shape(rules: &BlockRules, tx: &RecoveredTransaction) -> Resu
     let (tip, fee) = (tx.tx().max_priority_fee_per_gas().unwrap_or(0), tx.max_fee_per_gas());
     if tip > fee {
         return Err(TxInvalid::TipAboveFee { address, tip, fee });
+    }
+    Ok(())
+}
+
+/// A private transaction moves no value: its parties alone would see where it went.
+fn check_private(rules: &BlockRules, tx: &RecoveredTransaction) -> Result<(), TxInvalid> {
+    if !rules.privacy.transactions {
+        return Err(TxInvalid::PrivateNotEnabled { chain_id: rules.chain_id });
+    }
+    if !tx.value().is_zero() {
+        return Err(TxInvalid::PrivateValue);
     }
     Ok(())
 }
@@ -110,7 +124,8 @@ pub(crate) fn tx_env(rules: &BlockRules, tx: &RecoveredTransaction) -> TxEnv {
         value: tx.value(),
         data: inner.input().clone(),
         nonce: tx.nonce(),
-        chain_id: inner.chain_id(),
+        // The `v` of a private one looks like chain id 1.
+        chain_id: inner.chain_id().filter(|_| !tx.is_private()),
         access_list: inner.access_list().cloned().unwrap_or_default(),
         gas_priority_fee: if rules.free_gas { tip.map(|_| 0) } else { tip },
         blob_hashes: Vec::new(),

@@ -7,7 +7,10 @@
 
 use crate::machine::Machine;
 use crate::overlay::ReadError;
+use crate::private::Realm;
+use crate::private::marker::precompiles;
 use crate::reading::Reading;
+use lonja_primitives::{BlockRules, StateView};
 use revm::bytecode::opcode::{CALL, CALLCODE, CREATE, CREATE2, DELEGATECALL, JUMP, JUMPI, STATICCALL};
 use revm::context_interface::ContextTr;
 use revm::context_interface::context::ContextError;
@@ -40,11 +43,18 @@ pub(crate) struct Watch<'a> {
     time_left: Option<TimeLeft<'a>>,
     jumps_left: u32,
     pub(crate) reading: Reading,
+    /// Where something private runs: which accounts are private.
+    pub(crate) realm: Option<Realm<'a>>,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(time_left: TimeLeft<'a>) -> Self {
         Self { time_left: Some(time_left), jumps_left: JUMPS_BETWEEN_QUESTIONS, ..Self::default() }
+    }
+
+    /// Watches which accounts are private too, of those in this private state.
+    pub(crate) fn in_realm(self, private: &'a dyn StateView) -> Self {
+        Self { realm: Some(Realm::new(private)), ..self }
     }
 
     fn wants_stop(&self) -> bool {
@@ -120,8 +130,8 @@ fn create<'a, const IS_CREATE2: bool>(step: Step<'_, 'a>) -> Result<(), Instruct
 pub(crate) struct TimedPrecompiles(EthPrecompiles);
 
 impl TimedPrecompiles {
-    pub(crate) fn new(spec: SpecId) -> Self {
-        Self(EthPrecompiles::new(spec))
+    pub(crate) fn new(rules: &BlockRules) -> Self {
+        Self(precompiles(rules))
     }
 
     /// The addresses of the precompiled contracts.

@@ -113,7 +113,7 @@ impl ChainCore {
                 return Ok(taken);
             }
             for tx in batch {
-                let gas_left = header.gas_limit.saturating_sub(run.gas_used());
+                let gas_left = header.gas_limit.saturating_sub(run.gas_taken());
                 let full = gas_left < LEAST_GAS || cursor.passed_over() > MAX_PASSED_OVER;
                 if full || out_of_time() {
                     return Ok(taken);

@@ -76,14 +76,15 @@ impl<'a> BlockRun<'a> {
         self.judge.transaction(&TransactionQuestion::of(tx))?.map_err(NotTaken::NotPermitted)?;
         let room = self.ledger.admit(&mut self.judge, tx.sender(), tx.gas_limit())?;
         room.map_err(NotTaken::NotPermitted)?;
-        let before = self.executor.gas_used();
+        let before = self.executor.gas_taken();
         self.executor.execute(tx)?;
-        self.ledger.take(tx.sender(), self.executor.gas_used().saturating_sub(before));
+        self.ledger.take(tx.sender(), self.executor.gas_taken().saturating_sub(before));
         Ok(())
     }
 
-    pub(super) fn gas_used(&self) -> u64 {
-        self.executor.gas_used()
+    /// Gas that the block has no more.
+    pub(super) fn gas_taken(&self) -> u64 {
+        self.executor.gas_taken()
     }
 
     /// Ends the block: what the registry is told, and who validates next.

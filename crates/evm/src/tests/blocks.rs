@@ -328,7 +328,7 @@ fn a_refused_transaction_leaves_no_trace_between_two_good_ones() {
             assert!(executor.execute(&signed(&key(2), transfer(0, BOB, 1))).is_err());
         }
         executor.execute(&signed(&alice, transfer(1, BOB, 1))).unwrap();
-        assert_eq!(executor.gas_used(), 42_000);
+        assert_eq!(executor.gas_taken(), 42_000);
         executor.finish().unwrap()
     };
     assert_eq!(run(true), run(false));
@@ -354,7 +354,7 @@ fn the_block_has_only_so_much_gas() {
     assert_eq!(refused, TxInvalid::BlockGasExceeded { left: 29_000, tx: 29_001 }.into());
     assert_eq!(refused.to_string(), "gas limit reached");
     executor.execute(&tx(1, 29_000)).unwrap();
-    assert_eq!(executor.gas_used(), 42_000);
+    assert_eq!(executor.gas_taken(), 42_000);
 }
 
 #[test]

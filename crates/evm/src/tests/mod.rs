@@ -7,6 +7,7 @@ mod estimates;
 mod fees;
 mod inquiries;
 mod opcodes;
+mod private;
 mod splits;
 mod system;
 mod vectors;

@@ -13,6 +13,7 @@ fn outcome(world: &World, rules: BlockRules, env: &BlockEnv, to: Address, data: 
         rules,
         env,
         state: world,
+        private: None,
         gas_cap: 10_000_000,
         time_left: &|| std::time::Duration::MAX,
     };

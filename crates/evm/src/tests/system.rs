@@ -34,7 +34,7 @@ fn a_block_calls_a_contract() {
     let outcome = executor.system_call(CONTRACT, input, SYSTEM_GAS).unwrap();
     assert!(outcome.success && outcome.output == U256::ZERO.to_be_bytes_vec());
     assert!(outcome.gas_used > 40_000 && outcome.gas_used < SYSTEM_GAS, "{}", outcome.gas_used);
-    assert_eq!(executor.gas_used(), 0);
+    assert_eq!(executor.gas_taken(), 0);
     executor.execute(&signed(&alice, send(1, Address::repeat_byte(1)))).unwrap_err();
     let output = executor.finish().unwrap();
     assert!(output.receipts.is_empty());
