@@ -10,7 +10,8 @@
 //!
 //! An error in a file of the latter two says which shape was assumed, and why.
 //!
-//! In each shape contracts may decide who connects, transacts and validates; see `permissions` at [`own`].
+//! In each shape contracts may decide who connects, transacts and validates, and private transactions may be
+//! switched on; see `permissions` and `privacy` at [`own`].
 //!
 //! Every field is either understood, or known to be without meaning for lonja (a warning), or refused with
 //! its path. Nothing is dropped in silence.
@@ -34,6 +35,7 @@ mod header;
 mod json;
 pub mod own;
 mod permissions;
+mod privacy;
 #[cfg(test)]
 mod tests;
 
@@ -167,7 +169,8 @@ fn has_own_mark(root: &Json) -> bool {
 }
 
 /// Fields that stand at top level in lonja's own shape only.
-const OWN_FIELDS: [&str; 7] = ["chainId", "freeGas", "fork", "forks", "consensus", "limits", "permissions"];
+const OWN_FIELDS: [&str; 8] =
+    ["chainId", "freeGas", "fork", "forks", "consensus", "limits", "permissions", "privacy"];
 
 /// For a file that has the mark of no shape.
 fn no_shape(fields: &Fields<'_>) -> GenesisError {
@@ -201,6 +204,7 @@ fn assuming(mark: Option<&str>, error: GenesisError) -> GenesisError {
 impl Draft {
     fn finish(self) -> Result<Genesis, GenesisError> {
         let Self { spec, header, alloc, mut warnings } = self;
+        privacy::check(spec.chain_id, &spec.privacy)?;
         permissions::warn_of_missing(&spec, &alloc, &mut warnings);
         let state_root = alloc::state_root(&alloc);
         let header = header.seal(state_root, &spec, &mut warnings)?;

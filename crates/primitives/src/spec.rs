@@ -211,6 +211,30 @@ pub enum MarkerRule {
     AnySigner,
 }
 
+impl Privacy {
+    /// What new networks begin with.
+    pub const OF_NEW_NETWORKS: Self =
+        Self { transactions: true, enhancements: true, markers: Some(MarkerRule::AnySigner) };
+}
+
+impl MarkerRule {
+    /// Both rules.
+    pub const ALL: [Self; 2] = [Self::AnySigner, Self::SameSigner];
+
+    /// The name in genesis files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SameSigner => "sameSigner",
+            Self::AnySigner => "anySigner",
+        }
+    }
+
+    /// The rule with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+}
+
 /// Where privacy marker transactions go.
 pub const MARKER_PRECOMPILE: Address = address!("000000000000000000000000000000000000007a");
 

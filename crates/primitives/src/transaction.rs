@@ -81,6 +81,13 @@ impl RecoveredTransaction {
         Ok(Self(Arc::new(Inner { hash: *tx.tx_hash(), tx, sender, raw, private })))
     }
 
+    /// A transaction of a block in the own store: its sender was recovered when the block came, and stands beside it.
+    pub fn stored(raw: Bytes, sender: Address, chain_id: u64) -> Result<Self, TransactionError> {
+        let tx = decode_transaction(&raw)?;
+        let private = is_private(&tx, chain_id);
+        Ok(Self(Arc::new(Inner { hash: *tx.tx_hash(), tx, sender, raw, private })))
+    }
+
     /// The decoded transaction. Of a private one this type tells the chain id 1, which `v` 37 and 38 would mean: ask
     /// [`chain_id`](Self::chain_id) instead.
     pub fn tx(&self) -> &Transaction {
@@ -100,7 +107,7 @@ impl RecoveredTransaction {
 
     /// The chain id it is signed for; `None` where it holds on any chain, as private ones do.
     pub fn chain_id(&self) -> Option<u64> {
-        if self.0.private { None } else { self.0.tx.chain_id() }
+        self.0.tx.chain_id().filter(|_| !self.0.private)
     }
 
     /// keccak-256 of the EIP-2718 form.
@@ -153,6 +160,12 @@ impl RecoveredTransaction {
 pub fn is_private(tx: &Transaction, chain_id: u64) -> bool {
     let marked = matches!(tx, Transaction::Legacy(signed) if signed.tx().chain_id == Some(PRIVATE_MARK));
     marked && chain_id != PRIVATE_MARK
+}
+
+/// The chain id that a transaction of the chain with this id is signed for; `None` where it holds on any, as private
+/// ones do.
+pub fn signed_chain_id(tx: &Transaction, chain_id: u64) -> Option<u64> {
+    tx.chain_id().filter(|_| !is_private(tx, chain_id))
 }
 
 /// What the sender of a private transaction signs: the form before EIP-155, whatever chain id `tx` has.

@@ -69,7 +69,7 @@ impl FullBlock {
             index: outcome.index,
             gas_price: self.gas_price(&outcome.transaction),
         };
-        TransactionView::new(&outcome.transaction, outcome.sender, Some(place))
+        TransactionView::included(&outcome.transaction, outcome.sender, self.rules.chain_id, place)
     }
 
     /// The receipt at this place; `None` behind the last.

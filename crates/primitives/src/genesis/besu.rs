@@ -4,7 +4,8 @@
 //! `config.transitions.qbft` and `.ibft2` (applied cumulatively), forks by block and Shanghai by time,
 //! `contractSizeLimit`, `zeroBaseFee`; validators chosen by a contract under QBFT. Names may be written in any letter
 //! case. Besu's permission contracts stood on its command line; here they stand in `config.permissions`, and with later
-//! blocks in `transitions.qbft[].permissions` (or `.ibft2`), as described at [`super::own`].
+//! blocks in `transitions.qbft[].permissions` (or `.ibft2`), as described at [`super::own`]; so do the rules of private
+//! transactions in `privacy`, without which there are none.
 //!
 //! What this version does not support is refused:
 //!
@@ -27,7 +28,7 @@ use super::header::{HeaderFields, check_validators};
 use super::json::Json;
 use super::own::DEFAULT_BLOCK_SIZE_BYTES;
 use super::permissions::{self, Null, Patch};
-use super::{Draft, GenesisError, alloc};
+use super::{Draft, GenesisError, alloc, privacy};
 use crate::spec::{ClientRules, ConsensusParams, Fork, ForkStart, Limits, Permissions, Privacy, QuorumRule};
 use crate::{ChainSpec, HeaderFormat};
 use alloy_primitives::{Address, U256};
@@ -49,6 +50,7 @@ struct Transition {
     beneficiary: Option<Option<Address>>,
     selection: SelectionFields,
     permissions: Patch,
+    privacy: privacy::Patch,
 }
 
 /// One engine with its transitions.
@@ -75,13 +77,14 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     let engines = read_engines(&mut config, &mut warnings)?;
     let limits = read_limits(&mut config)?;
     let first = permissions::take(&mut config, Null::Refused)?.unwrap_or_default();
+    let first_privacy = privacy::take(&mut config)?.unwrap_or_default();
     ignore_rest(config, &mut warnings)?;
 
     let consensus = consensus_of(&engines);
     foreign::warn_of_selection(&consensus, &mut warnings);
     let limits = vec![(0, limits)];
     let permissions = permissions_of(&engines, first.over(Permissions::default()));
-    let privacy = vec![(0, Privacy::default())];
+    let privacy = privacy_of(&engines, first_privacy.over(Privacy::default()));
     let spec = ChainSpec { chain_id, free_gas: false, forks, consensus, limits, permissions, privacy };
     let london = foreign::has_base_fee(&spec, header.timestamp);
     header.base_fee = base_fee.or(london.then_some(GENESIS_BASE_FEE));
@@ -276,6 +279,7 @@ fn read_transitions(
             beneficiary: read_beneficiary(&mut fields)?,
             selection,
             permissions: permissions::take(&mut fields, Null::TakesAway)?.unwrap_or_default(),
+            privacy: privacy::take(&mut fields)?.unwrap_or_default(),
         });
         fields.finish()?;
     }
@@ -316,8 +320,20 @@ fn consensus_of(engines: &[EngineSchedule]) -> Vec<(u64, ConsensusParams)> {
     })
 }
 
-/// The entries of all engines in the order of their blocks: who may connect does not depend on the engine.
 fn permissions_of(engines: &[EngineSchedule], first: Permissions) -> Vec<(u64, Permissions)> {
+    laid_over(engines, first, |entry, base| entry.permissions.over(base))
+}
+
+fn privacy_of(engines: &[EngineSchedule], first: Privacy) -> Vec<(u64, Privacy)> {
+    laid_over(engines, first, |entry, base| entry.privacy.over(base))
+}
+
+/// Rules that do not depend on the engine: the entries of all engines in the order of their blocks.
+fn laid_over<T: Copy + PartialEq>(
+    engines: &[EngineSchedule],
+    first: T,
+    over: fn(&Transition, T) -> T,
+) -> Vec<(u64, T)> {
     let entries = || engines.iter().flat_map(|engine| &engine.transitions);
     let heights = std::iter::once(0).chain(entries().map(|entry| entry.block)).collect();
     foreign::by_height(
@@ -326,7 +342,7 @@ fn permissions_of(engines: &[EngineSchedule], first: Permissions) -> Vec<(u64, P
         |height| {
             let mut begun: Vec<_> = entries().filter(|entry| entry.block <= height).collect();
             begun.sort_by_key(|entry| entry.block);
-            begun.iter().fold(first, |base, entry| entry.permissions.over(base))
+            begun.iter().fold(first, |base, entry| over(entry, base))
         },
     )
 }

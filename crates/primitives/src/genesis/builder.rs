@@ -2,7 +2,7 @@
 
 use super::{GenesisAccount, own};
 use crate::Fork;
-use crate::spec::{NodeRule, Permissions};
+use crate::spec::{MarkerRule, NodeRule, Permissions, Privacy};
 use alloy_primitives::{Address, Bytes, U256};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,6 +40,8 @@ pub struct NewNetwork {
     pub validator_contract: Option<Address>,
     /// The contracts that permit.
     pub permissions: Permissions,
+    /// Private transactions.
+    pub privacy: Privacy,
     /// Gas limit of every block.
     pub gas_limit: Option<u64>,
     /// Longest contract code, bytes.
@@ -70,6 +72,7 @@ impl Default for NewNetwork {
             epoch_length: None,
             validator_contract: None,
             permissions: Permissions::default(),
+            privacy: Privacy::default(),
             gas_limit: None,
             code_size_bytes: None,
             transaction_size_bytes: None,
@@ -92,6 +95,8 @@ struct File {
     limits: Limits,
     #[serde(skip_serializing_if = "PermissionEntries::is_empty")]
     permissions: PermissionEntries,
+    #[serde(skip_serializing_if = "PrivacyEntries::is_empty")]
+    privacy: PrivacyEntries,
     alloc: BTreeMap<Address, AccountEntry>,
 }
 
@@ -164,6 +169,26 @@ impl From<&Permissions> for PermissionEntries {
 }
 
 #[derive(Serialize)]
+struct PrivacyEntries {
+    transactions: bool,
+    enhancements: bool,
+    markers: Option<&'static str>,
+}
+
+impl PrivacyEntries {
+    fn is_empty(&self) -> bool {
+        !self.transactions && !self.enhancements && self.markers.is_none()
+    }
+}
+
+impl From<&Privacy> for PrivacyEntries {
+    fn from(privacy: &Privacy) -> Self {
+        let Privacy { transactions, enhancements, markers } = *privacy;
+        Self { transactions, enhancements, markers: markers.map(MarkerRule::name) }
+    }
+}
+
+#[derive(Serialize)]
 struct AccountEntry {
     #[serde(skip_serializing_if = "U256::is_zero")]
     balance: U256,
@@ -218,6 +243,7 @@ impl NewNetwork {
                 gas_limit: self.gas_limit,
             },
             permissions: (&self.permissions).into(),
+            privacy: (&self.privacy).into(),
             alloc: self.accounts(),
         };
         let mut text =

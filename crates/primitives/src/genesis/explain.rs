@@ -51,6 +51,12 @@ pub(super) fn explain(genesis: &Genesis) -> String {
         changed(&mut out, &format!("Permissions from block {from}"), &before, &lines);
         before = lines;
     }
+    before.clear();
+    for (from, privacy) in &spec.privacy {
+        let lines = words::privacy(privacy);
+        changed(&mut out, &format!("Private transactions from block {from}"), &before, &lines);
+        before = lines;
+    }
     let warnings: Vec<Line> = genesis.warnings.iter().map(|warning| ("", warning.clone())).collect();
     section(&mut out, "Warnings", &warnings);
     out

@@ -45,8 +45,6 @@ pub(super) const SILENT: [&str; 5] =
 
 /// Why fields of the messaging layer may be ignored.
 pub(super) const NODE_LOCAL: &str = "it is a setting of the node there, not a rule of the chain";
-/// Why fields about private transactions may be ignored.
-pub(super) const NOT_PRIVATE: &str = "private transactions are not supported by this version";
 
 /// Reads the fields of block 0 that both shapes have at top level.
 pub(super) fn read_header(root: &mut Fields<'_>) -> Result<HeaderFields, GenesisError> {

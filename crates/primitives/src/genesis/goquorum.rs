@@ -16,6 +16,10 @@
 //! * The contracts that GoQuorum read from a file of the node stand in `config.permissions`, as described at
 //!   [`super::own`]; in `transitions[].permissions` with a later block. They are asked from `qip714Block` on, or from
 //!   the transition with `enhancedPermissioningEnabled`; without either from block 0 on.
+//! * Private transactions are allowed from block 0 on; what is protected and carried by markers follows from
+//!   `privacyEnhancementsBlock`, `privacyPrecompileBlock` and the transitions' switches. An object `privacy`, in
+//!   `config` or a transition, is laid over that, as described at [`super::own`]. There is one private state for each
+//!   node, whatever `isMPS` says.
 //! * Without `enableGasPriceBlock` GoQuorum takes only transactions of price 0; here the chain is one of free
 //!   gas, which takes those and any other. A switch to paid gas at a later block is refused.
 //! * The old object `istanbul` does not tell the block period, which stood on the command line. Headers up to
@@ -23,14 +27,12 @@
 //! * `transitions[].validators` holds from `block` on.
 
 use super::fields::{Fields, Names};
-use super::foreign::{
-    self, Engine, EngineDefaults, NODE_LOCAL, NOT_PRIVATE, SELECTION_CONTRACT, SILENT, Selection,
-};
+use super::foreign::{self, Engine, EngineDefaults, NODE_LOCAL, SELECTION_CONTRACT, SILENT, Selection};
 use super::json::Json;
 use super::permissions::{self, Null, Patch};
-use super::{Draft, GenesisError, alloc};
+use super::{Draft, GenesisError, alloc, privacy};
 use crate::ChainSpec;
-use crate::spec::{Fork, ForkStart, Privacy};
+use crate::spec::{Fork, ForkStart};
 use alloy_primitives::Address;
 use transitions::Transition;
 
@@ -101,6 +103,12 @@ struct Schedule {
     permissions: Patch,
     /// `qip714Block`.
     permitted_from: Option<u64>,
+    /// `privacyEnhancementsBlock`.
+    enhancements_from: Option<u64>,
+    /// `privacyPrecompileBlock`.
+    markers_from: Option<u64>,
+    /// Of `config`; those of transitions are laid over it.
+    privacy: privacy::Patch,
 }
 
 pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Draft, GenesisError> {
@@ -133,16 +141,9 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     foreign::warn_of_selection(&consensus, &mut warnings);
     let permissions = foreign::by_height(&heights, |_| false, |height| schedule.permissions_at(height));
     let limits = foreign::by_height(&heights, |_| false, |height| schedule.limits_at(height));
+    let privacy = foreign::by_height(&heights, |_| false, |height| schedule.privacy_at(height));
     Ok(Draft {
-        spec: ChainSpec {
-            chain_id,
-            free_gas,
-            forks,
-            consensus,
-            limits,
-            permissions,
-            privacy: vec![(0, Privacy::default())],
-        },
+        spec: ChainSpec { chain_id, free_gas, forks, consensus, limits, permissions, privacy },
         header,
         alloc,
         warnings,
@@ -154,11 +155,8 @@ fn ignore_rest(mut config: Fields<'_>, warnings: &mut Vec<String>) -> Result<(),
     for name in SILENT {
         config.take(name);
     }
-    for name in ["isMPS", "privacyEnhancementsBlock", "privacyPrecompileBlock"] {
-        match config.take(name) {
-            None | Some(Json::Bool(false)) => {}
-            Some(_) => warnings.push(format!("{} is ignored: {NOT_PRIVATE}", config.path_of(name))),
-        }
+    if config.bool("isMPS")? == Some(true) {
+        warnings.push(format!("{} is ignored: a node has one private state", config.path_of("isMPS")));
     }
     // GoQuorum reads none of these, although files that serve Besu too carry them.
     let unread = [
@@ -247,6 +245,9 @@ fn read_schedule(config: &mut Fields<'_>, warnings: &mut Vec<String>) -> Result<
         transaction_size_kb,
         permissions,
         permitted_from,
+        enhancements_from: config.u64("privacyEnhancementsBlock")?,
+        markers_from: config.u64("privacyPrecompileBlock")?,
+        privacy: privacy::take(config)?.unwrap_or_default(),
     })
 }
 

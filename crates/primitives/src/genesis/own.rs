@@ -28,7 +28,8 @@
 //! | `consensus` | – | see below; `validators` must be given |
 //! | `limits` | `{}` | see below |
 //! | `permissions` | `{}` | contracts that decide who may connect and transact; see below |
-//! | `transitions` | `[]` | later changes: `block` (ascending), and any of the fields of `consensus`, `limits` and `permissions` |
+//! | `privacy` | `{}` | private transactions; see below |
+//! | `transitions` | `[]` | later changes: `block` (ascending), and any of the fields of `consensus`, `limits`, `permissions` and `privacy` |
 //! | `alloc` | `{}` | accounts of block 0: `balance`, `nonce`, `code`, `storage` |
 //!
 //! `consensus`:
@@ -68,11 +69,19 @@
 //! | `accounts` | the contract that answers `transactionAllowed` |
 //! | `system` | the contract whose `endBlock` is called at the end of every block |
 //! | `quotas` | the contract that meters gas per member |
+//!
+//! `privacy` (not with chain id 1; the latter two need `transactions`):
+//!
+//! | field | default | meaning |
+//! |---|---|---|
+//! | `transactions` | false | legacy transactions with `v` 37 or 38 are private: the public state sees nonce and intrinsic gas |
+//! | `enhancements` | false | private contracts may be protected, and bound to their parties |
+//! | `markers` | `null` | a public transaction to 0x7a may carry a private one: `anySigner`, or `sameSigner` as GoQuorum has it |
 
 use super::fields::{Fields, Names};
 use super::header::{HeaderFields, check_validators};
 use super::permissions::{self, Null};
-use super::{Draft, GenesisError, alloc};
+use super::{Draft, GenesisError, alloc, privacy};
 use crate::header::{ISTANBUL_DIFFICULTY, ISTANBUL_MIX_HASH};
 use crate::spec::{
     ClientRules, ConsensusParams, DigestRule, Fork, ForkStart, Limits, Permissions, Privacy, ProposerPolicy,
@@ -164,6 +173,7 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
     let limits =
         root.object("limits")?.map_or(Ok(DEFAULT_LIMITS), |fields| read_limits(fields, DEFAULT_LIMITS))?;
     let permissions = permissions::take(&mut root, Null::Refused)?.unwrap_or_default();
+    let privacy = privacy::take(&mut root)?.unwrap_or_default();
     let alloc =
         root.object("alloc")?.map_or(Ok(Default::default()), |fields| alloc::read(fields, Names::Exact))?;
     let mut spec = ChainSpec {
@@ -173,7 +183,7 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
         consensus: vec![(0, consensus)],
         limits: vec![(0, limits)],
         permissions: vec![(0, permissions.over(Permissions::default()))],
-        privacy: vec![(0, Privacy::default())],
+        privacy: vec![(0, privacy.over(Privacy::default()))],
     };
     for transition in root.objects("transitions")?.unwrap_or_default() {
         read_transition(transition, &mut spec, &mut warnings)?;
@@ -392,6 +402,7 @@ fn read_transition(
         spec.consensus.last().map(|(at, _)| *at),
         spec.limits.last().map(|(at, _)| *at),
         spec.permissions.last().map(|(at, _)| *at),
+        spec.privacy.last().map(|(at, _)| *at),
     ];
     let newest = newest.into_iter().flatten().max().unwrap_or(0);
     if block <= newest {
@@ -400,7 +411,8 @@ fn read_transition(
     let consensus = fields.object("consensus")?;
     let limits = fields.object("limits")?;
     let permissions = permissions::take(&mut fields, Null::TakesAway)?;
-    if consensus.is_none() && limits.is_none() && permissions.is_none() {
+    let privacy = privacy::take(&mut fields)?;
+    if consensus.is_none() && limits.is_none() && permissions.is_none() && privacy.is_none() {
         return Err(fields.error("block", "nothing changes with this block"));
     }
     if let Some(consensus) = consensus {
@@ -418,6 +430,10 @@ fn read_transition(
     if let Some(permissions) = permissions {
         let base = *spec.permissions_at(block);
         spec.permissions.push((block, permissions.over(base)));
+    }
+    if let Some(privacy) = privacy {
+        let base = *spec.privacy_at(block);
+        spec.privacy.push((block, privacy.over(base)));
     }
     fields.finish()
 }

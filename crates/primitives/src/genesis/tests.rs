@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 mod besu;
 mod goquorum;
 mod own;
+mod privacy;
 mod vectors;
 
 /// Reads a file that must be good.

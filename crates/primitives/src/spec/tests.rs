@@ -1,7 +1,7 @@
 use super::*;
 use crate::Genesis;
 use crate::genesis::NewNetwork;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, b256};
 use std::collections::BTreeSet;
 
 fn spec() -> ChainSpec {
@@ -49,7 +49,7 @@ const CONTRACT: Address = Address::repeat_byte(0xcc);
 #[test]
 fn every_rule_moves_the_identity() {
     type Change = fn(&mut ChainSpec);
-    let changes: [Change; 33] = [
+    let changes: [Change; 38] = [
         |spec| spec.chain_id += 1,
         |spec| spec.free_gas = !spec.free_gas,
         |spec| spec.forks.truncate(3),
@@ -87,6 +87,11 @@ fn every_rule_moves_the_identity() {
         |spec| spec.permissions[0].1.quotas = Some(CONTRACT),
         |spec| spec.permissions[0].1.quotas = Some(Address::ZERO),
         |spec| spec.permissions.push((9, Permissions { accounts: Some(CONTRACT), ..Permissions::default() })),
+        |spec| spec.privacy[0].1.transactions = true,
+        |spec| spec.privacy[0].1.enhancements = true,
+        |spec| spec.privacy[0].1.markers = Some(MarkerRule::SameSigner),
+        |spec| spec.privacy[0].1.markers = Some(MarkerRule::AnySigner),
+        |spec| spec.privacy.push((9, Privacy { transactions: true, ..Privacy::default() })),
     ];
     let hash = B256::repeat_byte(1);
     let mut seen = BTreeSet::from([last_id(&spec(), hash), last_id(&spec(), B256::ZERO)]);
@@ -208,10 +213,63 @@ fn networks_without_contracts_keep_their_identity() {
             {"block":20,"consensus":{"validators":["0x0202020202020202020202020202020202020202"]},
              "limits":{"gasLimit":9000000}}]}"#;
     let genesis = Genesis::from_json(file).unwrap();
-    let known = alloy_primitives::b256!("1232280690ab9cc9ceb944279f11f0c9b77a505a90c9b1051dcf1f9e78c8e542");
+    let known = b256!("1232280690ab9cc9ceb944279f11f0c9b77a505a90c9b1051dcf1f9e78c8e542");
     let ids = genesis.spec.rule_ids(genesis.hash());
     assert_eq!(ids.last(), known);
     assert_eq!((ids.at(0).next_change, ids.at(10).next_change), (Some(10), Some(20)));
+}
+
+/// Of GoQuorum's and Besu's files too: what they were before there were private transactions, unless a rule of these
+/// is switched on, as GoQuorum's files do it by being GoQuorum's.
+#[test]
+fn only_rules_of_private_transactions_move_the_identity_of_foreign_networks() {
+    let [besu, goquorum, switched_off] = FOREIGN.map(|config| {
+        let file = format!(
+            r#"{{"config":{config},"nonce":"0x0","timestamp":"0x0","gasLimit":"0x2faf0800","difficulty":"0x1",
+            "mixHash":"0x63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365","alloc":{{}},
+            "extraData":"0xf83aa00000000000000000000000000000000000000000000000000000000000000000d5940101010101010101010101010101010101010101c080c0"}}"#
+        );
+        let genesis = Genesis::from_json(&file).unwrap();
+        genesis.spec.rule_ids(genesis.hash()).last()
+    });
+    assert_eq!(besu, BESU_ID);
+    assert_eq!(switched_off, GOQUORUM_ID);
+    assert_ne!(goquorum, GOQUORUM_ID);
+}
+
+const BESU_ID: B256 = b256!("00f94d1e0e431c99cfab0b250a055fb66a2c66bb56f053b159722d394daa18d0");
+const GOQUORUM_ID: B256 = b256!("da3ffb293b31b9f0e357068100b2b927d0516bfba64b07790c7bc29e8a602d9c");
+const FOREIGN: [&str; 3] = [
+    r#"{"chainId":7,"qbft":{"blockperiodseconds":2}}"#,
+    r#"{"chainId":7,"isQuorum":true,"qbft":{"blockperiodseconds":2}}"#,
+    r#"{"chainId":7,"isQuorum":true,"qbft":{"blockperiodseconds":2},"privacy":{"transactions":false}}"#,
+];
+
+#[test]
+fn markers_have_names() {
+    for rule in MarkerRule::ALL {
+        assert_eq!(MarkerRule::from_name(rule.name()), Some(rule));
+    }
+    assert_eq!(MarkerRule::from_name("AnySigner"), None);
+}
+
+#[test]
+fn private_transactions_begin_with_a_block() {
+    let mut after = spec();
+    after.privacy.push((10, Privacy::OF_NEW_NETWORKS));
+    assert_eq!(after.rules_at(9, 0).privacy, Privacy::default());
+    assert_eq!(after.rules_at(10, 0).privacy, Privacy::OF_NEW_NETWORKS);
+    let hash = B256::repeat_byte(1);
+    assert_eq!(after.rule_ids(hash).at(9), RulesNow { id: last_id(&spec(), hash), next_change: Some(10) });
+    let named: Vec<String> = spec().changes(&after).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        named,
+        [
+            "from block 10 on, privacy markers: sent to 0x000000000000000000000000000000000000007a by anybody instead of not allowed",
+            "from block 10 on, private transactions: allowed instead of not allowed",
+            "from block 10 on, protected private contracts: allowed instead of not allowed",
+        ]
+    );
 }
 
 /// By votes, then by contract from block 10 on, a list at 20, by votes again from 30 on.

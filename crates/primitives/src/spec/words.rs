@@ -187,11 +187,11 @@ pub(crate) fn permissions(permissions: &Permissions) -> Vec<Line> {
 
 pub(crate) fn privacy(privacy: &Privacy) -> Vec<Line> {
     let Privacy { transactions, enhancements, markers } = privacy;
-    let allowed = |allowed: bool| if allowed { "allowed" } else { "none" };
+    let allowed = |allowed: bool| if allowed { "allowed" } else { "not allowed" };
     vec![
         ("private transactions", allowed(*transactions).to_owned()),
         ("protected private contracts", allowed(*enhancements).to_owned()),
-        ("privacy markers", markers.map_or("none".into(), marker_rule)),
+        ("privacy markers", markers.map_or("not allowed".into(), marker_rule)),
     ]
 }
 

@@ -6,6 +6,8 @@ use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Signature as AlloySignature, bytes};
 use proptest::prelude::*;
 
+mod private;
+
 const CHAIN: u64 = 1337;
 
 fn key() -> NodeKey {

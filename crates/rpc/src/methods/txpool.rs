@@ -50,7 +50,7 @@ fn content(
     _params: &Params<'_>,
 ) -> Result<Split<BTreeMap<String, ByNonce<TransactionView>>>, RpcError> {
     let content = context.node.pool.lock().content();
-    Ok(by_sender(&content, &view))
+    Ok(by_sender(&content, &TransactionView::waiting))
 }
 
 /// A line per transaction: target, value and gas.
@@ -65,7 +65,7 @@ fn inspect(
 fn content_from(context: &Context, params: &Params<'_>) -> Result<Split<ByNonce<TransactionView>>, RpcError> {
     let address: Address = Args::new(params, 1)?.required(0, "address")?;
     let content = context.node.pool.lock().content_of(&address);
-    Ok(split(&content, &view))
+    Ok(split(&content, &TransactionView::waiting))
 }
 
 fn reason(context: &Context, params: &Params<'_>) -> Result<Reason, RpcError> {
@@ -116,10 +116,6 @@ fn split<T>(content: &[Waiting], show: &dyn Fn(&RecoveredTransaction) -> T) -> S
         list.insert(waiting.transaction.nonce().to_string(), show(&waiting.transaction));
     }
     all
-}
-
-fn view(transaction: &RecoveredTransaction) -> TransactionView {
-    TransactionView::new(transaction.tx(), transaction.sender(), None)
 }
 
 fn line(transaction: &RecoveredTransaction) -> String {

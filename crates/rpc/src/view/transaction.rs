@@ -5,7 +5,8 @@ use alloy_eips::Typed2718;
 use alloy_eips::eip2930::AccessList;
 use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, Bytes, U64, U128, U256};
-use lonja_primitives::Transaction;
+use lonja_primitives::transaction::signed_chain_id;
+use lonja_primitives::{RecoveredTransaction, Transaction};
 use serde::Serialize;
 
 /// A transaction, as `eth_getTransactionByHash` gives it.
@@ -52,8 +53,17 @@ pub(crate) struct Place {
 }
 
 impl TransactionView {
-    /// `place` is `None` while the transaction waits.
-    pub(crate) fn new(tx: &Transaction, sender: Address, place: Option<Place>) -> Self {
+    /// One that waits.
+    pub(crate) fn waiting(tx: &RecoveredTransaction) -> Self {
+        Self::new(tx.tx(), tx.sender(), tx.chain_id(), None)
+    }
+
+    /// One that stands in the chain with this id.
+    pub(crate) fn included(tx: &Transaction, sender: Address, chain_id: u64, place: Place) -> Self {
+        Self::new(tx, sender, signed_chain_id(tx, chain_id), Some(place))
+    }
+
+    fn new(tx: &Transaction, sender: Address, chain_id: Option<u64>, place: Option<Place>) -> Self {
         let typed = !tx.is_legacy();
         let dynamic = tx.max_priority_fee_per_gas();
         Self {
@@ -71,7 +81,7 @@ impl TransactionView {
             max_priority_fee_per_gas: dynamic.map(U128::from),
             input: tx.input().clone(),
             transaction_type: U64::from(tx.ty()),
-            chain_id: tx.chain_id().map(U64::from),
+            chain_id: chain_id.map(U64::from),
             access_list: tx.access_list().cloned(),
             authorization_list: tx.authorization_list().map(<[_]>::to_vec),
             v: U128::from(recovery_value(tx)),
@@ -92,7 +102,8 @@ fn gas_price(tx: &Transaction, place: Option<Place>) -> u128 {
     }
 }
 
-/// `v`: the parity for typed transactions, 27 or 28 plus the chain id's part (EIP-155) for legacy ones.
+/// `v`: the parity for typed transactions; of legacy ones 27 or 28, plus the chain id's part (EIP-155), or 37 or 38
+/// where they are private.
 fn recovery_value(tx: &Transaction) -> u128 {
     let parity = u128::from(tx.signature().v());
     if !tx.is_legacy() {

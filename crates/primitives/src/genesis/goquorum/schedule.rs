@@ -6,7 +6,7 @@ use super::super::header::check_validators;
 use super::super::own::DEFAULT_BLOCK_SIZE_BYTES;
 use super::transitions::Transition;
 use super::{DEFAULTS, EngineObject, MAX_TIMEOUT, OLD_DEFAULTS, Schedule};
-use crate::spec::{ClientRules, ConsensusParams, Limits, Permissions, QuorumRule};
+use crate::spec::{ClientRules, ConsensusParams, Limits, MarkerRule, Permissions, Privacy, QuorumRule};
 use crate::{ExtraData, HeaderFormat};
 use std::collections::BTreeSet;
 
@@ -45,7 +45,8 @@ impl Schedule {
             objects.flat_map(|object| [object.ceil_block, object.test_qbft_block, object.start_block]);
         let transitions = self.transitions.iter().map(|entry| entry.block);
         let sizes = self.code_sizes_kb.iter().map(|(block, _)| *block);
-        let switches = switches.flatten().chain(self.permitted_from);
+        let privacy = [self.enhancements_from, self.markers_from];
+        let switches = switches.flatten().chain(self.permitted_from).chain(privacy.into_iter().flatten());
         std::iter::once(0).chain(switches).chain(transitions).chain(sizes).collect()
     }
 
@@ -123,6 +124,23 @@ impl Schedule {
         }
         let patches = self.begun(height).filter_map(|entry| entry.permissions);
         patches.fold(self.permissions.over(Permissions::default()), |base, patch| patch.over(base))
+    }
+
+    /// GoQuorum takes private transactions from block 0 on. What a field of `config` switched on, no transition of
+    /// GoQuorum switches off; the objects `privacy` are laid over what comes of it.
+    pub(super) fn privacy_at(&self, height: u64) -> Privacy {
+        let begun = |from: Option<u64>| from.is_some_and(|from| height >= from);
+        let switched = |read: fn(&Transition) -> Option<bool>| {
+            self.begun(height).filter_map(read).last().unwrap_or(false)
+        };
+        let markers = begun(self.markers_from) || switched(|entry| entry.markers);
+        let of_goquorum = Privacy {
+            transactions: true,
+            enhancements: begun(self.enhancements_from) || switched(|entry| entry.enhancements),
+            markers: markers.then_some(MarkerRule::SameSigner),
+        };
+        let patches = self.begun(height).filter_map(|entry| entry.privacy);
+        patches.fold(self.privacy.over(of_goquorum), |base, patch| patch.over(base))
     }
 
     pub(super) fn consensus_at(&self, height: u64) -> ConsensusParams {

@@ -2,9 +2,10 @@
 
 use super::super::GenesisError;
 use super::super::fields::Fields;
-use super::super::foreign::{self, Engine, NOT_PRIVATE, SELECTION_CONTRACT, SELECTION_MODE, SelectionFields};
+use super::super::foreign::{self, Engine, SELECTION_CONTRACT, SELECTION_MODE, SelectionFields};
 use super::super::header::check_validators;
 use super::super::permissions::{self, Null, Patch};
+use super::super::privacy;
 use super::MAX_TIMEOUT;
 use crate::HeaderFormat;
 use alloy_primitives::{Address, U256};
@@ -25,6 +26,11 @@ pub(super) struct Transition {
     /// Whether GoQuorum asks the permission contracts.
     pub(super) permitted: Option<bool>,
     pub(super) permissions: Option<Patch>,
+    /// `privacyEnhancementsEnabled`.
+    pub(super) enhancements: Option<bool>,
+    /// `privacyPrecompileEnabled`.
+    pub(super) markers: Option<bool>,
+    pub(super) privacy: Option<privacy::Patch>,
     selection: SelectionFields,
     epoch_length: Option<u64>,
     period_ms: Option<u64>,
@@ -88,6 +94,9 @@ fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Tran
         transaction_size_kb: read_size(&mut fields, "transactionSizeLimit", 32..=128)?,
         permitted: fields.bool("enhancedPermissioningEnabled")?,
         permissions: permissions::take(&mut fields, Null::TakesAway)?,
+        enhancements: fields.bool("privacyEnhancementsEnabled")?,
+        markers: fields.bool("privacyPrecompileEnabled")?,
+        privacy: privacy::take(&mut fields)?,
         selection,
         epoch_length: fields.u64("epochlength")?.filter(|epoch| *epoch != 0),
         period_ms: foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?,
@@ -98,11 +107,6 @@ fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Tran
         block_reward: fields.quantity("blockReward")?,
         beneficiary: read_beneficiary(&mut fields, warnings)?,
     };
-    for name in ["privacyEnhancementsEnabled", "privacyPrecompileEnabled"] {
-        if fields.bool(name)? == Some(true) {
-            warnings.push(format!("{} is ignored: {NOT_PRIVATE}", fields.path_of(name)));
-        }
-    }
     let why = "it guides only who builds a block; any gas limit is valid";
     fields.finish_ignoring(&["miner.gaslimit"], why, warnings)?;
     Ok(entry)

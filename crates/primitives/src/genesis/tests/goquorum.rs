@@ -182,16 +182,10 @@ fn paid_gas_begins_with_block_zero_or_never() {
 fn what_has_no_effect_is_told() {
     let genesis = read(&qbft(json!({
         "qbft": {"allowedFutureBlockTime": 5},
-        "qip714Block": 0, "isMPS": false, "privacyEnhancementsBlock": 0, "londonBlock": 0, "muirGlacierBlock": 0,
+        "qip714Block": 0, "isMPS": false, "londonBlock": 0, "muirGlacierBlock": 0,
         "transitions": [{"block": 5, "miner.gaslimit": 700000000, "enhancedPermissioningEnabled": true}]
     })));
-    let told = [
-        "qip714Block",
-        "privacyEnhancementsBlock",
-        "londonBlock",
-        "allowedFutureBlockTime",
-        "miner.gaslimit",
-    ];
+    let told = ["qip714Block", "londonBlock", "allowedFutureBlockTime", "miner.gaslimit"];
     for name in told {
         assert!(
             genesis.warnings.iter().any(|warning| warning.contains(name)),

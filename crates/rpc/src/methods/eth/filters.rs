@@ -88,8 +88,7 @@ fn changes(context: &Context, params: &Params<'_>) -> Result<Changes, RpcError> 
         Poll::Logs { filter, next } => new_logs(context, &id, filter, next),
         Poll::Transactions { arrived, full: false } => Ok(Changes::Hashes(hashes(&arrived))),
         Poll::Transactions { arrived, full: true } => {
-            let views = arrived.iter().map(|tx| TransactionView::new(tx.tx(), tx.sender(), None));
-            Ok(Changes::Transactions(views.collect()))
+            Ok(Changes::Transactions(arrived.iter().map(TransactionView::waiting).collect()))
         }
     }
 }

@@ -119,7 +119,7 @@ async fn transactions(
 ) -> Ended {
     while let Some(tx) = next(sink, &mut arrivals).await? {
         let message = match full {
-            true => raw(&TransactionView::new(tx.tx(), tx.sender(), None))?,
+            true => raw(&TransactionView::waiting(&tx))?,
             false => raw(&tx.hash())?,
         };
         if sink.send(message).await.is_err() {

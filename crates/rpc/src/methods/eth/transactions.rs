@@ -43,7 +43,7 @@ fn by_hash(context: &Context, params: &Params<'_>) -> Result<Option<TransactionV
     let waiting = context.node.pool.lock().get(&hash);
     match location(context, &hash)? {
         Some((number, index)) => context.block(number)?.transaction_view(index),
-        None => Ok(waiting.map(|tx| TransactionView::new(tx.tx(), tx.sender(), None))),
+        None => Ok(waiting.as_ref().map(TransactionView::waiting)),
     }
 }
 
