@@ -1,6 +1,7 @@
 //! The door: where transactions of clients and peers come in.
 
 mod error;
+mod nonces;
 
 use crate::recover::{PARALLEL_RECOVERIES, hashes, in_parallel, on_door_workers};
 use crate::shared::{HeadView, Shared};
@@ -10,7 +11,7 @@ use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, map::HashMap};
 use arc_swap::ArcSwapOption;
 use lonja_evm::{ExecuteError, TxInvalid, intrinsic_gas};
 use lonja_permissioning::{Judge, Ledger, TransactionQuestion};
-use lonja_primitives::{BlockRules, RecoveredTransaction, StateError, StateView};
+use lonja_primitives::{BlockRules, PayloadHash, RecoveredTransaction, StateError, StateView};
 use lonja_txpool::{Origin, PoolError, SenderState, TxPool};
 use parking_lot::Mutex;
 use rayon::prelude::*;
@@ -243,10 +244,24 @@ fn judge(raw: Bytes, rules: &BlockRules, gas_limit: u64) -> Result<RecoveredTran
     }
     let tx = RecoveredTransaction::recover(raw, rules.chain_id).map_err(SubmitError::Invalid)?;
     intrinsic_gas(rules, &tx).map_err(SubmitError::Rules)?;
+    if tx.is_private() {
+        judge_private(&tx)?;
+    }
     if tx.gas_limit() > gas_limit {
         return Err(SubmitError::GasLimit { limit: gas_limit, got: tx.gas_limit() });
     }
     Ok(tx)
+}
+
+/// A block may hold private transactions without a proper name of a payload, since GoQuorum's do; nobody profits from
+/// making more of them.
+fn judge_private(tx: &RecoveredTransaction) -> Result<(), SubmitError> {
+    let bytes = tx.input().len();
+    match (tx.value().is_zero(), bytes) {
+        (false, _) => Err(SubmitError::PrivateValue),
+        (true, PayloadHash::LENGTH) => Ok(()),
+        (true, _) => Err(SubmitError::PrivateData { bytes }),
+    }
 }
 
 fn permit(

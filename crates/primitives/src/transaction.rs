@@ -140,6 +140,11 @@ impl RecoveredTransaction {
         self.0.tx.value()
     }
 
+    /// Input of the call, or init code; of a private one the name of its payload.
+    pub fn input(&self) -> &Bytes {
+        self.0.tx.input()
+    }
+
     /// Target, or creation.
     pub fn kind(&self) -> TxKind {
         self.0.tx.kind()

@@ -15,6 +15,9 @@ const LATER: i32 = -32_005;
 /// JSON-RPC error code for a fault of our own.
 const INTERNAL: i32 = -32_603;
 
+/// GoQuorum's words for whatever is wrong with the form of a private transaction.
+const PRIVATE: &str = "ether value is not supported for private transactions";
+
 /// Why a transaction is refused. The texts begin as geth's do, since tools look for those words.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SubmitError {
@@ -35,6 +38,15 @@ pub enum SubmitError {
         limit: u64,
         /// Gas limit of the transaction.
         got: u64,
+    },
+    /// A private transaction with a value, which its parties alone would see arrive.
+    #[error("{PRIVATE}")]
+    PrivateValue,
+    /// A private transaction whose data is no payload hash.
+    #[error("{PRIVATE}, and their data is a payload hash of 64 bytes, not {bytes} bytes")]
+    PrivateData {
+        /// Length of the data.
+        bytes: usize,
     },
     /// The pool does not take it: known, nonce, funds, or no room.
     #[error(transparent)]
@@ -66,6 +78,7 @@ impl SubmitError {
             Self::NotPermitted(Refusal { rule: Rule::Quotas, .. }) => "quota",
             Self::NotPermitted(_) => "not_permitted",
             Self::GasLimit { .. } => "gas_limit",
+            Self::PrivateValue | Self::PrivateData { .. } => "private_form",
             Self::Pool(error) => error.name(),
             Self::State(_) => "state",
         }

@@ -3,8 +3,11 @@
 use super::network::*;
 use crate::recover::block_transactions;
 use crate::{ChainCore, SubmitError};
+use alloy_eips::Encodable2718;
 use alloy_primitives::{B256, Bytes, keccak256};
 use lonja_primitives::genesis::NewNetwork;
+use lonja_primitives::spec::Privacy;
+use lonja_primitives::transaction::sign_private;
 use lonja_primitives::{CertifiedBlock, RecoveredTransaction, TransactionError};
 use lonja_txpool::{Origin, PoolError};
 use parking_lot::Mutex;
@@ -56,6 +59,50 @@ fn refusals_say_why_in_words_that_tools_know() {
         let error = answer(&network, Bytes::copy_from_slice(raw)).unwrap_err();
         assert!(matches!(error, SubmitError::Invalid(_)) && error.name() == name, "{error}");
     }
+    assert_eq!(network.pool.lock().status().pending, 1);
+}
+
+/// A draft in private form; its data is what it is.
+fn private(draft: &Draft) -> Bytes {
+    sign_private(draft.tx.clone(), &key(draft.key)).encoded_2718().into()
+}
+
+fn with_private_transactions() -> Network {
+    Network::of(NewNetwork { privacy: Privacy::OF_NEW_NETWORKS, ..Default::default() }, |_| {})
+}
+
+#[test]
+fn a_private_transaction_is_taken_where_the_network_has_them() {
+    let mut network = with_private_transactions();
+    let named = |nonce| draft(1, nonce).with(|tx| tx.input = vec![7; 64].into());
+    let call = private(&named(0));
+    let creation = private(&named(1).with(|tx| tx.to = alloy_primitives::TxKind::Create));
+    for raw in [&call, &creation] {
+        assert_eq!(answer(&network, raw.clone()), Ok(keccak256(raw)));
+    }
+    assert_eq!(network.next_block().included.len(), 2);
+    let public = Network::new();
+    let error = answer(&public, call).unwrap_err();
+    assert_eq!((error.name(), error.code()), ("rules", -32_000));
+    assert!(error.to_string().contains("no private transactions"), "{error}");
+}
+
+#[test]
+fn a_private_transaction_names_a_payload_and_moves_no_value() {
+    let network = with_private_transactions();
+    let words = "ether value is not supported for private transactions";
+    let named = draft(1, 0).with(|tx| tx.input = vec![7; 64].into());
+    let error =
+        answer(&network, private(&named.clone().with(|tx| tx.value = alloy_primitives::U256::from(1))));
+    assert_eq!(error.unwrap_err().to_string(), words);
+    for length in [0, 1, 32, 63, 65, 128] {
+        let raw = private(&named.clone().with(|tx| tx.input = vec![7; length].into()));
+        let error = answer(&network, raw).unwrap_err();
+        assert!(error.to_string().starts_with(words), "{length}: {error}");
+        assert_eq!((error.name(), error.code()), ("private_form", -32_000));
+    }
+    let public = named.with(|tx| tx.input = vec![7; 65].into());
+    assert!(answer(&network, public.raw()).is_ok(), "what is public may have any data");
     assert_eq!(network.pool.lock().status().pending, 1);
 }
 
