@@ -39,7 +39,7 @@ pub struct Audit {
 /// How far an audit got.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditProgress {
-    /// Tables read to the end, of [`Table::ALL`].
+    /// Tables read to the end, of [`Table::CHAIN`].
     pub tables: usize,
     /// Where the next table goes on.
     pub key: Vec<u8>,
@@ -75,7 +75,7 @@ impl Audit {
     pub fn open(kv: Arc<dyn Kv>, spec: ChainSpec) -> Result<Self, StoreError> {
         let tries = TrieStore::new(kv.clone());
         let head = read_head(&*kv)?;
-        read_trie(&*kv, &tries, &head)?;
+        read_trie(&*kv, &tries, head.number, head.state_root)?;
         let floor = read_number(&*kv, META_FLOOR)?;
         Ok(Self { kv, tries, head, floor, spec })
     }
@@ -88,7 +88,7 @@ impl Audit {
     /// What comes next.
     pub fn stage(&self, progress: &AuditProgress) -> Stage {
         match progress {
-            _ if progress.tables < Table::ALL.len() => Stage::Rows,
+            _ if progress.tables < Table::CHAIN.len() => Stage::Rows,
             _ if progress.block <= self.head.number => Stage::Blocks,
             _ if progress.parts < PARTS => Stage::State,
             _ => Stage::Done,
@@ -106,7 +106,7 @@ impl Audit {
     }
 
     fn read_rows(&self, progress: &mut AuditProgress) -> Result<(), StoreError> {
-        let Some(table) = Table::ALL.get(progress.tables) else { return Ok(()) };
+        let Some(table) = Table::CHAIN.get(progress.tables) else { return Ok(()) };
         let mut rows = 0;
         let mut next = None;
         self.kv.scan(*table, &progress.key, &mut |key, _| {

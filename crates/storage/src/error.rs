@@ -67,6 +67,9 @@ pub enum StoreError {
         /// The limit that was met.
         why: String,
     },
+    /// What was asked cannot be answered at this moment.
+    #[error("{0}: try again")]
+    Busy(String),
     /// The state of this block is not kept any more, or not yet there.
     #[error("the state of block {number} is not kept: this node has the states of block {oldest} and later")]
     NotAvailable {
@@ -80,7 +83,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the node must stop: our disk or an invariant of our own is broken.
     pub fn is_halt(&self) -> bool {
-        !matches!(self, Self::NotAvailable { .. } | Self::TooMuchChanged { .. })
+        !matches!(self, Self::NotAvailable { .. } | Self::TooMuchChanged { .. } | Self::Busy(_))
     }
 
     pub(crate) fn damaged(what: impl Into<String>) -> Self {

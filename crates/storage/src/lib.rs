@@ -7,6 +7,9 @@
 //! StateChanges ───────────────▶ PreparedState ───────────────▶ written ───────────────▶ Head seen by Readers
 //! ```
 //!
+//! Beside it, each in a database of its own: the private state ([`private`]) and the payloads of private transactions
+//! ([`payloads`]).
+//!
 //! One [`ChainWriter`] writes; any number of [`Reader`]s and [`StateAt`]s read without a lock in common with
 //! it. The state stands flat, by hashed key, for reading; the trie holds only what the root needs (see
 //! [`trie`]).
@@ -22,7 +25,9 @@ pub mod figures;
 pub mod kv;
 pub mod log;
 pub mod open;
+pub mod payloads;
 pub mod prepare;
+pub mod private;
 pub mod proof;
 pub mod reader;
 mod recent;
@@ -45,7 +50,12 @@ pub use kv::rocks::{RocksKv, StoreOptions, TableFigures, open_rocks};
 pub use kv::{Batch, History, Kv, KvRead, MIN_HISTORY_BLOCKS, Tuning};
 pub use log::{Durability, RecordLog};
 pub use open::{Opened, open};
+pub use payloads::open_payloads;
 pub use prepare::PreparedState;
+pub use private::{
+    ContractRecord, Fate, PrivateBlock, PrivateReader, PrivateReceipt, PrivateStore, PrivateWriter,
+    open_private,
+};
 pub use proof::{AccountProof, ProofLimits, SlotProof};
 pub use reader::{Head, Reader};
 pub use state::StateAt;

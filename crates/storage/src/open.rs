@@ -44,7 +44,7 @@ pub(crate) fn open_chain(
         None => write_genesis(&*kv, &tries, genesis, state)?,
     }
     let newest = read_head(&*kv)?;
-    let stored_trie = read_trie(&*kv, &tries, &newest)?;
+    let stored_trie = read_trie(&*kv, &tries, newest.number, newest.state_root)?;
     let head = Head { number: newest.number, hash: newest.hash() };
     let stored_horizon = read_number(&*kv, META_HORIZON)?;
     let floor = read_number(&*kv, META_FLOOR)?;
@@ -87,7 +87,7 @@ fn write_genesis(
     genesis: &SealedHeader,
     changes: &StateChanges,
 ) -> Result<(), StoreError> {
-    if !is_empty(kv)? {
+    if !is_empty(kv, &Table::CHAIN)? {
         return Err(missing("the format version, but not the data,"));
     }
     let hash = genesis.hash();
@@ -124,9 +124,9 @@ fn write_genesis(
 }
 
 /// Whether nothing at all is stored.
-pub(crate) fn is_empty(kv: &dyn KvRead) -> Result<bool, StoreError> {
-    for table in Table::ALL {
-        if kv.first_from(table, &[], None)?.is_some() {
+pub(crate) fn is_empty(kv: &dyn KvRead, tables: &[Table]) -> Result<bool, StoreError> {
+    for table in tables {
+        if kv.first_from(*table, &[], None)?.is_some() {
             return Ok(false);
         }
     }
@@ -160,26 +160,39 @@ pub(crate) fn read_head(kv: &dyn KvRead) -> Result<SealedHeader, StoreError> {
     Ok(header)
 }
 
-/// Brings the tries to the newest block's state and compares the root; answers which block's the stored nodes
+/// Brings the tries to the state after the newest block and compares the root; answers which block's the stored nodes
 /// are.
-pub(crate) fn read_trie(kv: &dyn Kv, tries: &TrieStore, newest: &SealedHeader) -> Result<u64, StoreError> {
+pub(crate) fn read_trie(
+    kv: &dyn Kv,
+    tries: &TrieStore,
+    number: u64,
+    expected: B256,
+) -> Result<u64, StoreError> {
     let bytes = kv.get(Table::Meta, META_TRIE)?.ok_or_else(|| missing("the number of the trie's block"))?;
     let stored = u64::from_be_bytes(exactly(&bytes, "number of the trie's block")?);
-    let mut touched = Touched::default();
-    for number in stored.saturating_add(1)..=newest.number {
-        if let Some(list) = kv.get(Table::Touched, &number.to_be_bytes())? {
-            touched.add(&list, |_| true)?;
-        }
-    }
-    catch_up(kv, tries, &touched)?;
+    catch_up(kv, tries, &touched_between(kv, stored, number)?)?;
     let root = tries.accounts().root()?;
-    if root != newest.state_root {
+    if root != expected {
         return Err(StoreError::damaged(format!(
-            "the state has root {root}, but block {} says {}",
-            newest.number, newest.state_root
+            "the state has root {root}, but block {number} says {expected}"
         )));
     }
     Ok(stored)
+}
+
+/// The keys that the blocks above `after`, up to and including `until`, changed.
+pub(crate) fn touched_between(kv: &dyn KvRead, after: u64, until: u64) -> Result<Touched, StoreError> {
+    let mut touched = Touched::default();
+    let mut result = Ok(());
+    let until = until.to_be_bytes();
+    kv.scan(Table::Touched, &after.saturating_add(1).to_be_bytes(), &mut |number, list| {
+        if number > until.as_slice() {
+            return false;
+        }
+        result = touched.add(list, |_| true);
+        result.is_ok()
+    })?;
+    result.map(|()| touched)
 }
 
 pub(crate) fn header_at(kv: &dyn KvRead, number: u64) -> Result<SealedHeader, StoreError> {
@@ -187,7 +200,7 @@ pub(crate) fn header_at(kv: &dyn KvRead, number: u64) -> Result<SealedHeader, St
     decode_header(&bytes.ok_or_else(|| missing(&format!("the header of block {number}")))?)
 }
 
-fn exactly<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], StoreError> {
+pub(crate) fn exactly<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], StoreError> {
     bytes.try_into().map_err(|_| StoreError::damaged(format!("the stored {what} has {} bytes", bytes.len())))
 }
 
@@ -197,6 +210,6 @@ pub(crate) fn read_number(kv: &dyn KvRead, key: &[u8]) -> Result<u64, StoreError
     stored.map_or(Ok(0), |bytes| Ok(u64::from_be_bytes(exactly(&bytes, &String::from_utf8_lossy(key))?)))
 }
 
-fn missing(what: &str) -> StoreError {
+pub(crate) fn missing(what: &str) -> StoreError {
     StoreError::damaged(format!("{what} is missing"))
 }

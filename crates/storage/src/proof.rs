@@ -76,12 +76,24 @@ impl Reader {
         limits: &ProofLimits,
     ) -> Result<AccountProof, StoreError> {
         let header = self.header(number)?.ok_or_else(|| self.not_available(number))?;
+        self.proof_against(header.state_root, number, address, slots, limits)
+    }
+
+    /// As [`Reader::proof`], given the state root of the block.
+    pub(crate) fn proof_against(
+        &self,
+        root: B256,
+        number: u64,
+        address: &Address,
+        slots: &[U256],
+        limits: &ProofLimits,
+    ) -> Result<AccountProof, StoreError> {
         let (newest, tries) = self.trie_snapshot(number)?;
         let key = account_key(address);
         let past = Past { kv: tries.kv(), number, limits };
         let touched = past.touched(newest, &key)?;
         let leaves = past.accounts(&touched)?;
-        let proof = past.lead_back(&tries.accounts(), &leaves, header.state_root, &[key])?;
+        let proof = past.lead_back(&tries.accounts(), &leaves, root, &[key])?;
         let account = past.account(&key)?;
         let storage_root = account.map_or(EMPTY_ROOT_HASH, |account| account.storage_root);
         let storage = past.storage(&tries, &key, &touched, storage_root, slots)?;

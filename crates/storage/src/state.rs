@@ -6,6 +6,9 @@
 //! changed the key since and the flat value is. A block is one atomic batch and the number of the newest
 //! begun one is raised before it, so a value of a later block is never seen without the entry that corrects
 //! it.
+//!
+//! A chain only grows. The private state can be led back to an earlier block ([`crate::private`]), and every look
+//! that this may have crossed is refused: states remember the generation in which they were made.
 
 use crate::codec::{FlatAccount, decode_header, decode_slot};
 use crate::reader::Head;
@@ -33,6 +36,8 @@ pub(crate) struct Progress {
     pub(crate) stored_trie: AtomicU64,
     /// Newest durable block.
     pub(crate) head: ArcSwap<Head>,
+    /// How often the state began or ended to be led back to an earlier block: odd meanwhile.
+    pub(crate) generation: AtomicU64,
     /// Set by a failed write or sync: what is on disk is then unknown.
     pub(crate) broken: AtomicBool,
 }
@@ -46,6 +51,7 @@ impl Progress {
             floor: AtomicU64::new(floor),
             stored_trie: AtomicU64::new(stored_trie),
             head: ArcSwap::from_pointee(head),
+            generation: AtomicU64::new(0),
             broken: AtomicBool::new(false),
         }
     }
@@ -56,6 +62,27 @@ impl Progress {
             false => Ok(()),
         }
     }
+
+    /// The generation, for a look that [`Progress::refuse_if_led_back`] ends. `Busy` while the state is led back.
+    pub(crate) fn begin_look(&self) -> Result<u64, StoreError> {
+        let generation = self.generation.load(Ordering::SeqCst);
+        match generation.is_multiple_of(2) {
+            true => Ok(generation),
+            false => self.refuse_if_broken().and_then(|()| Err(led_back())),
+        }
+    }
+
+    /// Whether what was read since this generation is all of one state.
+    pub(crate) fn refuse_if_led_back(&self, since: u64) -> Result<(), StoreError> {
+        match self.generation.load(Ordering::SeqCst) == since {
+            true => Ok(()),
+            false => Err(led_back()),
+        }
+    }
+}
+
+fn led_back() -> StoreError {
+    StoreError::Busy("the state is being led back to an earlier block".to_owned())
 }
 
 /// What the flat table held under a key after a block, from a look at one instant after it.
@@ -80,6 +107,9 @@ pub struct StateAt {
     /// What the writer knows of the newest state; for states it handed out itself.
     recent: Option<Arc<RecentState>>,
     number: u64,
+    generation: u64,
+    /// Whether the store has the blocks' headers.
+    has_headers: bool,
 }
 
 impl StateAt {
@@ -89,7 +119,13 @@ impl StateAt {
         recent: Option<Arc<RecentState>>,
         number: u64,
     ) -> Self {
-        Self { kv, progress, recent, number }
+        let generation = progress.generation.load(Ordering::SeqCst);
+        Self { kv, progress, recent, number, generation, has_headers: true }
+    }
+
+    /// The same for a store without headers: it knows no block's hash.
+    pub(crate) fn without_headers(self) -> Self {
+        Self { has_headers: false, ..self }
     }
 
     /// The block this is the state after.
@@ -129,10 +165,11 @@ impl StateAt {
     /// value was read.
     fn changed_later(&self, history: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         if self.progress.begun.load(Ordering::SeqCst) == self.number {
-            return Ok(None);
+            return self.progress.refuse_if_led_back(self.generation).map(|()| None);
         }
         let above = history_key(key, self.number.saturating_add(1));
         let changed = self.kv.first_from(history, &above, Some(&history_key(key, u64::MAX)))?;
+        self.progress.refuse_if_led_back(self.generation)?;
         let oldest = self.progress.horizon.load(Ordering::SeqCst);
         if oldest > self.number {
             return Err(StoreError::NotAvailable { number: self.number, oldest });
@@ -145,11 +182,12 @@ impl StateAt {
             return Ok(Bytes::new());
         }
         let code = self.kv.get(Table::Codes, hash.as_slice())?;
+        self.progress.refuse_if_led_back(self.generation)?;
         code.map(Bytes::from).ok_or_else(|| StoreError::damaged(format!("the code {hash} is missing")))
     }
 
     fn hash_of(&self, number: u64) -> Result<B256, StoreError> {
-        if number > self.number {
+        if number > self.number || !self.has_headers {
             return Ok(B256::ZERO);
         }
         let header = self.kv.get(Table::Headers, &number.to_be_bytes())?;

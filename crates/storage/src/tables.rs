@@ -1,5 +1,9 @@
 //! Every table: key, value, meaning. Keys are fixed-width big-endian, so that they sort as numbers do.
 //!
+//! There are three stores, each in a directory and with a log of its own: the chain ([`Table::CHAIN`]), the private
+//! state ([`Table::PRIVATE`]) and the payloads of private transactions ([`Table::PAYLOADS`]). The first two share the
+//! tables of a state.
+//!
 //! `address#` and `slot#` stand for keccak-256 of the address (20 bytes) and of the slot (32 bytes
 //! big-endian); `number` is a block number in 8 bytes. Values are described in [`crate::codec`] and
 //! [`crate::trie`].
@@ -33,6 +37,18 @@ pub const META_FLOOR: &[u8] = b"floor";
 
 /// Key in [`Table::Meta`]: there while a state is being fetched into the store, and nothing may be read from it.
 pub const META_JOINING: &[u8] = b"joining";
+
+/// Version of what is described here for the private state, and in [`crate::private`]; stored under
+/// [`META_PRIVATE_FORMAT`] and checked on open.
+pub const PRIVATE_FORMAT_VERSION: u32 = 1;
+
+/// Key in [`Table::Meta`] of the private state: format version, 4 bytes big-endian. Not [`META_FORMAT`], so that
+/// neither store is taken for the other.
+pub const META_PRIVATE_FORMAT: &[u8] = b"private-format";
+
+/// Key in [`Table::Meta`] of the private state: there while it is being led back, number ++ hash of the block it goes
+/// back to.
+pub const META_REWIND: &[u8] = b"rewind";
 
 /// A table; in RocksDB a column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,11 +85,38 @@ pub enum Table {
     AccountHistory,
     /// address# ++ slot# ++ number → the slot's value before that block changed it; empty for zero.
     SlotHistory,
+    /// number → what a block did to the private state and where that is found ([`crate::private`]); only blocks that
+    /// did something.
+    PrivateBlocks,
+    /// number ++ index in the block (4) → what the private execution of that transaction gave.
+    PrivateReceipts,
+    /// address (20) ++ number → the private contract's privacy metadata as of that block; empty where it went.
+    Contracts,
+    /// payload hash (64) ++ number ++ index in the block (4) → what became of that private transaction.
+    Seen,
+    /// payload hash → the envelope, 500 bytes to some megabytes.
+    Envelopes,
+    /// recipient's or sender's key ++ sequence number → payload hash.
+    EnvelopesByKey,
+    /// payload hash → a payload that was stored and not sent yet.
+    RawPayloads,
+    /// payload hash → the signed record that the payload was erased.
+    Tombstones,
+    /// sequence number → an envelope that a recipient still has to get.
+    Outbox,
+    /// id → a privacy group.
+    Groups,
+    /// name → value: facts about the payload store itself.
+    PtmMeta,
+    /// key → what a party's key is bound to.
+    Bindings,
+    /// sequence number → who read which payload.
+    Readings,
 }
 
 impl Table {
-    /// All tables.
-    pub const ALL: [Self; 15] = [
+    /// The tables of the chain store.
+    pub const CHAIN: [Self; 15] = [
         Self::Meta,
         Self::Headers,
         Self::Numbers,
@@ -89,6 +132,69 @@ impl Table {
         Self::Touched,
         Self::AccountHistory,
         Self::SlotHistory,
+    ];
+
+    /// The tables of the store of the private state.
+    pub const PRIVATE: [Self; 13] = [
+        Self::Meta,
+        Self::Accounts,
+        Self::Slots,
+        Self::Codes,
+        Self::AccountTrie,
+        Self::StorageTrie,
+        Self::Touched,
+        Self::AccountHistory,
+        Self::SlotHistory,
+        Self::PrivateBlocks,
+        Self::PrivateReceipts,
+        Self::Contracts,
+        Self::Seen,
+    ];
+
+    /// The tables of the store of payloads. Their rows are made and read by the private-transaction manager; here they
+    /// are bytes.
+    pub const PAYLOADS: [Self; 9] = [
+        Self::Envelopes,
+        Self::EnvelopesByKey,
+        Self::RawPayloads,
+        Self::Tombstones,
+        Self::Outbox,
+        Self::Groups,
+        Self::PtmMeta,
+        Self::Bindings,
+        Self::Readings,
+    ];
+
+    /// Every table of every store, in the order of the enum.
+    pub const ALL: [Self; 28] = [
+        Self::Meta,
+        Self::Headers,
+        Self::Numbers,
+        Self::Bodies,
+        Self::Receipts,
+        Self::Transactions,
+        Self::Votes,
+        Self::Accounts,
+        Self::Slots,
+        Self::Codes,
+        Self::AccountTrie,
+        Self::StorageTrie,
+        Self::Touched,
+        Self::AccountHistory,
+        Self::SlotHistory,
+        Self::PrivateBlocks,
+        Self::PrivateReceipts,
+        Self::Contracts,
+        Self::Seen,
+        Self::Envelopes,
+        Self::EnvelopesByKey,
+        Self::RawPayloads,
+        Self::Tombstones,
+        Self::Outbox,
+        Self::Groups,
+        Self::PtmMeta,
+        Self::Bindings,
+        Self::Readings,
     ];
 
     /// Its name on disk.
@@ -109,6 +215,19 @@ impl Table {
             Self::Touched => "touched",
             Self::AccountHistory => "account-history",
             Self::SlotHistory => "slot-history",
+            Self::PrivateBlocks => "private-blocks",
+            Self::PrivateReceipts => "private-receipts",
+            Self::Contracts => "contracts",
+            Self::Seen => "seen",
+            Self::Envelopes => "envelopes",
+            Self::EnvelopesByKey => "envelopes-by-key",
+            Self::RawPayloads => "raw-payloads",
+            Self::Tombstones => "tombstones",
+            Self::Outbox => "outbox",
+            Self::Groups => "groups",
+            Self::PtmMeta => "ptm-meta",
+            Self::Bindings => "bindings",
+            Self::Readings => "readings",
         }
     }
 }
@@ -162,6 +281,17 @@ mod tests {
         assert_eq!(names.len(), Table::ALL.len());
         for (place, table) in Table::ALL.into_iter().enumerate() {
             assert_eq!(table as usize, place);
+        }
+    }
+
+    #[test]
+    fn every_table_is_of_a_store_and_payloads_share_none() {
+        let stores = [&Table::CHAIN[..], &Table::PRIVATE, &Table::PAYLOADS];
+        let of_stores = |table: &Table| stores.iter().filter(|store| store.contains(table)).count();
+        assert!(Table::ALL.iter().all(|table| of_stores(table) > 0));
+        assert!(Table::PAYLOADS.iter().all(|table| of_stores(table) == 1));
+        for store in stores {
+            assert!(store.is_sorted(), "doubles, or another order than that of the enum");
         }
     }
 

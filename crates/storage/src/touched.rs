@@ -23,6 +23,13 @@ impl Touched {
         self.0.entry(beginning(account)).or_default().extend(slots.map(|slot| beginning(&slot)));
     }
 
+    /// Adds what another list holds.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for (account, slots) in other.0 {
+            self.0.entry(account).or_default().extend(slots);
+        }
+    }
+
     /// The stored form: per account: its beginning ++ count of slots as a varint ++ their beginnings.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();

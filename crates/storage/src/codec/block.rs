@@ -78,7 +78,8 @@ pub fn encode_receipts(receipts: &[Receipt]) -> Vec<u8> {
     out
 }
 
-fn put_log(log: &Log, out: &mut Vec<u8>) {
+/// Address, topics, data.
+pub(crate) fn put_log(log: &Log, out: &mut Vec<u8>) {
     out.extend_from_slice(log.address.as_slice());
     out.push(log.data.topics().len() as u8);
     for topic in log.data.topics() {
@@ -99,14 +100,20 @@ fn read_receipts(cursor: &mut Cursor<'_>) -> Option<Vec<Receipt>> {
     for _ in 0..count {
         let kind = cursor.byte()?;
         cumulative_gas_used = cumulative_gas_used.wrapping_add(cursor.varint()?);
-        let log_count = cursor.count(LEAST_LOG_BYTES)?;
-        let mut logs = Vec::with_capacity(log_count);
-        for _ in 0..log_count {
-            logs.push(read_log(cursor)?);
-        }
+        let logs = read_logs(cursor)?;
         receipts.push(Receipt { tx_type: kind >> 1, success: kind & 1 == 1, cumulative_gas_used, logs });
     }
     cursor.is_empty().then_some(receipts)
+}
+
+/// A count and that many logs.
+pub(crate) fn read_logs(cursor: &mut Cursor<'_>) -> Option<Vec<Log>> {
+    let count = cursor.count(LEAST_LOG_BYTES)?;
+    let mut logs = Vec::with_capacity(count);
+    for _ in 0..count {
+        logs.push(read_log(cursor)?);
+    }
+    Some(logs)
 }
 
 fn read_log(cursor: &mut Cursor<'_>) -> Option<Log> {

@@ -23,7 +23,8 @@ pub use block::{
     decode_body, decode_header, decode_location, decode_receipts, encode_body, encode_header,
     encode_location, encode_receipts,
 };
-pub(crate) use cursor::{Cursor, put_varint};
+pub(crate) use block::{put_log, read_logs};
+pub(crate) use cursor::{Cursor, put_sized, put_varint};
 
 use crate::StoreError;
 

@@ -158,6 +158,10 @@ impl Kv for MemoryKv {
         }
     }
 
+    fn scrub(&self) -> Result<(), StoreError> {
+        self.sync()
+    }
+
     fn tuning(&self) -> Tuning {
         self.tuning
     }

@@ -54,7 +54,7 @@ pub trait Kv: KvRead {
     fn sync(&self) -> Result<(), StoreError>;
 
     /// From now on the history entries of blocks up to and including this one, and the lists of the keys they
-    /// changed, may be dropped, whenever convenient.
+    /// changed, may be dropped, whenever convenient; those of later blocks are kept, whatever was said before.
     fn forget_history(&self, up_to: u64);
 
     /// In how many shares the room of what was forgotten is best given back: one takes a second or so.
@@ -67,6 +67,12 @@ pub trait Kv: KvRead {
     fn reclaim(&self, _share: u32, _of: u32) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Rewrites all that is stored, so that no file has the values any more that were deleted or replaced before this
+    /// call, and makes it durable. It takes as long as copying the store and as much room again meanwhile; reads and
+    /// writes go on. The first and the last key of a table may stay readable in a list of files: nothing secret may
+    /// stand in a key. Errors: `Busy` while somebody still looks at what was there before.
+    fn scrub(&self) -> Result<(), StoreError>;
 
     /// What the store was opened with.
     fn tuning(&self) -> Tuning;

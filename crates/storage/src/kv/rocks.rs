@@ -5,75 +5,37 @@
 //! is, a write that was never promised, and refuses any other damage ([`recovery`] looks before RocksDB does). Every
 //! block read from a file is checked against its checksum.
 
+mod options;
 mod physical;
 mod recovery;
+mod scrub;
 mod upkeep;
 
+pub use options::StoreOptions;
 pub use upkeep::TableFigures;
 
-use super::{Batch, History, Kv, KvRead, Tuning};
+use super::{Batch, Kv, KvRead, Tuning};
 use crate::{StoreError, Table};
+use options::{database_options, families};
 use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch,
+    BoundColumnFamily, DB, Direction, ErrorKind, IteratorMode, ReadOptions, Snapshot, WriteBatch,
     WriteOptions,
 };
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bits a key for the filters of tables read by exact key: one false hit in a hundred.
-const FILTER_BITS: f64 = 10.0;
-/// Logs of RocksDB's own that are kept, and their size: enough to look into an incident.
-const OWN_LOGS: usize = 4;
-const OWN_LOG_BYTES: usize = 4 << 20;
-
-/// Share of one table in the memory for written data: a smaller sorted list is quicker to insert into.
-const WRITE_BUFFER_SHARE: usize = 8;
-
-/// What the operator may set about the store. The sums fit a machine with 4 GB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreOptions {
-    /// Memory for blocks of data read from files, in bytes.
-    pub block_cache_bytes: usize,
-    /// Memory for written data not yet in files, in bytes, all tables together.
-    pub write_buffer_bytes: usize,
-    /// Bound of the write-ahead log on disk, in bytes: what a restart may have to replay.
-    pub max_log_bytes: u64,
-    /// Memory for decoded trie nodes, in bytes.
-    pub trie_cache_bytes: u64,
-    /// Memory for accounts and slots of the newest state, in bytes.
-    pub state_cache_bytes: u64,
-    /// Blocks after which changed trie nodes are written, at the latest.
-    pub trie_lag_blocks: u64,
-    /// Bytes of changed trie nodes after which they are written, at the latest.
-    pub trie_lag_bytes: u64,
-    /// Files held open at most.
-    pub max_open_files: i32,
-    /// How far back states are kept.
-    pub history: History,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self {
-            block_cache_bytes: 256 << 20,
-            write_buffer_bytes: 128 << 20,
-            max_log_bytes: 128 << 20,
-            trie_cache_bytes: 128 << 20,
-            state_cache_bytes: 64 << 20,
-            trie_lag_blocks: 64,
-            trie_lag_bytes: 16 << 20,
-            max_open_files: 512,
-            history: History::Archive,
-        }
-    }
-}
+/// Nobody but the user of the process may enter, list or change a directory.
+const OWNER_ONLY: u32 = 0o700;
 
 /// A [`Kv`] in RocksDB.
 pub struct RocksKv {
     db: DB,
     path: PathBuf,
+    /// The tables it has.
+    tables: &'static [Table],
     tuning: Tuning,
     forgotten: Arc<AtomicU64>,
     /// What was made durable; none for who only reads.
@@ -89,30 +51,18 @@ pub fn open_rocks(path: &Path, options: &StoreOptions) -> Result<Arc<dyn Kv>, St
 impl RocksKv {
     /// As [`open_rocks`].
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path).map_err(|error| StoreError::io("cannot create", path, &error))?;
+        create_directory(path, options.secret)?;
         let forgotten = Arc::new(AtomicU64::new(0));
-        let cache = Cache::new_lru_cache(options.block_cache_bytes);
-        let families = Table::ALL.into_iter().map(|table| {
-            ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, options, &forgotten))
-        });
         let promise = recovery::Promise::open(path)?;
         recovery::check(path, true)?;
-        let db = DB::open_cf_descriptors(&database_options(options), path, families)
+        let db = DB::open_cf_descriptors(&database_options(options), path, families(options, &forgotten))
             .map_err(|error| open_error(path, &error))?;
-        let tuning = Tuning {
-            trie_cache_bytes: options.trie_cache_bytes,
-            state_cache_bytes: options.state_cache_bytes,
-            trie_lag_blocks: options.trie_lag_blocks,
-            trie_lag_bytes: options.trie_lag_bytes,
-            history: options.history,
-        };
-        Ok(Self { db, path: path.to_owned(), tuning, forgotten, promise: Some(promise) })
+        let (path, tables, tuning) = (path.to_owned(), options.tables, options.tuning());
+        Ok(Self { db, path, tables, tuning, forgotten, promise: Some(promise) })
     }
 
     fn family(&self, table: Table) -> Result<Arc<BoundColumnFamily<'_>>, StoreError> {
-        self.db
-            .cf_handle(table.name())
-            .ok_or_else(|| StoreError::damaged(format!("no table {}", table.name())))
+        self.db.cf_handle(table.name()).ok_or_else(|| no_table(table))
     }
 
     fn error(&self, error: &rocksdb::Error) -> StoreError {
@@ -123,64 +73,24 @@ impl RocksKv {
     }
 }
 
-fn database_options(options: &StoreOptions) -> Options {
-    let mut db = Options::default();
-    db.create_if_missing(true);
-    db.create_missing_column_families(true);
-    db.set_paranoid_checks(true);
-    // Torn ends are cut off before: see [`recovery`].
-    db.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
-    db.set_max_total_wal_size(options.max_log_bytes);
-    db.set_db_write_buffer_size(options.write_buffer_bytes);
-    db.set_max_open_files(options.max_open_files);
-    db.set_max_background_jobs(2);
-    db.set_bytes_per_sync(1 << 20);
-    db.set_keep_log_file_num(OWN_LOGS);
-    db.set_max_log_file_size(OWN_LOG_BYTES);
-    db
-}
-
-fn table_options(table: Table, cache: &Cache, store: &StoreOptions, forgotten: &Arc<AtomicU64>) -> Options {
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(cache);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut options = Options::default();
-    options.set_write_buffer_size(store.write_buffer_bytes / WRITE_BUFFER_SHARE);
-    options.set_compression_type(DBCompressionType::Lz4);
-    match table {
-        Table::Bodies | Table::Receipts | Table::Headers => {
-            // Written once, read rarely, in whole blocks: worth the better compression over larger pieces.
-            blocks.set_block_size(32 << 10);
-            options.set_compression_type(DBCompressionType::Zstd);
-        }
-        Table::Numbers | Table::Transactions => {
-            // Keys and values are hashes and small numbers.
-            blocks.set_bloom_filter(FILTER_BITS, false);
-            options.set_compression_type(DBCompressionType::None);
-        }
-        Table::Accounts | Table::Slots | Table::Codes | Table::AccountTrie | Table::StorageTrie => {
-            blocks.set_bloom_filter(FILTER_BITS, false);
-        }
-        Table::AccountHistory | Table::SlotHistory | Table::Touched => {
-            let forgotten = forgotten.clone();
-            options.set_compaction_filter("history", move |_, key, _| {
-                match is_forgotten(key, forgotten.load(Ordering::SeqCst)) {
-                    true => rocksdb::CompactionDecision::Remove,
-                    false => rocksdb::CompactionDecision::Keep,
-                }
-            });
-        }
-        Table::Meta | Table::Votes => {}
-    }
-    options.set_block_based_table_factory(&blocks);
-    options
-}
-
 /// Whether a key that ends with a block number is of a block up to and including `up_to`. Block 0 has no history: 0 forgets
 /// nothing.
 pub(crate) fn is_forgotten(key: &[u8], up_to: u64) -> bool {
     key.last_chunk::<8>().is_some_and(|number| u64::from_be_bytes(*number) <= up_to)
+}
+
+fn no_table(table: Table) -> StoreError {
+    StoreError::damaged(format!("no table {}", table.name()))
+}
+
+/// A directory that is there stays as it is.
+fn create_directory(path: &Path, secret: bool) -> Result<(), StoreError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    if secret {
+        builder.mode(OWNER_ONLY);
+    }
+    builder.create(path).map_err(|error| StoreError::io("cannot create", path, &error))
 }
 
 fn open_error(path: &Path, error: &rocksdb::Error) -> StoreError {
@@ -357,12 +267,12 @@ impl Kv for RocksKv {
 
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
         let mut families: [Option<Arc<BoundColumnFamily<'_>>>; Table::ALL.len()] = Default::default();
-        for table in Table::ALL {
-            families[table as usize] = Some(self.family(table)?);
+        for table in self.tables {
+            families[*table as usize] = Some(self.family(*table)?);
         }
         let mut writes = WriteBatch::default();
         for (table, key, value) in batch.operations() {
-            let Some(family) = &families[*table as usize] else { continue };
+            let Some(family) = &families[*table as usize] else { return Err(no_table(*table)) };
             match value {
                 Some(value) => writes.put_cf(family, key, value),
                 None => writes.delete_cf(family, key),
@@ -383,7 +293,7 @@ impl Kv for RocksKv {
     }
 
     fn forget_history(&self, up_to: u64) {
-        self.forgotten.fetch_max(up_to, Ordering::SeqCst);
+        self.forgotten.store(up_to, Ordering::SeqCst);
     }
 
     fn reclaim_shares(&self) -> u32 {
@@ -392,6 +302,10 @@ impl Kv for RocksKv {
 
     fn reclaim(&self, share: u32, of: u32) -> Result<(), StoreError> {
         self.reclaim_share(share, of)
+    }
+
+    fn scrub(&self) -> Result<(), StoreError> {
+        self.scrub_files()
     }
 
     fn tuning(&self) -> Tuning {

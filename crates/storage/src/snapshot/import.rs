@@ -37,7 +37,7 @@ pub fn has_blocks(kv: &dyn KvRead) -> Result<bool, StoreError> {
     }
     match kv.get(Table::Meta, META_HEAD)? {
         Some(head) => Ok(head.first_chunk::<8>().is_none_or(|number| *number != [0; 8])),
-        None => match is_empty(kv)? {
+        None => match is_empty(kv, &Table::CHAIN)? {
             true => Ok(false),
             false => Err(StoreError::damaged("the pointer to the newest block is missing")),
         },
@@ -53,7 +53,7 @@ pub struct StateImport {
 impl StateImport {
     /// Begins in an empty store. Errors: the store is not empty.
     pub fn begin(kv: Arc<dyn Kv>, genesis: &SealedHeader) -> Result<Self, StoreError> {
-        if !is_empty(&*kv)? {
+        if !is_empty(&*kv, &Table::CHAIN)? {
             return Err(StoreError::OutOfOrder("a state can be fetched into an empty store only".into()));
         }
         let block = Block { header: genesis.header().clone(), transactions: Vec::new() };

@@ -259,6 +259,9 @@ impl Kv for Failing {
     fn forget_history(&self, up_to: u64) {
         self.kv.forget_history(up_to);
     }
+    fn scrub(&self) -> Result<(), StoreError> {
+        self.answer().and_then(|()| self.kv.scrub())
+    }
     fn tuning(&self) -> Tuning {
         self.kv.tuning()
     }

@@ -102,6 +102,14 @@ impl TrieStore {
         }
     }
 
+    /// Forgets every branch: what is stored counts from here on.
+    pub(crate) fn clear(&self) {
+        *self.unwritten.write() = Unwritten::default();
+        if let Some(cache) = &self.cache {
+            cache.clear();
+        }
+    }
+
     /// Must follow the write of [`TrieStore::write_all`].
     pub fn all_written(&self) {
         let mut unwritten = self.unwritten.write();

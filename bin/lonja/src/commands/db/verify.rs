@@ -98,7 +98,7 @@ fn line(audit: &Audit, progress: &AuditProgress, done: f64) -> String {
     let percent = done * 100.0;
     match audit.stage(progress) {
         Stage::Rows => {
-            let (table, tables) = (progress.tables + 1, Table::ALL.len());
+            let (table, tables) = (progress.tables + 1, Table::CHAIN.len());
             format!(
                 "step 1 of 3, rows: {percent:.0} %, table {table} of {tables}, {} rows",
                 count(progress.rows)

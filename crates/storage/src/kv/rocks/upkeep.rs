@@ -1,11 +1,8 @@
 //! What an operator does with a database beside running a node on it.
 
-use super::{RocksKv, StoreOptions, database_options, open_error, recovery, table_options};
+use super::{RocksKv, StoreOptions, database_options, families, open_error, recovery};
 use crate::{StoreError, Table, Tuning};
-use rocksdb::{
-    BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions, DB, DBRecoveryMode, Range,
-    properties,
-};
+use rocksdb::{BottommostLevelCompaction, CompactOptions, DB, DBRecoveryMode, Range, properties};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,24 +26,21 @@ impl RocksKv {
             return Err(StoreError::Unavailable(format!("there is no database in {}", path.display())));
         }
         let forgotten = Arc::new(AtomicU64::new(0));
-        let cache = Cache::new_lru_cache(options.block_cache_bytes);
-        let families = Table::ALL.into_iter().map(|table| {
-            ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, options, &forgotten))
-        });
         recovery::check(path, false)?;
         let mut database = database_options(options);
         // A running node may be about to write.
         database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         // A running node may delete a file it does not need any more; it stays readable if it is open.
         database.set_max_open_files(-1);
-        let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
+        let db = DB::open_cf_descriptors_read_only(&database, path, families(options, &forgotten), false)
             .map_err(|error| open_error(path, &error))?;
-        Ok(Self { db, path: path.to_owned(), tuning: Tuning::default(), forgotten, promise: None })
+        let (path, tables) = (path.to_owned(), options.tables);
+        Ok(Self { db, path, tables, tuning: Tuning::default(), forgotten, promise: None })
     }
 
     /// How large each table is.
     pub fn figures(&self) -> Result<Vec<TableFigures>, StoreError> {
-        Table::ALL.into_iter().map(|table| self.table_figures(table)).collect()
+        self.tables.iter().map(|table| self.table_figures(*table)).collect()
     }
 
     /// How large a table is.
@@ -102,6 +96,9 @@ impl RocksKv {
     /// Rewrites the files of a share; the filter leaves out what was forgotten. Lists of touched keys stand by block:
     /// whole files of them go, with the first share.
     pub(super) fn reclaim_share(&self, share: u32, of: u32) -> Result<(), StoreError> {
+        if !self.tables.contains(&Table::Touched) {
+            return Ok(());
+        }
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         // Other tables and new blocks are compacted meanwhile: writing never waits for this.
