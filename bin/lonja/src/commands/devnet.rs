@@ -13,6 +13,7 @@ use eyre::{Context, Result, bail, eyre};
 use folder::{Folder, Shape};
 use lonja_primitives::NodeId;
 use lonja_primitives::genesis::NewNetwork;
+use lonja_primitives::spec::Privacy;
 use lonja_storage::RocksKv;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -211,6 +212,7 @@ impl DevnetCommand {
             block_period_ms: Some(shape.block_period_ms),
             empty_block_period_ms: Some(shape.empty_block_period_ms)
                 .filter(|empty| *empty != shape.block_period_ms),
+            privacy: Privacy::OF_NEW_NETWORKS,
             ..NewNetwork::default()
         };
         if shape.registry {

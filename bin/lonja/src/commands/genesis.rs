@@ -4,10 +4,12 @@ pub mod registry;
 
 use crate::files;
 use alloy_primitives::{Address, U256};
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 use eyre::{Context, Result, bail, eyre};
 use lonja_permissioning::registry::plan::EXAMPLE;
 use lonja_primitives::genesis::NewNetwork;
+use lonja_primitives::spec::Privacy;
+use lonja_primitives::transaction::PRIVATE_MARK;
 use lonja_primitives::{Genesis, Signer};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -60,6 +62,9 @@ pub struct NewArgs {
     /// Time after which an empty block is made, milliseconds (default: the block period)
     #[arg(long)]
     empty_block_period_ms: Option<u64>,
+    /// Whether the network may have private transactions, protected contracts and privacy markers
+    #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set)]
+    private: bool,
     /// Account and balance in wei at block 0, as ADDRESS=WEI; may be repeated
     #[arg(long = "balance", value_name = "ADDRESS=WEI", value_parser = parse_balance)]
     balances: Vec<(Address, U256)>,
@@ -117,20 +122,18 @@ impl NewArgs {
         if self.out.exists() {
             bail!("{} exists already; it is not overwritten", self.out.display());
         }
+        if self.private && self.chain_id == PRIVATE_MARK {
+            bail!(
+                "chain id 1 is Ethereum's, where nothing is private: choose another, or add --private false"
+            );
+        }
         self.make_keys()?;
         if self.validators.is_empty() && self.registry.is_none() {
             bail!(
                 "a network needs validators: --validator ADDRESS (once for each), --make-validators N, or --registry PLAN"
             );
         }
-        let mut network = NewNetwork {
-            chain_id: self.chain_id,
-            validators: self.validators.clone(),
-            balances: self.balances.iter().copied().collect::<BTreeMap<_, _>>(),
-            block_period_ms: Some(self.block_period_ms),
-            empty_block_period_ms: self.empty_block_period_ms,
-            ..NewNetwork::default()
-        };
+        let mut network = self.network();
         if let Some(plan) = &self.registry {
             registry::add(&mut network, plan)?;
         }
@@ -154,6 +157,18 @@ impl NewArgs {
         Ok(())
     }
 
+    fn network(&self) -> NewNetwork {
+        NewNetwork {
+            chain_id: self.chain_id,
+            validators: self.validators.clone(),
+            balances: self.balances.iter().copied().collect::<BTreeMap<_, _>>(),
+            block_period_ms: Some(self.block_period_ms),
+            empty_block_period_ms: self.empty_block_period_ms,
+            privacy: if self.private { Privacy::OF_NEW_NETWORKS } else { Privacy::default() },
+            ..NewNetwork::default()
+        }
+    }
+
     fn make_keys(&mut self) -> Result<()> {
         let beside = self.out.parent().map(PathBuf::from).unwrap_or_default();
         for n in 1..=self.make_validators {
@@ -168,5 +183,45 @@ impl NewArgs {
             self.validators.push(key.address());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct New {
+        #[command(flatten)]
+        args: NewArgs,
+    }
+
+    const VALIDATOR: &str = "0x0101010101010101010101010101010101010101";
+
+    fn new(more: &[&str]) -> NewArgs {
+        let args = ["new", "--validator", VALIDATOR, "--out", "-"].iter().chain(more);
+        New::try_parse_from(args).unwrap_or_else(|error| panic!("{error}")).args
+    }
+
+    fn privacy(more: &[&str]) -> Privacy {
+        let genesis = Genesis::from_json(&new(more).network().to_json()).unwrap();
+        *genesis.spec.privacy_at(0)
+    }
+
+    #[test]
+    fn new_networks_may_have_private_transactions() {
+        assert_eq!(privacy(&[]), Privacy::OF_NEW_NETWORKS);
+        assert_eq!(privacy(&["--private", "true"]), Privacy::OF_NEW_NETWORKS);
+        assert_eq!(privacy(&["--private", "false"]), Privacy::default());
+        assert!(New::try_parse_from(["new", "--private"]).is_err());
+        assert!(New::try_parse_from(["new", "--private", "maybe"]).is_err());
+    }
+
+    #[test]
+    fn chain_id_one_has_none() {
+        let error = new(&["--chain-id", "1"]).run().unwrap_err().to_string();
+        assert!(error.contains("--private false"), "{error}");
+        assert!(new(&["--chain-id", "1", "--private", "false"]).run().is_ok());
     }
 }
