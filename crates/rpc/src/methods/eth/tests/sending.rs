@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::{CHAIN_ID, sign};
 use alloy_consensus::TxLegacy;
+use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, Bytes, U256};
 use lonja_primitives::Signer;
 
@@ -94,4 +95,40 @@ async fn the_pool_shows_what_waits_and_why() {
     let reason = client.call("txpool_reason", json!([gap])).await;
     assert_eq!(reason, json!({ "status": "queued", "reason": "waits for nonce 1" }));
     assert_eq!(client.call("txpool_reason", json!([B256::ZERO])).await["status"], "unknown");
+}
+
+/// It signs no chain id; `v` says what it is.
+#[tokio::test]
+async fn a_private_transaction_is_shown_without_chain_id() {
+    let privacy = json!({"transactions": true});
+    let mut node = TestNode::with_rules(json!({ "privacy": privacy }));
+    let client = node.client();
+    let tx = TxLegacy {
+        chain_id: None,
+        nonce: 0,
+        gas_price: 0,
+        gas_limit: 100_000,
+        to: TxKind::Call(CONTRACT),
+        value: U256::ZERO,
+        input: vec![7; 64].into(),
+    };
+    let tx = lonja_primitives::transaction::sign_private(tx, &key(2));
+    let v = if tx.signature().v() { "0x26" } else { "0x25" };
+    let hash = client.call("eth_sendRawTransaction", json!([Bytes::from(tx.encoded_2718())])).await;
+    assert_eq!(hash, json!(tx.tx_hash()));
+    let shown = |view: &Value| {
+        assert_eq!((&view["v"], &view["from"]), (&json!(v), &json!(key(2).address())));
+        assert_eq!((&view["hash"], view.get("chainId")), (&hash, None), "{view}");
+    };
+    let by_hash = || client.call("eth_getTransactionByHash", json!([hash]));
+    shown(&by_hash().await);
+    let content = client.call("txpool_contentFrom", json!([key(2).address()])).await;
+    shown(&content["pending"]["0"]);
+    node.mine();
+    shown(&by_hash().await);
+    let block = client.call("eth_getBlockByNumber", json!(["latest", true])).await;
+    shown(&block["transactions"][0]);
+    assert_eq!(block["gasUsed"], "0x0");
+    let receipt = client.call("eth_getTransactionReceipt", json!([hash])).await;
+    assert_eq!((&receipt["status"], &receipt["gasUsed"]), (&json!("0x1"), &json!("0x0")));
 }
