@@ -6,7 +6,7 @@ use crate::tables::{account_key, history_key, slot_hash, slot_key};
 use crate::touched::Touched;
 use crate::trie::{NodeChange, TrieStore, Update, build, update};
 use crate::{Batch, Kv, StoreError, Table};
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use lonja_primitives::{AccountChange, StateChanges};
 use rayon::prelude::*;
@@ -246,6 +246,14 @@ fn leaves_of(slots: &[SlotDelta]) -> Vec<(B256, Cow<'static, [u8]>)> {
 }
 
 impl PreparedState {
+    /// An account after the changes, with its storage root: `None` where they leave it as it was, `Some(None)` where it
+    /// goes.
+    pub fn account(&self, address: &Address) -> Option<Option<FlatAccount>> {
+        let key = account_key(address);
+        let place = self.accounts.binary_search_by_key(&key, |delta| delta.key).ok()?;
+        self.accounts.get(place).map(|delta| delta.after)
+    }
+
     /// Adds the flat state to a batch.
     pub(crate) fn write_state(&self, batch: &mut Batch) {
         for delta in &self.accounts {

@@ -208,3 +208,81 @@ pub(super) fn contract_key(address: &Address, number: u64) -> Vec<u8> {
 fn malformed(what: &str) -> StoreError {
     StoreError::damaged(format!("a stored {what} does not decode"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::private::tests::{payload, receipt, record};
+    use proptest::prelude::*;
+
+    fn refuses_every_cut<T: std::fmt::Debug>(bytes: &[u8], decode: fn(&[u8]) -> Result<T, StoreError>) {
+        for cut in 0..bytes.len() {
+            assert!(decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(decode(&[bytes, &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn blocks() {
+        let bloom = bloom_of([crate::private::tests::log(1)].iter());
+        assert!(bloom.is_some() && bloom_of([].iter()).is_none());
+        let row = BlockRow {
+            root: B256::repeat_byte(1),
+            hash: B256::repeat_byte(2),
+            bloom,
+            seen: vec![(0, payload(1)), (300, payload(2))],
+            contracts: vec![Address::repeat_byte(3)],
+            codes: vec![B256::repeat_byte(4), B256::repeat_byte(5)],
+        };
+        for row in [row, BlockRow::default()] {
+            let bytes = row.encode();
+            assert_eq!(BlockRow::decode(&bytes), Ok(row));
+            refuses_every_cut(&bytes, BlockRow::decode);
+            let unknown = [&[bytes[0] | 2], &bytes[1..]].concat();
+            assert!(BlockRow::decode(&unknown).is_err());
+        }
+    }
+
+    #[test]
+    fn receipts() {
+        for number in 0..=120 {
+            let receipt = receipt(number, usize::from(number % 3));
+            let bytes = receipt.encode();
+            assert_eq!(PrivateReceipt::decode(&bytes), Ok(receipt));
+            refuses_every_cut(&bytes, PrivateReceipt::decode);
+            let unknown = [&[bytes[0] | 16], &bytes[1..]].concat();
+            assert!(PrivateReceipt::decode(&unknown).is_err());
+        }
+        let no_text = [&[HAS_ERROR][..], &[0, 0, 0, 1, 0xff]].concat();
+        assert!(PrivateReceipt::decode(&no_text).is_err());
+    }
+
+    #[test]
+    fn contracts_and_fates() {
+        for number in 0..3 {
+            let bytes = record(number).encode();
+            assert_eq!(ContractRecord::decode(&bytes), Ok(record(number)));
+            refuses_every_cut(&bytes, ContractRecord::decode);
+        }
+        for fate in [Fate::Executed, Fate::NotOurs, Fate::Erased] {
+            assert_eq!(Fate::decode(&fate.encode()), Ok(fate));
+        }
+        assert!(Fate::decode(&[3]).is_err() && Fate::decode(&[]).is_err() && Fate::decode(&[0, 0]).is_err());
+    }
+
+    #[test]
+    fn keys_sort_as_numbers_and_name_their_place() {
+        assert!(receipt_key(1, u32::MAX) < receipt_key(2, 0));
+        assert!(seen_key(&payload(1), 255, 1) < seen_key(&payload(1), 256, 0));
+        assert_eq!(place_of(&receipt_key(7, 9)), Some((7, 9)));
+        assert_eq!((place_of(&[0; 11]), place_of(&[0; 13])), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = (BlockRow::decode(&bytes), PrivateReceipt::decode(&bytes), ContractRecord::decode(&bytes));
+            let _ = (Fate::decode(&bytes), place_of(&bytes));
+        }
+    }
+}

@@ -32,4 +32,4 @@ pub use types::{ContractRecord, Fate, PrivateBlock, PrivateReceipt, PrivateStore
 pub use writer::PrivateWriter;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -26,11 +26,12 @@ use alloy_trie::EMPTY_ROOT_HASH;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-/// Blocks, and about how many accounts and slots, are undone in one batch at most: it is held in memory.
-const BLOCKS_PER_STEP: usize = 512;
-const KEYS_PER_STEP: usize = 16_384;
+/// Blocks, and about how many accounts and slots, are undone in one batch at most: it is held in memory. Few in tests,
+/// so that short ones take several steps.
+const BLOCKS_PER_STEP: usize = if cfg!(test) { 3 } else { 512 };
+const KEYS_PER_STEP: usize = if cfg!(test) { 24 } else { 16_384 };
 /// Rows deleted in one batch where everything goes.
-const ROWS_PER_WIPE: usize = 16_384;
+const ROWS_PER_WIPE: usize = if cfg!(test) { 16 } else { 16_384 };
 
 impl PrivateWriter {
     /// Makes the private state, receipts, metadata and what is known of payloads what they were after block `to`, and

@@ -162,10 +162,10 @@ impl PrivateWriter {
         if block.prepared.parent != self.stamp() {
             return refuse("its changes were prepared on another state");
         }
-        let ascend = |indexes: &[u32]| indexes.is_sorted_by(|left, right| left < right);
         let receipts: Vec<u32> = block.receipts.iter().map(|(index, _)| *index).collect();
         let seen: Vec<u32> = block.seen.iter().map(|(_, index, _)| *index).collect();
-        match ascend(&receipts) && ascend(&seen) {
+        // A marker names two payloads: what carries the private transaction, and the private transaction's own.
+        match receipts.is_sorted_by(|left, right| left < right) && seen.is_sorted() {
             true => Ok(()),
             false => refuse("its transactions are out of order"),
         }

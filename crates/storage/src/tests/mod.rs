@@ -4,7 +4,7 @@ mod chain;
 mod concurrent;
 mod crash;
 mod snapshot;
-mod states;
+pub(crate) mod states;
 mod upkeep;
 mod witness;
 
@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 /// A state as plain maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Model(BTreeMap<Address, (Account, BTreeMap<U256, U256>)>);
+pub(crate) struct Model(pub(crate) BTreeMap<Address, (Account, BTreeMap<U256, U256>)>);
 
 impl Model {
-    fn apply(&mut self, changes: &StateChanges) {
+    pub(crate) fn apply(&mut self, changes: &StateChanges) {
         for (address, change) in &changes.accounts {
             let Some(account) = change.account else {
                 self.0.remove(address);
@@ -54,13 +54,13 @@ impl Model {
         })
     }
 
-    fn root(&self) -> B256 {
+    pub(crate) fn root(&self) -> B256 {
         let accounts = self.0.keys().map(|address| (*address, self.trie_account(address).unwrap()));
         alloy_trie::root::state_root_unhashed(accounts)
     }
 
     /// Compares a state with the model for every address and slot given.
-    fn check(&self, state: &dyn StateView, addresses: &[Address], slots: &[U256]) {
+    pub(crate) fn check(&self, state: &dyn StateView, addresses: &[Address], slots: &[U256]) {
         for address in addresses {
             let held = self.0.get(address);
             assert_eq!(state.account(address).unwrap(), held.map(|(account, _)| *account), "{address}");
@@ -72,7 +72,7 @@ impl Model {
     }
 }
 
-fn address(number: u64) -> Address {
+pub(crate) fn address(number: u64) -> Address {
     Address::from_word(B256::from(U256::from(number + 1)))
 }
 
@@ -81,7 +81,7 @@ fn account(nonce: u64, balance: u64) -> Account {
 }
 
 /// Sets an account, and slots of it.
-fn change(number: u64, nonce: u64, slots: &[(u64, u64)]) -> StateChanges {
+pub(crate) fn change(number: u64, nonce: u64, slots: &[(u64, u64)]) -> StateChanges {
     let storage = slots.iter().map(|(slot, value)| (U256::from(*slot), U256::from(*value))).collect();
     let change = AccountChange { account: Some(account(nonce, nonce * 10)), storage_wiped: false, storage };
     StateChanges { accounts: BTreeMap::from([(address(number), change)]), codes: BTreeMap::new() }

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-const ADDRESSES: u64 = 12;
-const SLOTS: u64 = 20;
+pub(crate) const ADDRESSES: u64 = 12;
+pub(crate) const SLOTS: u64 = 20;
 
 fn account_change() -> impl Strategy<Value = AccountChange> {
     let account = (0..4u64, 0..4u64).prop_map(|(nonce, balance)| account(nonce, balance));
@@ -20,12 +20,12 @@ fn account_change() -> impl Strategy<Value = AccountChange> {
         .prop_map(|(account, storage_wiped, storage)| AccountChange { account, storage_wiped, storage })
 }
 
-fn changes() -> impl Strategy<Value = StateChanges> {
+pub(crate) fn changes() -> impl Strategy<Value = StateChanges> {
     prop::collection::btree_map((0..ADDRESSES).prop_map(address), account_change(), 0..8)
         .prop_map(|accounts| StateChanges { accounts, codes: BTreeMap::new() })
 }
 
-fn tunings() -> impl Strategy<Value = Tuning> {
+pub(crate) fn tunings() -> impl Strategy<Value = Tuning> {
     let cache = || prop_oneof![Just(0u64), Just(4_000), Just(1 << 20)];
     let bytes = prop_oneof![Just(2_000u64), Just(1 << 20)];
     (cache(), cache(), 0..6u64, bytes).prop_map(|(trie_cache_bytes, state_cache_bytes, blocks, bytes)| {
@@ -71,7 +71,7 @@ fn count_branches(keys: impl Iterator<Item = B256>) -> usize {
     keys.windows(2).map(parting).collect::<BTreeSet<_>>().len()
 }
 
-pub(super) fn limits(changes: usize) -> ProofLimits {
+pub(crate) fn limits(changes: usize) -> ProofLimits {
     ProofLimits { changes, until: Instant::now() + Duration::from_secs(600) }
 }
 
@@ -79,7 +79,7 @@ fn proof(chain: &Chain, number: u64, address: &Address, slots: &[U256]) -> Accou
     chain.reader.proof(number, address, slots, &limits(usize::MAX)).unwrap()
 }
 
-pub(super) fn check_proof(proof: &AccountProof, model: &Model) {
+pub(crate) fn check_proof(proof: &AccountProof, model: &Model) {
     let account = model.trie_account(&proof.address);
     assert_eq!(proof.account, model.0.get(&proof.address).map(|(account, _)| *account));
     assert_eq!(proof.storage_root, account.map_or(EMPTY_ROOT_HASH, |account| account.storage_root));

@@ -141,7 +141,7 @@ fn table_options(table: Table, cache: &Cache, store: &StoreOptions, forgotten: &
     options.set_write_buffer_size(store.write_buffer_bytes / WRITE_BUFFER_SHARE);
     options.set_compression_type(DBCompressionType::Lz4);
     match table {
-        Table::Bodies | Table::Receipts | Table::Headers | Table::PrivateReceipts => {
+        Table::Bodies | Table::Receipts | Table::Headers => {
             // Written once, read rarely, in whole blocks: worth the better compression over larger pieces.
             blocks.set_block_size(32 << 10);
             options.set_compression_type(DBCompressionType::Zstd);
@@ -164,7 +164,8 @@ fn table_options(table: Table, cache: &Cache, store: &StoreOptions, forgotten: &
         }
         Table::Tombstones => blocks.set_bloom_filter(FILTER_BITS, false),
         Table::EnvelopesByKey | Table::Seen => options.set_compression_type(DBCompressionType::None),
-        Table::Contracts | Table::Groups | Table::PtmMeta | Table::Bindings | Table::Readings => {}
+        Table::PrivateReceipts | Table::Contracts => {}
+        Table::Groups | Table::PtmMeta | Table::Bindings | Table::Readings => {}
         Table::AccountHistory | Table::SlotHistory | Table::Touched => {
             let forgotten = forgotten.clone();
             options.set_compaction_filter("history", move |_, key, _| {

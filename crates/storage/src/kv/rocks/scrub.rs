@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often it is looked whether those are done who look at older data, and the pause before: ten seconds together,
-/// and no look takes as long.
-const LOOKS: u32 = 100;
+/// and no look takes as long. Few in tests, where nobody will be done.
+const LOOKS: u32 = if cfg!(test) { 3 } else { 100 };
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Endings of the names of files with rows: tables and write-ahead logs.
