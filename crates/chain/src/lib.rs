@@ -13,6 +13,7 @@
 //! * [`Publisher`] makes commits durable and shows them to readers, on whatever thread the node likes.
 //! * [`Door`] takes transactions in from any thread, in batches.
 //! * [`PeerJudge`] says which nodes may connect; [`judge_connection`] says it of another state than the newest.
+//! * [`private::PrivateFollower`] executes private transactions, in a pass of its own behind the public chain.
 //! * [`history`] reads blocks, receipts and logs back.
 //!
 //! Never here: sockets, timers, threads of its own, the rules of agreement. What is asked is answered
@@ -25,6 +26,7 @@ mod error;
 mod executed;
 pub mod history;
 mod peers;
+pub mod private;
 mod publisher;
 mod recover;
 mod shared;

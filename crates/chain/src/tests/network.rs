@@ -6,6 +6,7 @@ use alloy_eips::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex};
 use lonja_consensus::machine::BuildRequest;
 use lonja_primitives::genesis::{GenesisAccount, NewNetwork};
+use lonja_primitives::transaction::sign_private;
 use lonja_primitives::{
     Block, CertifiedBlock, ChainSpec, ExtraData, Genesis, HeaderFormat, NodeKey, RecoveredTransaction,
     Signer, StateView, Vote, commit_digest,
@@ -57,6 +58,7 @@ pub(crate) fn sender(number: u8) -> Address {
 pub(crate) struct Draft {
     pub(crate) key: u8,
     pub(crate) tx: TxLegacy,
+    pub(crate) private: bool,
 }
 
 pub(crate) fn draft(key: u8, nonce: u64) -> Draft {
@@ -69,7 +71,7 @@ pub(crate) fn draft(key: u8, nonce: u64) -> Draft {
         value: U256::ZERO,
         input: Bytes::new(),
     };
-    Draft { key, tx }
+    Draft { key, tx, private: false }
 }
 
 pub(crate) fn transfer(key: u8, nonce: u64, to: Address, value: u64) -> Draft {
@@ -96,6 +98,9 @@ impl Draft {
     }
 
     pub(crate) fn raw(&self) -> Bytes {
+        if self.private {
+            return sign_private(self.tx.clone(), &key(self.key)).encoded_2718().into();
+        }
         let signature = key(self.key).sign(self.tx.signature_hash()).0;
         let signature =
             alloy_primitives::Signature::from_bytes_and_parity(&signature[..64], signature[64] == 1);

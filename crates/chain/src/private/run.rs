@@ -1,0 +1,383 @@
+//! Executing what a block carries, on the private state over the public one.
+
+use super::block::{Carrier, Named, NamingBlock};
+use super::checks::{execution_root, participation, same_execution};
+use super::marker;
+use super::payloads::{Missing, Payloads};
+use crate::error::{BlockError, ChainError};
+use alloy_primitives::{Address, Bytes};
+use alloy_trie::TrieAccount;
+use lonja_evm::{
+    BlockEnv, BlockExecutor, DualView, ExecuteError, LayeredView, PrivateMessage, PrivateOutcome,
+    execute_private, intrinsic_gas, revert_reason,
+};
+use lonja_primitives::spec::MarkerRule;
+use lonja_primitives::{
+    BlockRules, ChainSpec, PayloadHash, RecoveredTransaction, StateChanges, StateError, StateView,
+};
+use lonja_ptm::{Lookup, PrivacyMode, PrivatePayload};
+use lonja_storage::private::{ContractRecord, Fate, PrivateReader, PrivateReceipt, PrivateWriter};
+use lonja_storage::{StateAt, StoreError};
+use std::collections::BTreeMap;
+
+/// A private transaction that this node is a party to.
+pub(super) struct Ours {
+    pub(super) named: Named,
+    /// The transaction that runs: that of the block, or the one its marker carries.
+    pub(super) tx: RecoveredTransaction,
+    pub(super) payload: PrivatePayload,
+    /// Name of its payload: that of a marker is another one.
+    pub(super) hash: PayloadHash,
+}
+
+/// What came of a block.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) changes: StateChanges,
+    pub(super) receipts: Vec<(u32, PrivateReceipt)>,
+    pub(super) contracts: Vec<(Address, Option<ContractRecord>)>,
+    pub(super) seen: Vec<(PayloadHash, u32, Fate)>,
+}
+
+/// What a transaction that names a payload comes to here.
+pub(super) struct Resolved {
+    /// What runs; `None` where nothing does.
+    pub(super) ours: Option<Ours>,
+    /// What becomes of the payloads it names.
+    pub(super) seen: Vec<(PayloadHash, Fate)>,
+}
+
+/// Looks a payload up, and what it carries. `ran` says whether a payload ran before this place.
+pub(super) fn resolve(
+    spec: &ChainSpec,
+    block: &NamingBlock,
+    named: &Named,
+    payloads: &mut Payloads<'_, '_>,
+    ran: &dyn Fn(&PayloadHash) -> Result<bool, ChainError>,
+) -> Result<Result<Resolved, Missing>, ChainError> {
+    let Some(tx) = block.transactions.get(named.index as usize) else {
+        return Err(ChainError::Halt(format!("a block has no transaction {}", named.index)));
+    };
+    let payload = match payloads.get(&named.hash) {
+        Ok(Lookup::Found(payload)) => payload,
+        Ok(other) => return Ok(Ok(Resolved { ours: None, seen: vec![(named.hash, fate(&other))] })),
+        Err(missing) => return Ok(Err(missing)),
+    };
+    let mut seen = vec![(named.hash, Fate::Executed)];
+    if named.carrier == Carrier::Direct {
+        let ours = Ours { named: *named, tx: tx.clone(), payload, hash: named.hash };
+        return Ok(Ok(Resolved { ours: Some(ours), seen }));
+    }
+    let Some((inner, hash)) = inner_of(spec, &block.header, tx, &payload.payload) else {
+        return Ok(Ok(Resolved { ours: None, seen }));
+    };
+    if ran(&hash)? {
+        tracing::debug!(%hash, "a private transaction comes in a marker a second time");
+        return Ok(Ok(Resolved { ours: None, seen }));
+    }
+    let ours = match payloads.get(&hash) {
+        Ok(Lookup::Found(payload)) => Some(Ours { named: *named, tx: inner, payload, hash }),
+        Ok(other) => {
+            seen.push((hash, fate(&other)));
+            return Ok(Ok(Resolved { ours: None, seen }));
+        }
+        Err(missing) => return Ok(Err(missing)),
+    };
+    seen.push((hash, Fate::Executed));
+    Ok(Ok(Resolved { ours, seen }))
+}
+
+fn fate(lookup: &Lookup) -> Fate {
+    match lookup {
+        Lookup::Found(_) => Fate::Executed,
+        Lookup::Erased => Fate::Erased,
+        Lookup::NotOurs | Lookup::Unavailable(_) => Fate::NotOurs,
+    }
+}
+
+/// The transaction in a marker, and the name of its payload, if the rules let this marker carry it. If not, nothing happens.
+pub(super) fn inner_of(
+    spec: &ChainSpec,
+    header: &lonja_primitives::SealedHeader,
+    marker: &RecoveredTransaction,
+    payload: &[u8],
+) -> Option<(RecoveredTransaction, PayloadHash)> {
+    let inner = match marker::decode(payload, spec.chain_id) {
+        Ok(inner) => inner,
+        Err(error) => {
+            tracing::debug!(marker = %marker.hash(), %error, "a marker carries nothing that can run");
+            return None;
+        }
+    };
+    let same = inner.sender() == marker.sender() && inner.nonce() == marker.nonce();
+    let allowed = match spec.privacy_at(header.number).markers? {
+        MarkerRule::SameSigner => same,
+        MarkerRule::AnySigner => true,
+    };
+    let hash = inner.payload_hash()?;
+    (allowed && inner.gas_limit() <= header.gas_limit).then_some((inner, hash))
+}
+
+/// One block on the states before it.
+pub(super) struct PrivateRun<'a> {
+    rules: BlockRules,
+    env: BlockEnv,
+    parent: &'a StateAt,
+    private: &'a StateAt,
+    writer: &'a PrivateWriter,
+    reader: &'a PrivateReader,
+    public: BlockExecutor<'a>,
+    public_changes: StateChanges,
+    records: BTreeMap<Address, ContractRecord>,
+    done: Done,
+}
+
+impl<'a> PrivateRun<'a> {
+    pub(super) fn new(
+        spec: &ChainSpec,
+        block: &NamingBlock,
+        parent: &'a StateAt,
+        private: &'a StateAt,
+        writer: &'a PrivateWriter,
+        reader: &'a PrivateReader,
+    ) -> Self {
+        let rules = spec.rules_at(block.header.number, block.header.timestamp);
+        let env = BlockEnv::from_header(&block.header);
+        let mut public = BlockExecutor::new(rules, env.clone(), parent);
+        public.tell_changes();
+        Self {
+            rules,
+            env,
+            parent,
+            private,
+            writer,
+            reader,
+            public,
+            public_changes: StateChanges::default(),
+            records: BTreeMap::new(),
+            done: Done::default(),
+        }
+    }
+
+    /// Runs the transactions of the block up to the last that names a payload, the public ones for what they do to the
+    /// public state.
+    pub(super) fn run(
+        mut self,
+        spec: &ChainSpec,
+        block: &NamingBlock,
+        payloads: &mut Payloads<'_, '_>,
+    ) -> Result<Result<Done, Missing>, ChainError> {
+        let mut named = block.named.iter().peekable();
+        for (index, tx) in (0u32..).zip(&block.transactions) {
+            if named.peek().is_none() {
+                break;
+            }
+            self.public_step(tx, index, &block.header)?;
+            let Some(next) = named.next_if(|named| named.index == index) else { continue };
+            let ran = |hash: &PayloadHash| self.ran_before(hash, index);
+            match resolve(spec, block, next, payloads, &ran)? {
+                Err(missing) => return Ok(Err(missing)),
+                Ok(Resolved { ours, seen }) => {
+                    self.done.seen.extend(seen.into_iter().map(|(hash, fate)| (hash, index, fate)));
+                    ours.map_or(Ok(()), |mine| self.private_step(mine))?;
+                }
+            }
+        }
+        Ok(Ok(self.done))
+    }
+
+    /// Whether the payload ran before this place: what comes in a marker runs once, whoever sends it again.
+    fn ran_before(&self, hash: &PayloadHash, index: u32) -> Result<bool, ChainError> {
+        let in_block = self.done.seen.iter().any(|(other, _, fate)| other == hash && *fate != Fate::NotOurs);
+        let before = (self.env.number, index);
+        let runs =
+            |(number, index, fate): &(u64, u32, Fate)| *fate != Fate::NotOurs && (*number, *index) < before;
+        Ok(in_block || self.reader.seen(hash)?.iter().any(runs))
+    }
+
+    fn public_step(
+        &mut self,
+        tx: &RecoveredTransaction,
+        index: u32,
+        header: &lonja_primitives::SealedHeader,
+    ) -> Result<(), ChainError> {
+        self.public.execute(tx).map_err(|error| match error {
+            ExecuteError::State(error) => ChainError::from(error),
+            other => ChainError::Halt(format!(
+                "transaction {index} of block {} is in the chain and does not execute: {other}",
+                header.number
+            )),
+        })?;
+        self.public_changes.merge(self.public.take_told());
+        Ok(())
+    }
+
+    fn private_step(&mut self, mine: Ours) -> Result<(), ChainError> {
+        let gas = intrinsic_gas(&self.rules, &mine.tx);
+        let outcome = match (before(&self.rules, &mine), gas) {
+            (Err(refused), _) => Err(refused),
+            (_, Err(invalid)) => Err(invalid.to_string()),
+            (Ok(()), Ok(gas)) => self.execute(&mine, gas)?,
+        };
+        let inner = (mine.named.carrier == Carrier::Marker).then(|| mine.tx.raw().clone());
+        let receipt = match outcome {
+            Ok(outcome) => {
+                self.keep(&mine, &outcome);
+                receipt(outcome, inner)
+            }
+            Err(error) => PrivateReceipt { error: Some(error), inner, ..PrivateReceipt::default() },
+        };
+        self.done.receipts.push((mine.named.index, receipt));
+        Ok(())
+    }
+
+    /// What came of a payload, or why it counts for nothing.
+    fn execute(&mut self, mine: &Ours, shell_gas: u64) -> Result<Result<PrivateOutcome, String>, ChainError> {
+        let message = PrivateMessage {
+            sender: mine.tx.sender(),
+            nonce: mine.tx.nonce(),
+            kind: mine.tx.kind(),
+            payload: mine.payload.payload.clone(),
+            gas_limit: mine.tx.gas_limit(),
+            shell_gas,
+        };
+        let public = LayeredView { base: self.parent, changes: &self.public_changes };
+        let private = LayeredView { base: self.private, changes: &self.done.changes };
+        let state = DualView { private: &private, public: &public };
+        let outcome = execute_private(&self.rules, &self.env, &state, &message).map_err(fault)?;
+        let called = private_ones(&private, &outcome)?;
+        if let Err(wrong) = self.check(mine, &outcome, &called)? {
+            return Ok(Err(wrong));
+        }
+        Ok(Ok(outcome))
+    }
+
+    fn check(
+        &self,
+        mine: &Ours,
+        outcome: &PrivateOutcome,
+        called: &[Address],
+    ) -> Result<Result<(), String>, ChainError> {
+        if !self.rules.privacy.enhancements {
+            return Ok(Ok(()));
+        }
+        let metadata = &mine.payload.metadata;
+        let number = self.env.number.saturating_sub(1);
+        let mut record_of = |address: &Address| match self.records.get(address) {
+            Some(record) => Ok(Some(record.clone())),
+            None => self.reader.contract(address, number).map_err(StateError::from),
+        };
+        let taken_part = participation(metadata.mode, &metadata.affected, called, &mut record_of)?;
+        if taken_part.is_err() || metadata.mode != PrivacyMode::StateValidation || !outcome.success {
+            return Ok(taken_part);
+        }
+        let accounts = self.accounts_after(outcome, called)?;
+        Ok(same_execution(&metadata.exec_hash, execution_root(&accounts)))
+    }
+
+    fn accounts_after(
+        &self,
+        outcome: &PrivateOutcome,
+        called: &[Address],
+    ) -> Result<BTreeMap<Address, TrieAccount>, ChainError> {
+        let mut changes = self.done.changes.clone();
+        changes.merge(outcome.changes.clone());
+        Ok(accounts_after(self.writer, self.private, &changes, outcome, called)?)
+    }
+
+    fn keep(&mut self, mine: &Ours, outcome: &PrivateOutcome) {
+        self.done.changes.merge(outcome.changes.clone());
+        let mode = mine.payload.metadata.mode;
+        if mode == PrivacyMode::Standard || !self.rules.privacy.enhancements {
+            return;
+        }
+        for address in &outcome.created {
+            let mandatory = mine.payload.metadata.mandatory.iter().map(|key| key.0).collect();
+            let record = ContractRecord { creation: mine.hash, flag: mode.flag(), mandatory };
+            self.records.insert(*address, record.clone());
+            self.done.contracts.push((*address, Some(record)));
+        }
+    }
+}
+
+/// The states of the contracts that a transaction concerned, private ones only: what is public is every node's to see, and
+/// may have moved on between sending and execution.
+pub(super) fn accounts_after(
+    writer: &PrivateWriter,
+    before: &StateAt,
+    changes: &StateChanges,
+    outcome: &PrivateOutcome,
+    called: &[Address],
+) -> Result<BTreeMap<Address, TrieAccount>, StoreError> {
+    let prepared = writer.prepare(changes)?;
+    let mut accounts = BTreeMap::new();
+    for address in outcome.created.iter().chain(called) {
+        let account = match prepared.account(address) {
+            Some(after) => after,
+            None => before.flat_account(address)?,
+        };
+        if let Some(flat) = account {
+            let value = TrieAccount {
+                nonce: flat.account.nonce,
+                balance: flat.account.balance,
+                storage_root: flat.storage_root,
+                code_hash: flat.account.code_hash,
+            };
+            accounts.insert(*address, value);
+        }
+    }
+    Ok(accounts)
+}
+
+/// Of the accounts whose code ran, those that were private before.
+pub(super) fn private_ones(
+    private: &dyn StateView,
+    outcome: &PrivateOutcome,
+) -> Result<Vec<Address>, StateError> {
+    let mut called = Vec::with_capacity(outcome.called.len());
+    for address in &outcome.called {
+        if private.account(address)?.is_some() {
+            called.push(*address);
+        }
+    }
+    Ok(called)
+}
+
+/// What can be said before anything runs.
+fn before(rules: &BlockRules, mine: &Ours) -> Result<(), String> {
+    let metadata = &mine.payload.metadata;
+    if metadata.mode != PrivacyMode::Standard && !rules.privacy.enhancements {
+        return Err(format!(
+            "the transaction has privacy flag {}, and this network has no privacy enhancements at this block",
+            metadata.mode.flag()
+        ));
+    }
+    if metadata.mode == PrivacyMode::StateValidation && metadata.exec_hash.is_empty() {
+        return Err("privacy metadata has empty MR for stateValidation flag".to_owned());
+    }
+    Ok(())
+}
+
+fn receipt(outcome: PrivateOutcome, inner: Option<Bytes>) -> PrivateReceipt {
+    let reverted = !outcome.success && outcome.halt.is_none();
+    let reason = || match revert_reason(&outcome.output) {
+        Some(reason) => format!("execution reverted: {reason}"),
+        None => "execution reverted".to_owned(),
+    };
+    PrivateReceipt {
+        success: outcome.success,
+        gas_used: outcome.gas_used,
+        error: if reverted { Some(reason()) } else { outcome.halt },
+        output: if reverted { outcome.output } else { Bytes::new() },
+        logs: outcome.logs,
+        contract: outcome.contract.filter(|_| outcome.success),
+        inner,
+    }
+}
+
+fn fault(error: ExecuteError) -> ChainError {
+    match error {
+        ExecuteError::State(error) => error.into(),
+        other => BlockError::from(other).into(),
+    }
+}
