@@ -16,6 +16,9 @@ pub enum PtmError {
     /// The sender's key is not one of this manager's.
     #[error("Sender key {0} is not managed here")]
     UnknownSender(PublicKey),
+    /// The key does not stand among the payload's recipients, or the copy here has nothing for it.
+    #[error("recipient not found in listed keys: {0}")]
+    NotARecipient(PublicKey),
     /// A rule of private contracts forbids it.
     #[error("{0}")]
     Violation(String),
@@ -76,7 +79,7 @@ impl PtmError {
             Self::NotFound(_) | Self::UnknownRecipient(_) | Self::UnknownSender(_) => 404,
             Self::Unreachable { .. } => 410,
             Self::TooLarge { .. } => 413,
-            Self::Refused { .. } | Self::NoKey(_) | Self::Store(_) => 500,
+            Self::NotARecipient(_) | Self::Refused { .. } | Self::NoKey(_) | Self::Store(_) => 500,
             Self::Unavailable(_) => 503,
             Self::Remote { status, .. } => *status,
         }

@@ -6,22 +6,47 @@
 //! network.
 //!
 //! * [`PrivateTransactionManager`] is what a node asks, whether the manager is part of it or a process elsewhere.
+//! * [`EncodedPayload`] is made, opened, stripped for one recipient and merged with another copy, with the keys of a
+//!   [`Keyring`]; [`RawTransaction`] is a payload stored before anybody knows who gets it.
+//! * [`codec`] has the two encodings of envelopes; [`PartyInfo`] and [`groups`] what managers tell each other besides.
+//! * [`key_file`] reads and writes keys.
 //! * [`PtmError`] says why a manager refused, with the HTTP status that goes with it.
 //!
 //! Never here: the EVM, blocks, the meaning of a payload. Payloads, keys and passwords never stand in an error, a log line
 //! or a `Debug` output.
 
 mod base64;
+pub mod codec;
+pub mod crypto;
 mod envelope;
 mod error;
+pub mod groups;
+pub mod key_file;
+mod keyring;
+pub mod limits;
 mod manager;
+mod party_info;
+pub mod path;
+#[cfg(test)]
+mod testing;
 mod types;
+mod url;
 
-pub use envelope::{EncodedPayload, Nonce, RecipientBox, SecurityHash};
+pub use codec::negotiation::PeerVersions;
+pub use codec::{Codec, CodecError};
+pub use crypto::{CryptoError, KeyPair, SealingKey};
+pub use envelope::{
+    Addressing, AffectedTransaction, EncodedPayload, EnvelopeError, Nonce, RawTransaction, RecipientBox,
+    SecurityHash, recipients_of_send, recipients_of_signed,
+};
 pub use error::PtmError;
+pub use groups::{GroupKind, PrivacyGroup};
+pub use keyring::{Keyring, KeyringError, MAX_KEYS};
 pub use lonja_primitives::PayloadHash;
 pub use manager::PrivateTransactionManager;
+pub use party_info::PartyInfo;
 pub use types::{
     Lookup, Metadata, PrivacyMode, PrivatePayload, PublicKey, PublicKeyError, RawPayload, SendRequest,
     SendSigned, Sent,
 };
+pub use url::{PeerUrl, UrlError};

@@ -61,6 +61,7 @@ fn errors_know_their_status() {
         (PtmError::Unreachable { recipient, reason: text() }, 410),
         (PtmError::TooLarge { what: "payload bytes", size: 2, limit: 1 }, 413),
         (PtmError::Refused { recipient, reason: text() }, 500),
+        (PtmError::NotARecipient(recipient), 500),
         (PtmError::NoKey(hash), 500),
         (PtmError::Store(text()), 500),
         (PtmError::Unavailable(text()), 503),
