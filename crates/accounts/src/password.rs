@@ -8,6 +8,14 @@ use zeroize::Zeroizing;
 pub struct Password(Zeroizing<String>);
 
 impl Password {
+    /// One password a line: the content of a password file. The end of the last line may be left out, and an empty text
+    /// is one empty password.
+    pub fn lines(text: String) -> Vec<Self> {
+        let text = Zeroizing::new(text);
+        let without_end = text.strip_suffix('\n').unwrap_or(&text);
+        without_end.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).into()).collect()
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -39,6 +47,22 @@ impl fmt::Debug for Password {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_a_password() {
+        let read = |text: &str| Password::lines(text.to_owned());
+        let passwords = |all: &[&str]| all.iter().map(|one| Password::from(*one)).collect::<Vec<_>>();
+        for (text, expected) in [
+            ("one", passwords(&["one"])),
+            ("one\n", passwords(&["one"])),
+            ("one\r\n two \r\n", passwords(&["one", " two "])),
+            ("one\n\nthree", passwords(&["one", "", "three"])),
+            ("", passwords(&[""])),
+            ("\n", passwords(&[""])),
+        ] {
+            assert_eq!(read(text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_password_does_not_show() {

@@ -2,12 +2,14 @@
 
 use crate::disk::DiskLimits;
 use alloy_primitives::B256;
+use lonja_accounts::Accounts;
 use lonja_p2p::PeerAddress;
 use lonja_primitives::{Genesis, NodeId, NodeKey};
 use lonja_rpc::RpcConfig;
 use lonja_storage::History;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything decided; nothing optional but what is truly absent.
@@ -37,6 +39,8 @@ pub struct Config {
     pub max_peers: usize,
     /// Learn addresses of other nodes from lonja's registry, where the network has it.
     pub registry_addresses: bool,
+    /// The accounts that the node holds for its users, with those unlocked that the operator wants to be.
+    pub accounts: Arc<Accounts>,
     /// JSON-RPC, health and metrics.
     pub rpc: RpcConfig,
     /// Memory for waiting transactions, bytes.

@@ -196,6 +196,7 @@ impl Node {
             spec: spec.clone(),
             door: door.clone(),
             pool: pool.clone(),
+            accounts: config.accounts.clone(),
             control,
             heads: heads.subscribe(),
             transactions: news,

@@ -21,6 +21,7 @@ pub enum Namespace {
     Lonja,
     QuorumPermission,
     Perm,
+    Personal,
 }
 
 /// Which methods a transport offers.
@@ -71,6 +72,9 @@ pub struct RpcConfig {
     pub allowed_hosts: Vec<String>,
     /// Whether HTTP answers are compressed for clients that ask for it.
     pub compression: bool,
+    /// Accounts may be unlocked although others than this machine's own programs reach the node, and can then send as
+    /// those accounts.
+    pub allow_insecure_unlock: bool,
     /// Bounds.
     pub limits: RpcLimits,
 }
@@ -120,7 +124,7 @@ pub struct RpcLimits {
 }
 
 /// Name and text of every namespace.
-const NAMESPACES: [(Namespace, &str); 10] = [
+const NAMESPACES: [(Namespace, &str); 11] = [
     (Namespace::Eth, "eth"),
     (Namespace::Net, "net"),
     (Namespace::Web3, "web3"),
@@ -131,6 +135,7 @@ const NAMESPACES: [(Namespace, &str); 10] = [
     (Namespace::Lonja, "lonja"),
     (Namespace::QuorumPermission, "quorumPermission"),
     (Namespace::Perm, "perm"),
+    (Namespace::Personal, "personal"),
 ];
 
 impl Namespace {
@@ -170,6 +175,47 @@ impl Access {
     }
 }
 
+impl RpcConfig {
+    /// Refuses namespaces where they must not be. Passwords go over the local socket only: HTTP and WebSocket are not
+    /// encrypted, and whoever may call there could try one after the other.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let personal = |listener: &&HttpConfig| listener.access.namespaces.contains(&Namespace::Personal);
+        match self.http.iter().chain(&self.ws).find(personal) {
+            Some(_) => {
+                Err("the namespace personal is offered on IPC only: its calls carry passwords".to_owned())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Who, beside this machine's own programs, could have an unlocked account sign; in words. `None` where nobody could.
+    pub fn open_to(&self) -> Option<String> {
+        let offers = |listener: &&HttpConfig| listener.access.namespaces.contains(&Namespace::Eth);
+        let mut listeners = self.http.iter().chain(&self.ws).filter(offers).peekable();
+        listeners.peek()?;
+        if let Some(open) = listeners.find(|listener| !listener.address.ip().is_loopback()) {
+            return Some(format!("JSON-RPC listens on {}", open.address));
+        }
+        let any = |list: &[String]| list.iter().any(|entry| entry == "*");
+        if any(&self.cors_origins) {
+            return Some("web pages of any origin may call JSON-RPC".to_owned());
+        }
+        any(&self.allowed_hosts).then(|| "JSON-RPC may be called under any host name".to_owned())
+    }
+
+    /// Why accounts must not be unlocked with this configuration; `None` where they may be. geth's rule, where it listens on
+    /// more than the loopback address.
+    pub fn unlocking_refused(&self) -> Option<String> {
+        let open = self.open_to().filter(|_| !self.allow_insecure_unlock)?;
+        Some(format!(
+            "account unlock with HTTP access is forbidden: {open}, so that others could send as an unlocked account"
+        ))
+    }
+}
+
 impl Default for RpcConfig {
     /// HTTP and WebSocket on 127.0.0.1:8545, WebSocket on 127.0.0.1:8546, health on 127.0.0.1:9545, no IPC (its
     /// path belongs to the data directory, which this crate does not know).
@@ -183,6 +229,7 @@ impl Default for RpcConfig {
             cors_origins: Vec::new(),
             allowed_hosts: vec!["localhost".to_owned()],
             compression: true,
+            allow_insecure_unlock: false,
             limits: RpcLimits::default(),
         }
     }
@@ -224,12 +271,65 @@ mod tests {
             assert_eq!(name.parse(), Ok(namespace));
             assert_eq!(namespace.to_string(), name);
         }
-        assert!("personal".parse::<Namespace>().unwrap_err().contains("txpool"));
+        assert!("miner".parse::<Namespace>().unwrap_err().contains("txpool"));
     }
 
     #[test]
     fn strangers_get_nothing_dangerous() {
         let access = Access::public();
         assert!(!access.dangerous && !access.namespaces.contains(&Namespace::Admin));
+    }
+
+    fn config(address: &str) -> RpcConfig {
+        let http = HttpConfig { address: address.parse().unwrap(), access: Access::public() };
+        RpcConfig { http: Some(http), ..RpcConfig::default() }
+    }
+
+    #[test]
+    fn passwords_go_over_the_local_socket_only() {
+        assert!(RpcConfig::default().check().is_ok());
+        let mut with_personal = config("127.0.0.1:1");
+        with_personal.http.as_mut().unwrap().access.namespaces.insert(Namespace::Personal);
+        assert!(with_personal.check().unwrap_err().contains("IPC only"));
+        let mut on_ws = RpcConfig::default();
+        on_ws.ws.as_mut().unwrap().access.namespaces.insert(Namespace::Personal);
+        assert!(on_ws.check().is_err());
+        assert!(Access::full().namespaces.contains(&Namespace::Personal));
+        assert!(!Access::public().namespaces.contains(&Namespace::Personal));
+    }
+
+    #[test]
+    fn accounts_are_unlocked_where_only_this_machine_calls() {
+        for address in ["127.0.0.1:1", "[::1]:1", "127.9.9.9:1"] {
+            assert_eq!(config(address).unlocking_refused(), None, "{address}");
+        }
+        let refused = |config: &RpcConfig| config.unlocking_refused().unwrap();
+        for address in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1"] {
+            let said = refused(&config(address));
+            assert!(said.starts_with("account unlock with HTTP access is forbidden"), "{said}");
+            assert!(said.contains(address), "{said}");
+            let allowed = RpcConfig { allow_insecure_unlock: true, ..config(address) };
+            assert_eq!(allowed.unlocking_refused(), None);
+            assert!(allowed.open_to().is_some());
+        }
+        let any = || vec!["*".to_owned()];
+        let pages = RpcConfig { cors_origins: any(), ..config("127.0.0.1:1") };
+        assert!(refused(&pages).contains("any origin"));
+        let names = RpcConfig { allowed_hosts: any(), ..config("127.0.0.1:1") };
+        assert!(refused(&names).contains("any host name"));
+        let named = RpcConfig { cors_origins: vec!["https://app.example".into()], ..config("127.0.0.1:1") };
+        assert_eq!(named.unlocking_refused(), None);
+    }
+
+    #[test]
+    fn where_nobody_may_send_nothing_is_open() {
+        let mut without = RpcConfig { ws: None, ..config("0.0.0.0:1") };
+        without.http.as_mut().unwrap().access.namespaces.remove(&Namespace::Eth);
+        assert_eq!(without.unlocking_refused(), None);
+        let none = RpcConfig { http: None, ws: None, cors_origins: vec!["*".into()], ..RpcConfig::default() };
+        assert_eq!(none.unlocking_refused(), None);
+        let mut ws = RpcConfig { http: None, ..RpcConfig::default() };
+        ws.ws.as_mut().unwrap().address = "0.0.0.0:2".parse().unwrap();
+        assert!(ws.unlocking_refused().unwrap().contains("0.0.0.0:2"));
     }
 }

@@ -6,10 +6,12 @@ use crate::control::NodeControl;
 use crate::error::{RpcError, StartError};
 use crate::feed::HeadNews;
 use crate::filters::Filters;
+use crate::methods::accounts::sending::Turns;
 use crate::params::BlockSelector;
 use crate::submit::Submitter;
 use crate::workers::Workers;
 use alloy_primitives::B256;
+use lonja_accounts::Accounts;
 use lonja_chain::Door;
 use lonja_primitives::{BlockRules, ChainSpec, RecoveredTransaction, SealedHeader};
 use lonja_storage::{Head, Reader, StateAt};
@@ -32,6 +34,8 @@ pub struct RpcContext {
     pub door: Door,
     /// Where they wait.
     pub pool: Arc<Mutex<TxPool>>,
+    /// The accounts that the node holds.
+    pub accounts: Arc<Accounts>,
     /// The running node.
     pub control: Arc<dyn NodeControl>,
     /// The durable head; changes with every block.
@@ -58,6 +62,10 @@ pub(crate) struct Context {
     pub(crate) limits: RpcLimits,
     pub(crate) workers: Workers,
     pub(crate) submitter: Submitter,
+    /// Who of the node's accounts is sending.
+    pub(crate) turns: Turns,
+    /// Why accounts cannot be unlocked by clients, where they cannot.
+    pub(crate) unlocking_refused: Option<String>,
     pub(crate) filters: Filters,
     pub(crate) news: broadcast::Sender<Arc<HeadNews>>,
     pub(crate) suggested_price: Mutex<Option<(B256, u128)>>,
@@ -81,6 +89,8 @@ impl Context {
         Ok(Self {
             workers: Workers::new(&limits),
             submitter,
+            turns: Turns::new(),
+            unlocking_refused: None,
             filters: Filters::new(limits.filters, limits.filter_life),
             news: broadcast::channel(HEAD_NEWS_WAITING).0,
             suggested_price: Mutex::new(None),

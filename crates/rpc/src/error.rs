@@ -3,6 +3,7 @@
 use crate::control::ControlError;
 use alloy_primitives::Bytes;
 use jsonrpsee::types::ErrorObjectOwned;
+use lonja_accounts::AccountError;
 use lonja_primitives::StateError;
 use lonja_storage::StoreError;
 use std::path::PathBuf;
@@ -76,7 +77,7 @@ pub enum StartError {
     /// Another process answers on the socket file.
     #[error("the IPC socket {0} is in use by another process")]
     IpcInUse(PathBuf),
-    /// An origin or host in the configuration cannot be used.
+    /// An origin or host in the configuration cannot be used, or it would give away what it must not.
     #[error("configuration of the RPC: {0}")]
     Config(String),
     /// A thread could not be started.
@@ -136,6 +137,16 @@ impl From<StoreError> for RpcError {
                 Self::Refused(error.to_string())
             }
             other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<AccountError> for RpcError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            // Where the files stand is nobody's business but the operator's.
+            AccountError::Io { source, .. } => Self::Internal(format!("the keystore: {source}")),
+            other => Self::Refused(other.to_string()),
         }
     }
 }

@@ -43,7 +43,15 @@ pub struct RpcHandle {
 /// # Errors
 /// An address that cannot be listened on, by name; nothing is left open then.
 pub async fn start(config: RpcConfig, node: RpcContext) -> Result<RpcHandle, StartError> {
-    let context = Arc::new(Context::new(node, config.limits.clone())?);
+    config.check().map_err(StartError::Config)?;
+    let mut context = Context::new(node, config.limits.clone())?;
+    context.unlocking_refused = config.unlocking_refused();
+    if let Some(reason) = &context.unlocking_refused
+        && !context.node.accounts.unlocked().is_empty()
+    {
+        return Err(StartError::Config(reason.clone()));
+    }
+    let context = Arc::new(context);
     let (stop_handle, sockets) = stop_channel();
     let (stop, tasks) = (CancellationToken::new(), JoinSet::new());
     let mut handle = RpcHandle { http: None, ws: None, ipc: None, health: None, stop, sockets, tasks };
@@ -54,6 +62,7 @@ pub async fn start(config: RpcConfig, node: RpcContext) -> Result<RpcHandle, Sta
         stop_handle,
     };
     listeners.open(&mut handle).await?;
+    handle.tasks.spawn(methods::personal::forget_expired(Arc::clone(&context), handle.stop.clone()));
     handle.tasks.spawn(feed::run(context, handle.stop.clone()));
     Ok(handle)
 }

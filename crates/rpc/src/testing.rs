@@ -14,6 +14,7 @@ use alloy_eips::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Signature as AlloySignature, TxKind, U256, address, hex};
 use jsonrpsee::core::middleware::RpcServiceT;
 use jsonrpsee::types::Request;
+use lonja_accounts::{Accounts, Strength};
 use lonja_chain::ChainCore;
 use lonja_consensus::certify;
 use lonja_consensus::header::commit_digest;
@@ -32,6 +33,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc, watch};
 use tower::Layer;
 
@@ -58,6 +60,7 @@ pub(crate) struct TestNode {
     pub(crate) control: Arc<TestControl>,
     heads: watch::Sender<Head>,
     validator: NodeKey,
+    _folder: TempDir,
 }
 
 /// The methods as one connection sees them.
@@ -125,17 +128,19 @@ impl TestNode {
             batch.iter().for_each(|tx| drop(feed.send(tx.clone())));
         }));
         let control = Arc::new(TestControl::new(&validator));
+        let folder = tempfile::tempdir().unwrap();
         let node = RpcContext {
             reader: core.reader(),
             spec,
             door,
             pool,
+            accounts: Arc::new(Accounts::new(folder.path().join("keystore"), Strength::NONE)),
             control: control.clone(),
             heads: head,
             transactions,
             metrics: Arc::new(|| "lonja_test 1\n".to_owned()),
         };
-        Self { core, node, control, heads, validator }
+        Self { core, node, control, heads, validator, _folder: folder }
     }
 
     /// Puts what the pool has ready into the next block; its height.

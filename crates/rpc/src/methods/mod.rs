@@ -1,5 +1,6 @@
 //! The methods, one file (or folder) per namespace.
 
+pub(crate) mod accounts;
 pub(crate) mod admin;
 pub(crate) mod eth;
 pub(crate) mod istanbul;
@@ -7,6 +8,7 @@ pub(crate) mod lonja;
 pub(crate) mod net;
 pub(crate) mod perm;
 pub(crate) mod permissions;
+pub(crate) mod personal;
 pub(crate) mod qbft;
 pub(crate) mod quorum_permission;
 pub(crate) mod txpool;
@@ -26,6 +28,8 @@ const NAMESPACE_VERSION: &str = "1.0";
 pub(crate) fn table(context: Arc<Context>, access: Access) -> Offered {
     let mut table = Table::new(context, access);
     eth::register(&mut table);
+    accounts::register(&mut table);
+    personal::register(&mut table);
     net::register(&mut table);
     web3::register(&mut table);
     txpool::register(&mut table);

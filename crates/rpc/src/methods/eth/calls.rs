@@ -37,7 +37,7 @@ struct AccessListView {
 fn call(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
     let args = Args::new(params, 4)?;
     let (request, overrides) = (request(context, &args)?, overrides(&args)?);
-    match at_block(context, &args, |call| lonja_evm::call(call, &request, &overrides))? {
+    match at_block(context, block(&args)?, |call| lonja_evm::call(call, &request, &overrides))? {
         CallOutcome::Success { output, .. } => Ok(output),
         CallOutcome::Revert { output, .. } => Err(reverted(output)),
         CallOutcome::Halt { reason, .. } => Err(RpcError::Refused(reason)),
@@ -47,24 +47,36 @@ fn call(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
 fn estimate_gas(context: &Context, params: &Params<'_>) -> Result<U64, RpcError> {
     let args = Args::new(params, 4)?;
     let (request, overrides) = (request(context, &args)?, overrides(&args)?);
-    check_permitted(context, &args, &request)?;
-    at_block(context, &args, |call| lonja_evm::estimate_gas(call, &request, &overrides)).map(U64::from)
+    let block = block(&args)?;
+    check_permitted(context, block, &request)?;
+    at_block(context, block, |call| lonja_evm::estimate_gas(call, &request, &overrides)).map(U64::from)
+}
+
+/// The gas limit to give a message that is sent next. Blocks.
+pub(crate) fn estimate(context: &Context, request: &CallRequest) -> Result<u64, RpcError> {
+    check_permitted(context, BlockSelector::Latest, request)?;
+    let none = Overrides::default();
+    at_block(context, BlockSelector::Latest, |call| lonja_evm::estimate_gas(call, request, &none))
 }
 
 fn create_access_list(context: &Context, params: &Params<'_>) -> Result<AccessListView, RpcError> {
     let args = Args::new(params, 2)?;
     let request = request(context, &args)?;
-    check_permitted(context, &args, &request)?;
+    let block = block(&args)?;
+    check_permitted(context, block, &request)?;
     let (access_list, gas_used, error) =
-        at_block(context, &args, |call| lonja_evm::create_access_list(call, &request))?;
+        at_block(context, block, |call| lonja_evm::create_access_list(call, &request))?;
     Ok(AccessListView { access_list, gas_used: U64::from(gas_used), error })
 }
 
 /// An estimate is asked for what is to be sent, so whoever may not send it hears so now, by the rule that the pool and the
 /// blocks go by. `eth_call` only looks, and looking is anybody's.
-fn check_permitted(context: &Context, args: &Args<'_>, request: &CallRequest) -> Result<(), RpcError> {
+fn check_permitted(
+    context: &Context,
+    selector: BlockSelector,
+    request: &CallRequest,
+) -> Result<(), RpcError> {
     let Some(sender) = request.from else { return Ok(()) };
-    let selector = args.optional(1, "block")?.unwrap_or(BlockSelector::Latest);
     let standpoint = Standpoint::at(context, selector)?;
     let question = TransactionQuestion {
         sender,
@@ -90,13 +102,17 @@ fn overrides(args: &Args<'_>) -> Result<Overrides, RpcError> {
     Ok(Overrides { state: state.into_overrides(), block: block.into_overrides()? })
 }
 
-/// Runs something on the state after the block that the second parameter names, in that block's environment.
+/// The block that the second parameter names.
+fn block(args: &Args<'_>) -> Result<BlockSelector, RpcError> {
+    Ok(args.optional(1, "block")?.unwrap_or(BlockSelector::Latest))
+}
+
+/// Runs something on the state after a block, in that block's environment.
 fn at_block<T>(
     context: &Context,
-    args: &Args<'_>,
+    selector: BlockSelector,
     run: impl FnOnce(&CallContext<'_>) -> Result<T, CallError>,
 ) -> Result<T, RpcError> {
-    let selector = args.optional(1, "block")?.unwrap_or(BlockSelector::Latest);
     let number = context.known_height(selector)?;
     let header = context.header(number)?;
     let state = context.state(number)?;
@@ -105,6 +121,7 @@ fn at_block<T>(
         rules: context.rules(&header),
         env: &BlockEnv::from_header(&header),
         state: &state,
+        private: None,
         gas_cap: context.limits.call_gas.unwrap_or(header.gas_limit.max(CALL_GAS_FLOOR)),
         time_left: &time_left,
     };

@@ -2,10 +2,8 @@
 
 use crate::context::Context;
 use crate::control::SyncStatus;
-use crate::error::RpcError;
 use crate::register::Table;
-use alloy_primitives::{Address, U64};
-use jsonrpsee::types::Params;
+use alloy_primitives::U64;
 use serde_json::{Value, json};
 
 pub(super) fn register(table: &mut Table) {
@@ -15,10 +13,6 @@ pub(super) fn register(table: &mut Table) {
     table.inline("eth_coinbase", |context, _| Ok(context.node.control.node_info().address));
     table.inline("eth_mining", |context, _| Ok(context.node.control.consensus_status().is_validator));
     table.inline("eth_hashrate", |_, _| Ok(U64::ZERO));
-    table.inline("eth_accounts", |_, _| Ok(Vec::<Address>::new()));
-    for name in ["eth_sendTransaction", "eth_signTransaction", "eth_sign"] {
-        table.inline(name, holds_no_keys);
-    }
 }
 
 /// `false`, or where the node stands.
@@ -31,12 +25,4 @@ pub(super) fn syncing(context: &Context) -> Value {
             "highestBlock": U64::from(highest),
         }),
     }
-}
-
-fn holds_no_keys(_context: &Context, _params: &Params<'_>) -> Result<(), RpcError> {
-    Err(RpcError::Refused(
-        "unknown account: this node holds no keys; sign in your wallet or tool and send the result with \
-         eth_sendRawTransaction"
-            .to_owned(),
-    ))
 }

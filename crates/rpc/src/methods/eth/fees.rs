@@ -25,12 +25,17 @@ const HISTORY_PERCENTILES_MAX: usize = 100;
 
 /// Price and tip are one and the same, since the base fee is 0.
 fn gas_price(context: &Context, _params: &Params<'_>) -> Result<U128, RpcError> {
+    suggested_price(context).map(U128::from)
+}
+
+/// What to offer per gas, wei. Blocks, where gas is not free.
+pub(crate) fn suggested_price(context: &Context) -> Result<u128, RpcError> {
     if context.node.spec.free_gas {
-        return Ok(U128::ZERO);
+        return Ok(0);
     }
     let head = context.head();
     if let Some((_, price)) = context.suggested_price.lock().filter(|(hash, _)| *hash == head.hash) {
-        return Ok(U128::from(price));
+        return Ok(price);
     }
     let mut prices = Vec::new();
     for number in head.number.saturating_sub(SAMPLE_BLOCKS - 1)..=head.number {
@@ -40,7 +45,7 @@ fn gas_price(context: &Context, _params: &Params<'_>) -> Result<U128, RpcError> 
     let index = prices.len().saturating_sub(1) * SAMPLE_PERCENTILE / 100;
     let price = prices.get(index).copied().unwrap_or(0);
     *context.suggested_price.lock() = Some((head.hash, price));
-    Ok(U128::from(price))
+    Ok(price)
 }
 
 #[derive(Debug, Serialize)]

@@ -13,6 +13,8 @@ mod transactions;
 use crate::register::Table;
 
 pub(crate) use call_request::RequestArgs;
+pub(crate) use calls::estimate;
+pub(crate) use fees::suggested_price;
 pub(crate) use state::{Slot, prove};
 pub(crate) use transactions::submit_batch;
 

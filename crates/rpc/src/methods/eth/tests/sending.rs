@@ -68,16 +68,6 @@ async fn too_much_gas_for_a_block_is_refused() {
 }
 
 #[tokio::test]
-async fn the_node_signs_nothing() {
-    let client = TestNode::new().client();
-    assert_eq!(client.call("eth_accounts", json!([])).await, json!([]));
-    for method in ["eth_sendTransaction", "eth_signTransaction", "eth_sign"] {
-        let refused = client.refused(method, json!([{ "from": CONTRACT }])).await;
-        assert!(refused.code == -32000 && refused.message.contains("holds no keys"), "{refused:?}");
-    }
-}
-
-#[tokio::test]
 async fn the_pool_shows_what_waits_and_why() {
     let node = TestNode::new();
     let client = node.client();
