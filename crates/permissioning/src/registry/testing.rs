@@ -61,6 +61,7 @@ impl World {
             rules: self.genesis.spec.rules_at(1, 0),
             env: &env,
             state: &self.state,
+            private: None,
             gas_cap: 0,
             time_left: &time_left,
         };
