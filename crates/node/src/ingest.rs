@@ -50,6 +50,20 @@ pub enum Ingested {
         /// What, not read yet.
         content: Bytes,
     },
+    /// The manager of a peer asks ours.
+    PartyRequest {
+        /// Number to answer under.
+        request: u64,
+        /// What, not read yet.
+        body: Bytes,
+    },
+    /// The manager of a peer answers ours.
+    PartyAnswer {
+        /// Our number.
+        request: u64,
+        /// What, not read yet.
+        body: Bytes,
+    },
     /// Transactions for the pool's door.
     Transactions(Vec<Bytes>),
     /// A peer has these transactions.
@@ -101,6 +115,8 @@ impl Ingest {
                 Err(reason) => Ingested::Abuse(format!("a question that is none: {reason}")),
             },
             Message::Answer { request, content } => Ingested::Answer { request, content },
+            Message::PartyRequest { request, body } => Ingested::PartyRequest { request, body },
+            Message::PartyAnswer { request, body } => Ingested::PartyAnswer { request, body },
             Message::Transactions(raws) => Ingested::Transactions(raws),
             Message::TransactionHashes(hashes) => Ingested::Announced(hashes),
             Message::GetTransactions(hashes) => Ingested::Wanted(hashes),

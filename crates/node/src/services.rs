@@ -98,6 +98,10 @@ fn hand_on(peer: NodeId, ingested: Ingested, receivers: &Receivers, serving: &Ar
         Ingested::Event(event) => drop(mailbox.offer(Lane::Bulk, event)),
         Ingested::Question { request, question } => giver.ask(Asked { peer, request, question }),
         Ingested::Answer { request, content } => backfill.answered(Answered { peer, request, content }),
+        Ingested::PartyRequest { request, .. } => {
+            let _ = p2p.send_to(&peer, Message::PartyAnswer { request, body: alloy_primitives::Bytes::new() });
+        }
+        Ingested::PartyAnswer { .. } => {}
         Ingested::Transactions(raws) => gossip.offer(gossip::Job::Received(peer, raws)),
         Ingested::Announced(hashes) => gossip.offer(gossip::Job::Announced(peer, hashes)),
         Ingested::Wanted(hashes) => gossip.offer(gossip::Job::Wanted(peer, hashes)),

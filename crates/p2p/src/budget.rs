@@ -40,6 +40,10 @@ pub struct Budgets {
     pub question: Rate,
     /// Answers to ours, as fast as a good local network.
     pub answer: Rate,
+    /// What the managers of parties ask of ours. Each may cost a durable write: a few times what one takes in a second.
+    pub party_request: Rate,
+    /// Answers to what ours asks, as many.
+    pub party_answer: Rate,
 }
 
 impl Default for Budgets {
@@ -56,6 +60,8 @@ impl Default for Budgets {
             blocks: Rate { messages: 100, bytes: 64 * MIB },
             question: Rate { messages: 500, bytes: MIB },
             answer: Rate { messages: 500, bytes: 64 * MIB },
+            party_request: Rate { messages: 2_000, bytes: 16 * MIB },
+            party_answer: Rate { messages: 2_000, bytes: 16 * MIB },
         }
     }
 }
@@ -126,6 +132,8 @@ impl Meter {
             Kind::GetTransactions => bucket(budgets.get_transactions),
             Kind::Question => bucket(budgets.question),
             Kind::Answer => bucket(budgets.answer),
+            Kind::PartyRequest => bucket(budgets.party_request),
+            Kind::PartyAnswer => bucket(budgets.party_answer),
             Kind::NewHead => bucket(budgets.new_head),
             Kind::GetBlocks => bucket(budgets.get_blocks),
             Kind::Blocks => bucket(budgets.blocks),

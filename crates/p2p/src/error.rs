@@ -1,6 +1,6 @@
 //! What can go wrong, told to the owner of the handle.
 
-use crate::wire::WireError;
+use crate::wire::{Kind, WireError};
 use std::net::SocketAddr;
 use thiserror::Error;
 
@@ -77,6 +77,9 @@ pub enum SendError {
     /// The peer takes messages slower than they come; this one was not taken.
     #[error("the peer's queue is full")]
     QueueFull,
+    /// The peer runs a program from before there were such messages.
+    #[error("the peer's version of lonja knows no message of kind {0:?}")]
+    NotKnown(Kind),
     /// The message breaks a limit of the protocol.
     #[error(transparent)]
     Invalid(#[from] WireError),

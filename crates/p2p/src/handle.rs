@@ -208,6 +208,11 @@ impl P2p {
         self.hub.wanted().values().cloned().collect()
     }
 
+    /// Whether there is a session with this peer, and the peer knows messages of this kind.
+    pub fn understands(&self, peer: &NodeId, kind: Kind) -> bool {
+        self.hub.session(peer).is_some_and(|session| session.knows(kind))
+    }
+
     /// Whether there is a session with this peer.
     pub fn is_connected(&self, peer: &NodeId) -> bool {
         self.hub.session(peer).is_some()
@@ -247,6 +252,9 @@ impl P2p {
 
     fn push(&self, peer: &NodeId, kind: Kind, frame: Bytes) -> Result<(), SendError> {
         let session = self.hub.session(peer).ok_or(SendError::NotConnected)?;
+        if !session.knows(kind) {
+            return Err(SendError::NotKnown(kind));
+        }
         match session.push(kind.lane(), frame) {
             Pushed::Queued { .. } => Ok(()),
             Pushed::Refused => Err(SendError::QueueFull),

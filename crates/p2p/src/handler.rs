@@ -1,7 +1,7 @@
 //! The streams of one connection: each side opens one for consensus and one for data, writes to those it opened
 //! and reads from those the other opened. So no stream is shared between a reader and a writer.
 
-use crate::wire::Lane;
+use crate::wire::{Lane, StreamVersion};
 use futures::future::{Ready, ready};
 use libp2p::{
     Stream, StreamProtocol,
@@ -19,8 +19,10 @@ use std::{
 
 /// Protocol name of the consensus stream.
 pub(crate) const CONSENSUS_PROTOCOL: StreamProtocol = StreamProtocol::new("/lonja/consensus/1");
-/// Protocol name of the data stream.
-pub(crate) const DATA_PROTOCOL: StreamProtocol = StreamProtocol::new("/lonja/data/1");
+/// Protocol name of the data stream, in its newest version.
+pub(crate) const DATA_PROTOCOL: StreamProtocol = StreamProtocol::new("/lonja/data/2");
+/// The version before, for peers that know no other.
+pub(crate) const DATA_PROTOCOL_1: StreamProtocol = StreamProtocol::new("/lonja/data/1");
 
 /// All streams of a session.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Streams {
     pub(crate) consensus_out: Stream,
     pub(crate) data_in: Stream,
     pub(crate) data_out: Stream,
+    /// What the peer understands on `data_out`.
+    pub(crate) data_version: StreamVersion,
 }
 
 /// Why there are no streams.
@@ -45,9 +49,11 @@ pub(crate) struct Offer(Vec<StreamProtocol>);
 
 /// Gathers the streams of one connection and hands them over together.
 pub(crate) struct SessionHandler {
-    to_open: VecDeque<StreamProtocol>,
+    /// Streams to open, each with the versions to offer, the best first.
+    to_open: VecDeque<Vec<StreamProtocol>>,
     inbound: [Option<Stream>; 2],
     outbound: [Option<Stream>; 2],
+    data_version: StreamVersion,
     failure: Option<NoStreams>,
     done: bool,
 }
@@ -55,9 +61,10 @@ pub(crate) struct SessionHandler {
 impl SessionHandler {
     pub(crate) fn new() -> Self {
         Self {
-            to_open: [CONSENSUS_PROTOCOL, DATA_PROTOCOL].into(),
+            to_open: [vec![CONSENSUS_PROTOCOL], vec![DATA_PROTOCOL, DATA_PROTOCOL_1]].into(),
             inbound: [None, None],
             outbound: [None, None],
+            data_version: StreamVersion::One,
             failure: None,
             done: false,
         }
@@ -86,6 +93,7 @@ impl SessionHandler {
             consensus_out: consensus_out.take()?,
             data_in: data_in.take()?,
             data_out: data_out.take()?,
+            data_version: self.data_version,
         })
     }
 }
@@ -103,15 +111,15 @@ impl ConnectionHandler for SessionHandler {
     type OutboundOpenInfo = ();
 
     fn listen_protocol(&self) -> SubstreamProtocol<Offer> {
-        SubstreamProtocol::new(Offer(vec![CONSENSUS_PROTOCOL, DATA_PROTOCOL]), ())
+        SubstreamProtocol::new(Offer(vec![CONSENSUS_PROTOCOL, DATA_PROTOCOL, DATA_PROTOCOL_1]), ())
     }
 
     fn poll(
         &mut self,
         _: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<Offer, (), Result<Streams, NoStreams>>> {
-        if let Some(protocol) = self.to_open.pop_front() {
-            let protocol = SubstreamProtocol::new(Offer(vec![protocol]), ());
+        if let Some(versions) = self.to_open.pop_front() {
+            let protocol = SubstreamProtocol::new(Offer(versions), ());
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         if self.done {
@@ -139,7 +147,12 @@ impl ConnectionHandler for SessionHandler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (stream, protocol),
                 ..
-            }) => Self::keep(&mut self.outbound, self.done, stream, &protocol),
+            }) => {
+                if protocol == DATA_PROTOCOL {
+                    self.data_version = StreamVersion::Two;
+                }
+                Self::keep(&mut self.outbound, self.done, stream, &protocol);
+            }
             ConnectionEvent::DialUpgradeError(error) => {
                 self.failure = Some(match error.error {
                     StreamUpgradeError::Io(error) => NoStreams::Broken(error.to_string()),

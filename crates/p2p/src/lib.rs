@@ -13,7 +13,7 @@
 //!   |   one session per peer       v                                             |      |     |
 //!   |      queue consensus ---> writer ==> /lonja/consensus/1 ==> reader: limit, budget, decode
 //!   |      (oldest dropped)                                                             |     |
-//!   |      queue data      ---> writer ==> /lonja/data/1      ==> reader: limit, budget, decode
+//!   |      queue data      ---> writer ==> /lonja/data/2      ==> reader: limit, budget, decode
 //!   |      (new refused)                                                                      |
 //!   +-----------------------------------------------------------------------------------------+
 //!       service: swarm, dial schedule   |   TCP + noise + yamux, or QUIC
@@ -23,7 +23,7 @@
 //!
 //! 1. libp2p connects and proves the peer's key. The gate, bans and connection limits are asked then; a refused peer
 //!    gets no lonja byte. A peer to be dialed is judged before a socket is opened.
-//! 2. Each side opens its two streams.
+//! 2. Each side opens its two streams, in the newest version that the other knows.
 //! 3. Both say a `Status` (version, genesis, chain id, rules, head). A difference is answered with a `Goodbye` that
 //!    names it, and logged on both sides. A gate that needed the peer's address is asked again now.
 //! 4. [`PeerEvent::Connected`], then messages, then [`PeerEvent::Disconnected`] with the reason.

@@ -46,7 +46,7 @@ pub(crate) const EMPTY_FRAMES_PER_SECOND: u32 = 10;
 pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// How long the last words of a session may take, on each side of sending them.
 pub(crate) const GOODBYE_TIME: Duration = Duration::from_secs(1);
-/// A peer that has not taken one write in this time is dropped: ten megabytes pass in it over one Mbit/s.
+/// A peer that has not taken one write in this time is dropped: twelve megabytes pass in it over one Mbit/s.
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long shutting down may take before tasks are simply ended.
 pub(crate) const SHUTDOWN_TIME: Duration = Duration::from_secs(3);
@@ -101,7 +101,7 @@ pub(crate) const WRITE_ALONE_BYTES: usize = 16 << 10;
 pub(crate) const READ_BUFFER_BYTES: usize = 64 << 10;
 
 /// Received bytes of one peer and stream that wait for the node: one of the largest messages and some.
-pub(crate) const INBOX_BYTES: usize = 12 * MIB;
+pub(crate) const INBOX_BYTES: usize = 14 * MIB;
 /// Least weight of a received message in [`INBOX_BYTES`]: makes it a bound on their number too, 256 per peer.
 pub(crate) const INBOX_LEAST_BYTES: usize = INBOX_BYTES / 256;
 /// Received consensus messages of all peers that wait for the node.

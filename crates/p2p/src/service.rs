@@ -309,8 +309,9 @@ impl Service {
             ConnectedPoint::Dialer { .. } => None,
         };
         let inbound = connection.endpoint.is_listener();
-        let hearing = Arc::default();
-        let link = Link { connection: id, inbound, remote, ip, local, transport, hearing, pass };
+        let (hearing, data_version) = (Arc::default(), streams.data_version);
+        let link =
+            Link { connection: id, inbound, remote, ip, local, transport, hearing, data_version, pass };
         let (ground, stop) = (self.ground.clone(), connection.stop.clone());
         self.tasks.spawn(Box::pin(session::run(ground, peer, link, streams, stop)));
     }

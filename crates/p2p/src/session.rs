@@ -19,7 +19,7 @@ use crate::{
     outbox::{Outbox, Pushed},
     service::Report,
     stop::{Ending, Stop},
-    wire::{self, Goodbye, GoodbyeReason, Kind, Lane, Message, Status, WireError},
+    wire::{self, Goodbye, GoodbyeReason, Kind, Lane, Message, Status, StreamVersion, WireError},
 };
 use alloy_primitives::{B256, Bytes};
 use libp2p::{Stream, swarm::ConnectionId};
@@ -51,6 +51,8 @@ pub(crate) struct Link {
     /// `tcp` or `quic`.
     pub(crate) transport: &'static str,
     pub(crate) hearing: Arc<Hearing>,
+    /// What the peer understands of data.
+    pub(crate) data_version: StreamVersion,
     /// What the gate said of it.
     pub(crate) pass: Pass,
 }
@@ -110,6 +112,14 @@ impl Session {
             metrics::counter!("lonja_p2p_queue_drops_total", "queue" => lane.label()).increment(lost as u64);
         }
         pushed
+    }
+
+    /// Whether the peer knows messages of this kind.
+    pub(crate) fn knows(&self, kind: Kind) -> bool {
+        match kind.lane() {
+            Lane::Consensus => true,
+            Lane::Data => kind.since() <= self.link.data_version,
+        }
     }
 
     /// The newest head the peer told of.

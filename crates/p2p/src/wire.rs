@@ -20,6 +20,11 @@
 //! | 9 `GetTransactions` | data | 160 KiB | 1 to 4096 hashes |
 //! | 10 `Question` | data | 16 KiB | content opaque here, not empty |
 //! | 11 `Answer` | data | 10 MiB | content opaque here |
+//! | 12 `PartyRequest` | data, version 2 | 12 MiB | body opaque here, not empty |
+//! | 13 `PartyAnswer` | data, version 2 | 12 MiB | body opaque here |
+//!
+//! The data stream has two versions, told apart by its protocol name. Who opens it offers the newest first; kinds of
+//! version 2 are not sent on a stream of version 1, for their receiver would take them for a breach.
 //!
 //! Decoding is strict: canonical RLP, nothing missing, nothing behind the end. Everything here is a pure
 //! function of its input and never panics, whatever the input.
@@ -27,7 +32,7 @@
 mod kind;
 mod session;
 
-pub use kind::{Kind, Lane};
+pub use kind::{Kind, Lane, StreamVersion};
 pub use session::{
     Goodbye, GoodbyeReason, Status, decode_goodbye, decode_status, encode_goodbye_frame, encode_status_frame,
 };
@@ -62,6 +67,9 @@ pub const MAX_HASHES_BYTES: usize = 160 << 10;
 pub const MAX_QUESTION_BYTES: usize = 16 << 10;
 /// Largest answer to it. Must hold the receipts of the largest block.
 pub const MAX_ANSWER_BYTES: usize = 10 << 20;
+/// Largest message between the managers of two parties: the largest payload that managers take (10 MiB), encrypted, with
+/// the keys, hashes and parties that go with it.
+pub const MAX_PARTY_BYTES: usize = 12 << 20;
 /// Largest fixed-size message (`NewHead`, `GetBlocks`).
 pub const MAX_SMALL_BYTES: usize = 64;
 /// Largest `Status` or `Goodbye`.
@@ -70,6 +78,8 @@ pub const MAX_SESSION_BYTES: usize = 512;
 pub const MAX_CLIENT_BYTES: usize = 128;
 /// Longest explanation in a `Goodbye`.
 pub const MAX_GOODBYE_BYTES: usize = 256;
+/// Most bytes in front of the body of a `PartyRequest`: two list heads and a number.
+const PARTY_HEAD_BYTES: usize = 32;
 /// Bytes of the length in front of a message on a stream.
 pub const FRAME_LENGTH_BYTES: usize = 4;
 
@@ -128,6 +138,20 @@ pub enum Message {
         request: u64,
         /// What is answered, opaque here; empty where the peer does not have it.
         content: Bytes,
+    },
+    /// What the manager of one party asks of another's.
+    PartyRequest {
+        /// Chosen by the asker, given back in the answer.
+        request: u64,
+        /// What is asked, opaque here.
+        body: Bytes,
+    },
+    /// The answer to a `PartyRequest`.
+    PartyAnswer {
+        /// The asker's number.
+        request: u64,
+        /// What is answered, opaque here; empty where nobody at the peer deals with it.
+        body: Bytes,
     },
 }
 
@@ -189,6 +213,8 @@ impl Message {
             Self::GetTransactions(_) => Kind::GetTransactions,
             Self::Question { .. } => Kind::Question,
             Self::Answer { .. } => Kind::Answer,
+            Self::PartyRequest { .. } => Kind::PartyRequest,
+            Self::PartyAnswer { .. } => Kind::PartyAnswer,
         }
     }
 }
@@ -259,6 +285,13 @@ pub fn decode(bytes: &Bytes) -> Result<Message, WireError> {
         }
         Kind::Answer => exact::<QuestionBody>(kind, body)
             .map(|b| Message::Answer { request: b.request, content: b.content }),
+        Kind::PartyRequest => match decode_party(kind, bytes, body)? {
+            (_, body) if body.is_empty() => Err(malformed(kind, "no content")),
+            (request, body) => Ok(Message::PartyRequest { request, body }),
+        },
+        Kind::PartyAnswer => {
+            decode_party(kind, bytes, body).map(|(request, body)| Message::PartyAnswer { request, body })
+        }
     }
 }
 
@@ -298,6 +331,14 @@ fn put_message(message: &Message, out: &mut BytesMut) -> Result<(), WireError> {
         Message::Question { request, content } | Message::Answer { request, content } => {
             kind.check_length(content.len())?;
             QuestionBody { request: *request, content: content.clone() }.encode(out);
+        }
+        Message::PartyRequest { body, .. } if body.is_empty() => return Err(malformed(kind, "no content")),
+        Message::PartyRequest { request, body } | Message::PartyAnswer { request, body } => {
+            kind.check_length(body.len())?;
+            out.reserve(body.len().saturating_add(PARTY_HEAD_BYTES));
+            Header { list: true, payload_length: request.length() + body.length() }.encode(out);
+            request.encode(out);
+            body.encode(out);
         }
         Message::TransactionHashes(hashes) | Message::GetTransactions(hashes) => {
             check_count(kind, hashes.len() as u64, 1, MAX_HASHES)?;
@@ -371,6 +412,17 @@ fn decode_blocks(bytes: &Bytes, mut body: &[u8]) -> Result<Message, WireError> {
     }
     let blocks = decode_items(kind, items, MAX_BLOCKS, |item| Bytes::from(bytes.0.slice_ref(item)))?;
     Ok(Message::Blocks { request, blocks })
+}
+
+/// The number and the body, which is a slice of the frame: it is the larger part of it, and may be many megabytes.
+fn decode_party(kind: Kind, bytes: &Bytes, mut body: &[u8]) -> Result<(u64, Bytes), WireError> {
+    let mut list = Header::decode_bytes(&mut body, true).map_err(|e| malformed(kind, e))?;
+    let request = u64::decode(&mut list).map_err(|e| malformed(kind, e))?;
+    let content = Header::decode_bytes(&mut list, false).map_err(|e| malformed(kind, e))?;
+    match body.is_empty() && list.is_empty() {
+        true => Ok((request, Bytes::from(bytes.0.slice_ref(content)))),
+        false => Err(malformed(kind, "bytes behind the end")),
+    }
 }
 
 fn decode_relay(body: &[u8]) -> Result<Message, WireError> {

@@ -1,8 +1,9 @@
 //! The kinds of messages, their limits in bytes, and the stream each travels on.
 
 use super::{
-    MAX_ANSWER_BYTES, MAX_BLOCKS_BYTES, MAX_CONSENSUS_BYTES, MAX_HASHES_BYTES, MAX_QUESTION_BYTES,
-    MAX_RELAY_BYTES, MAX_SESSION_BYTES, MAX_SMALL_BYTES, MAX_TRANSACTIONS_BYTES, WireError,
+    MAX_ANSWER_BYTES, MAX_BLOCKS_BYTES, MAX_CONSENSUS_BYTES, MAX_HASHES_BYTES, MAX_PARTY_BYTES,
+    MAX_QUESTION_BYTES, MAX_RELAY_BYTES, MAX_SESSION_BYTES, MAX_SMALL_BYTES, MAX_TRANSACTIONS_BYTES,
+    WireError,
 };
 
 /// The kind byte of a message.
@@ -33,6 +34,19 @@ pub enum Kind {
     Question = 10,
     /// [`Message::Answer`].
     Answer = 11,
+    /// [`Message::PartyRequest`].
+    PartyRequest = 12,
+    /// [`Message::PartyAnswer`].
+    PartyAnswer = 13,
+}
+
+/// The version of a stream, told by the name of its protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamVersion {
+    /// The first.
+    One,
+    /// With the messages between parties.
+    Two,
 }
 
 /// The two streams of a session in each direction. They do not wait for each other.
@@ -40,13 +54,13 @@ pub enum Kind {
 pub enum Lane {
     /// Handshake, consensus messages, goodbye.
     Consensus,
-    /// Transactions, heads, blocks, states.
+    /// Transactions, heads, blocks, states, what parties tell each other.
     Data,
 }
 
 impl Kind {
     /// All kinds, in the order of their bytes.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Status,
         Kind::Goodbye,
         Kind::Consensus,
@@ -59,6 +73,8 @@ impl Kind {
         Kind::GetTransactions,
         Kind::Question,
         Kind::Answer,
+        Kind::PartyRequest,
+        Kind::PartyAnswer,
     ];
 
     /// The kind with this byte.
@@ -78,6 +94,7 @@ impl Kind {
             Self::Blocks => MAX_BLOCKS_BYTES,
             Self::Question => MAX_QUESTION_BYTES,
             Self::Answer => MAX_ANSWER_BYTES,
+            Self::PartyRequest | Self::PartyAnswer => MAX_PARTY_BYTES,
         }
     }
 
@@ -92,7 +109,17 @@ impl Kind {
             | Self::TransactionHashes
             | Self::GetTransactions
             | Self::Question
-            | Self::Answer => Lane::Data,
+            | Self::Answer
+            | Self::PartyRequest
+            | Self::PartyAnswer => Lane::Data,
+        }
+    }
+
+    /// The version of the stream from which on peers know this kind.
+    pub fn since(self) -> StreamVersion {
+        match self {
+            Self::PartyRequest | Self::PartyAnswer => StreamVersion::Two,
+            _ => StreamVersion::One,
         }
     }
 
@@ -111,6 +138,8 @@ impl Kind {
             Self::GetTransactions => "get_transactions",
             Self::Question => "question",
             Self::Answer => "answer",
+            Self::PartyRequest => "party_request",
+            Self::PartyAnswer => "party_answer",
         }
     }
 

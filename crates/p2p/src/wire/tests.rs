@@ -32,6 +32,14 @@ fn known_bytes() {
         encode(&Message::Transactions(vec![bytes(b"ab"), bytes(b"c")])).unwrap(),
         bytes(&[3, 0xc4, 0x82, b'a', b'b', b'c'])
     );
+    assert_eq!(
+        encode(&Message::PartyRequest { request: 300, body: bytes(b"abc") }).unwrap(),
+        bytes(&[12, 0xc7, 0x82, 1, 44, 0x83, b'a', b'b', b'c'])
+    );
+    assert_eq!(
+        encode(&Message::PartyAnswer { request: 0, body: Bytes::new() }).unwrap(),
+        bytes(&[13, 0xc2, 0x80, 0x80])
+    );
     let frame = encode_frame(&Message::Consensus(bytes(b"xyz"))).unwrap();
     assert_eq!(frame, bytes(&[0, 0, 0, 4, 2, b'x', b'y', b'z']));
 }
@@ -108,6 +116,36 @@ fn sizes_have_bounds() {
 }
 
 #[test]
+fn parties_say_much_but_not_more() {
+    // Kind, two list heads, and a number of nine bytes stand before the body.
+    let most = vec![1; MAX_PARTY_BYTES - 18];
+    let request = u64::MAX;
+    let just = Message::PartyRequest { request, body: most.clone().into() };
+    let encoded = encode(&just).unwrap();
+    assert_eq!(encoded.len(), MAX_PARTY_BYTES);
+    assert_eq!(decode(&encoded), Ok(just));
+    let just = Message::PartyAnswer { request, body: most.into() };
+    assert_eq!(decode(&encode(&just).unwrap()), Ok(just));
+    for length in [MAX_PARTY_BYTES - 17, MAX_PARTY_BYTES] {
+        let body = Bytes::from(vec![1; length]);
+        let over = encode(&Message::PartyRequest { request, body: body.clone() });
+        assert!(matches!(over, Err(WireError::TooLarge { .. })), "{length}");
+        assert!(matches!(encode(&Message::PartyAnswer { request, body }), Err(WireError::TooLarge { .. })));
+    }
+    let nothing = Message::PartyRequest { request, body: Bytes::new() };
+    assert!(encode(&nothing).is_err(), "nothing is asked");
+}
+
+#[test]
+fn only_messages_between_parties_need_the_second_version_of_data() {
+    for kind in Kind::ALL {
+        let between_parties = matches!(kind, Kind::PartyRequest | Kind::PartyAnswer);
+        assert_eq!(kind.since() == StreamVersion::Two, between_parties, "{kind:?}");
+        assert!(!between_parties || kind.lane() == Lane::Data);
+    }
+}
+
+#[test]
 fn relays_and_lists_of_hashes_have_bounds() {
     let relay = |receivers, length| Message::Relay {
         to: vec![Address::repeat_byte(7); receivers],
@@ -134,12 +172,19 @@ fn relays_and_lists_of_hashes_have_bounds() {
 #[test]
 fn nonsense_is_refused() {
     assert_eq!(decode(&Bytes::new()), Err(WireError::Empty));
-    assert_eq!(decode(&bytes(&[12, 0xc0])), Err(WireError::UnknownKind(12)));
+    assert_eq!(decode(&bytes(&[14, 0xc0])), Err(WireError::UnknownKind(14)));
     assert!(decode(&bytes(&[8, 0xc0])).is_err(), "no hashes");
     assert!(decode(&bytes(&[9, 0xc2, 1, 2])).is_err(), "hashes too short");
     assert!(decode(&bytes(&[7, 0xc2, 0xc0, 1])).is_err(), "no receivers");
     assert!(decode(&bytes(&[10, 0xc2, 1, 0x80])).is_err(), "an empty question");
     assert!(decode(&bytes(&[11, 0xc2, 1, 0x80])).is_ok(), "an empty answer is one");
+    assert!(decode(&bytes(&[12, 0xc2, 1, 0x80])).is_err(), "an empty request");
+    assert!(decode(&bytes(&[12, 0xc4, 1, 0xc2, 1, 2])).is_err(), "a list for a body");
+    assert!(decode(&bytes(&[12, 0xc3, 1, 0x81, 1])).is_err(), "a byte in its long form");
+    assert!(decode(&bytes(&[12, 0xc3, 1, 1, 1])).is_err(), "a field too many");
+    assert!(decode(&bytes(&[13, 0xc2, 1, 0x80])).is_ok(), "an empty answer is one");
+    assert!(decode(&bytes(&[13, 0xc2, 1, 0x80, 0])).is_err(), "a byte behind the end");
+    assert!(decode(&bytes(&[13, 0xc1, 1])).is_err(), "no body");
     assert!(decode(&bytes(&[2])).is_err(), "empty consensus message");
     assert!(decode(&bytes(&[3, 0xc0])).is_err(), "no transactions");
     assert!(decode(&bytes(&[3, 0xc1, 0x80])).is_err(), "an empty transaction");
@@ -178,6 +223,9 @@ fn any_message() -> impl Strategy<Value = Message> {
         (any::<u64>(), any_bytes()).prop_map(|(request, content)| Message::Question { request, content }),
         (any::<u64>(), prop::collection::vec(any::<u8>(), 0..300))
             .prop_map(|(request, content)| Message::Answer { request, content: content.into() }),
+        (any::<u64>(), any_bytes()).prop_map(|(request, body)| Message::PartyRequest { request, body }),
+        (any::<u64>(), prop::collection::vec(any::<u8>(), 0..300))
+            .prop_map(|(request, body)| Message::PartyAnswer { request, body: body.into() }),
     ]
 }
 
@@ -192,7 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_fail_without_panic(kind in 0u8..14, body in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn any_bytes_decode_or_fail_without_panic(kind in 0u8..16, body in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut raw = vec![kind];
         raw.extend(body);
         let raw = Bytes::from(raw);

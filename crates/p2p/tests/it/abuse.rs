@@ -270,6 +270,28 @@ async fn a_peer_that_falls_silent_is_taken_for_lost() {
     assert!(node.disconnected(raw.id).await.contains("nothing was heard"));
 }
 
+/// A node of an earlier version knows the first version of the data stream only: it is spoken to in that, and never hears
+/// what it would take for a breach.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_of_an_earlier_version_is_spoken_to_in_its_own() {
+    let (mut node, good, mut old) = with_a_good_peer(config(&NodeKey::generate())).await;
+    old.write_data(&wire::encode_frame(&head(8)).unwrap()).await;
+    assert_eq!(node.message(old.id).await, head(8));
+    node.say(old.id, head(9));
+    assert_eq!(old.read_data().await, wire::encode(&head(9)).unwrap());
+    let request = Message::PartyRequest { request: 1, body: vec![1].into() };
+    let answer = Message::PartyAnswer { request: 1, body: vec![1].into() };
+    for message in [request.clone(), answer] {
+        let kind = message.kind();
+        assert_eq!(node.p2p.send_to(&old.id, message), Err(SendError::NotKnown(kind)));
+        assert!(!node.p2p.understands(&old.id, kind) && node.p2p.understands(&good.id(), kind));
+    }
+    let sent = node.p2p.send(&[old.id, good.id()], request);
+    assert_eq!(sent.queued, 1);
+    assert!(node.p2p.understands(&old.id, Kind::NewHead));
+    assert!(!node.p2p.understands(&NodeKey::generate().node_id(), Kind::NewHead), "nobody");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_sender_may_not_send_never_leaves() {
     let (one, two) = pair().await;

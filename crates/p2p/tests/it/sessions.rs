@@ -3,7 +3,8 @@
 use crate::world::*;
 use alloy_primitives::{B256, Bytes};
 use lonja_p2p::{
-    Abuse, Host, P2pConfig, P2pError, PeerAddress, PeerEvent, PeerGate, SendError, Transport, wire::Message,
+    Abuse, Host, P2pConfig, P2pError, PeerAddress, PeerEvent, PeerGate, SendError, Transport,
+    wire::{MAX_PARTY_BYTES, Message},
 };
 use lonja_primitives::NodeKey;
 use std::time::Duration;
@@ -42,8 +43,21 @@ async fn exchange(one: &mut Node, two: &mut Node) {
             message => last.push(message),
         }
     }
+    parties_talk(one, two).await;
     assert_eq!(last[0], Message::Transactions(vec![Bytes::from_static(b"tx"); 4096]));
     assert_eq!(last[1], Message::GetBlocks { request: 7, from: 1, count: 128 });
+}
+
+/// The largest that two managers say to each other.
+async fn parties_talk(one: &mut Node, two: &mut Node) {
+    let (one_id, two_id) = (one.id(), two.id());
+    let body = Bytes::from((0..MAX_PARTY_BYTES - 100).map(|n| n as u8).collect::<Vec<_>>());
+    let request = Message::PartyRequest { request: 9, body: body.clone() };
+    let answer = Message::PartyAnswer { request: 9, body };
+    one.say(two_id, request.clone());
+    assert_eq!(two.message(one_id).await, request);
+    two.say(one_id, answer.clone());
+    assert_eq!(one.message(two_id).await, answer);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +77,7 @@ async fn messages_pass_over_tcp() {
     assert_eq!(ours.head, (199, B256::repeat_byte(9)), "the newest told");
     assert_eq!(theirs.head, (5, B256::repeat_byte(5)), "that of the handshake");
     assert!(ours.bytes_in > 18_000_000 && theirs.bytes_out >= ours.bytes_in);
-    assert_eq!(ours.messages_in, 402);
+    assert_eq!(ours.messages_in, 403);
     assert!(theirs.client.starts_with("lonja/"));
 }
 

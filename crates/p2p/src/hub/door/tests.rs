@@ -84,6 +84,7 @@ fn session(hub: &Hub, pass: Pass) -> Arc<Session> {
         local: None,
         transport: "tcp",
         hearing: Arc::default(),
+        data_version: crate::wire::StreamVersion::Two,
         pass,
     };
     let peer = NodeKey::generate().node_id();

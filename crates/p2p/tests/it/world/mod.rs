@@ -37,6 +37,7 @@ use tokio::{
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const CONSENSUS: StreamProtocol = StreamProtocol::new("/lonja/consensus/1");
+/// The first version, which every node understands.
 pub const DATA: StreamProtocol = StreamProtocol::new("/lonja/data/1");
 
 pub fn network() -> NetworkId {
@@ -208,7 +209,7 @@ pub struct Raw {
     pub consensus_out: Stream,
     pub data_out: Stream,
     pub consensus_in: Stream,
-    pub _data_in: Stream,
+    pub data_in: Stream,
     swarm: JoinHandle<()>,
 }
 
@@ -262,22 +263,22 @@ impl Raw {
                 let consensus = control.open_stream(peer, CONSENSUS).await.ok()?;
                 Some((consensus, control.open_stream(peer, DATA).await.ok()?))
             };
-            let ((consensus_in, _data_in), out) = tokio::join!(incoming, outgoing);
+            let ((consensus_in, data_in), out) = tokio::join!(incoming, outgoing);
             let (consensus_out, data_out) = out?;
-            Some((consensus_in?.1, _data_in?.1, consensus_out, data_out))
+            Some((consensus_in?.1, data_in?.1, consensus_out, data_out))
         };
         let opened = tokio::select! {
             opened = streams => opened,
             _ = is_closed.recv() => None,
         };
-        let (consensus_in, _data_in, consensus_out, data_out) = match opened {
+        let (consensus_in, data_in, consensus_out, data_out) = match opened {
             Some(streams) => streams,
             None => {
                 swarm.abort();
                 return None;
             }
         };
-        Some(Self { id: key.node_id(), consensus_out, data_out, consensus_in, _data_in, swarm })
+        Some(Self { id: key.node_id(), consensus_out, data_out, consensus_in, data_in, swarm })
     }
 
     /// Connects and says a status.
@@ -316,6 +317,18 @@ impl Raw {
             let mut message = vec![0; u32::from_be_bytes(length) as usize];
             self.consensus_in.read_exact(&mut message).await.ok()?;
             Some(Bytes::from(message))
+        };
+        timeout(PATIENCE, read).await.expect("something in time")
+    }
+
+    /// Next message on the data stream, kind byte included.
+    pub async fn read_data(&mut self) -> Bytes {
+        let read = async {
+            let mut length = [0; 4];
+            self.data_in.read_exact(&mut length).await.unwrap();
+            let mut message = vec![0; u32::from_be_bytes(length) as usize];
+            self.data_in.read_exact(&mut message).await.unwrap();
+            Bytes::from(message)
         };
         timeout(PATIENCE, read).await.expect("something in time")
     }
