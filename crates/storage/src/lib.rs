@@ -53,8 +53,8 @@ pub use open::{Opened, open};
 pub use payloads::open_payloads;
 pub use prepare::PreparedState;
 pub use private::{
-    ContractRecord, Fate, PrivateBlock, PrivateReader, PrivateReceipt, PrivateStore, PrivateWriter,
-    open_private,
+    ContractRecord, Fate, PrivateAudit, PrivateBlock, PrivateReader, PrivateReceipt, PrivateStore,
+    PrivateWriter, open_private,
 };
 pub use proof::{AccountProof, ProofLimits, SlotProof};
 pub use reader::{Head, Reader};

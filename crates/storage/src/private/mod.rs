@@ -12,13 +12,14 @@
 //! | row | bytes |
 //! |---|---|
 //! | block | flags (1: has bloom) ++ root ++ block hash ++ bloom (256) if flagged ++ payload hashes ++ contracts ++ codes |
-//! | payload hashes | count (varint) ++ per private transaction: index (varint) ++ payload hash (64) |
+//! | payload hashes | count (varint) ++ per payload: index of its transaction (varint) ++ payload hash (64) |
 //! | contracts | count (varint) ++ addresses of those whose metadata the block set |
 //! | codes | count (varint) ++ hashes of codes that were not stored before |
 //! | receipt | flags (1: success, 2: has error, 4: has contract, 8: has inner transaction) ++ gas used (varint) ++ logs as in [`crate::codec`] ++ output ++ error ++ contract ++ inner transaction; texts and byte strings behind their length (varint) |
 //! | contract | hash of the creating payload (64) ++ flag (1) ++ count (varint) ++ keys of mandatory recipients (32 each) |
 //! | seen | what became of it (1): 0 executed, 1 not ours, 2 erased |
 
+mod audit;
 mod codec;
 mod open;
 mod reader;
@@ -26,6 +27,7 @@ mod rewind;
 mod types;
 mod writer;
 
+pub use audit::{PrivateAudit, verify_private};
 pub use open::open_private;
 pub use reader::{MAX_SEEN, PrivateReader};
 pub use types::{ContractRecord, Fate, PrivateBlock, PrivateReceipt, PrivateStore};

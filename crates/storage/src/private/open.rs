@@ -48,7 +48,7 @@ pub fn open_private(kv: Arc<dyn Kv>, genesis_hash: B256) -> Result<PrivateStore,
     Ok(PrivateStore { writer, reader })
 }
 
-fn check_identity(kv: &dyn Kv, version: &[u8], expected: B256) -> Result<(), StoreError> {
+pub(super) fn check_identity(kv: &dyn Kv, version: &[u8], expected: B256) -> Result<(), StoreError> {
     let found = u32::from_be_bytes(exactly(version, "format version")?);
     if found != PRIVATE_FORMAT_VERSION {
         return Err(StoreError::WrongVersion { found, expected: PRIVATE_FORMAT_VERSION });
@@ -75,7 +75,7 @@ fn write_empty(kv: &dyn Kv, genesis_hash: B256) -> Result<(), StoreError> {
 }
 
 /// The root of the newest private state, once its row fits the pointer to the newest block.
-fn check_newest(kv: &dyn KvRead, head: &Head) -> Result<B256, StoreError> {
+pub(super) fn check_newest(kv: &dyn KvRead, head: &Head) -> Result<B256, StoreError> {
     let Some((number, row)) = row_at(kv, u64::MAX)? else { return Ok(EMPTY_ROOT_HASH) };
     if number > head.number || (number == head.number && row.hash != head.hash) {
         return Err(StoreError::damaged(format!(
@@ -110,7 +110,7 @@ pub(super) fn pointer(head: &Head) -> Vec<u8> {
     [head.number.to_be_bytes().as_slice(), head.hash.as_slice()].concat()
 }
 
-fn read_pointer(kv: &dyn KvRead, name: &[u8]) -> Result<Option<Head>, StoreError> {
+pub(super) fn read_pointer(kv: &dyn KvRead, name: &[u8]) -> Result<Option<Head>, StoreError> {
     let Some(bytes) = kv.get(Table::Meta, name)? else { return Ok(None) };
     let what = || StoreError::damaged("the stored pointer to a block does not decode");
     let (number, hash) = bytes.split_first_chunk::<8>().ok_or_else(what)?;

@@ -83,7 +83,8 @@ pub struct PrivateBlock<'a> {
     pub receipts: &'a [(u32, PrivateReceipt)],
     /// Privacy metadata set or removed.
     pub contracts: &'a [(Address, Option<ContractRecord>)],
-    /// All private transactions of the block, by index, ascending: payload, index, and what became of it.
+    /// The payloads of all private transactions of the block, by index, ascending: payload, index, and what became of
+    /// it. A marker names two, both under its index: what carries its private transaction, and that transaction's own.
     pub seen: &'a [(PayloadHash, u32, Fate)],
 }
 

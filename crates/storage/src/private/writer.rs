@@ -164,7 +164,7 @@ impl PrivateWriter {
         }
         let receipts: Vec<u32> = block.receipts.iter().map(|(index, _)| *index).collect();
         let seen: Vec<u32> = block.seen.iter().map(|(_, index, _)| *index).collect();
-        // A marker names two payloads: what carries the private transaction, and the private transaction's own.
+        // A marker names two payloads.
         match receipts.is_sorted_by(|left, right| left < right) && seen.is_sorted() {
             true => Ok(()),
             false => refuse("its transactions are out of order"),

@@ -60,8 +60,9 @@ fn blocks_out_of_order_are_refused_and_leave_no_trace() {
     refused(world.try_commit(1, &done), "not the next one");
     refused(world.try_commit(3, &done), "not the next one");
     refused(world.writer.advance(1, hash(1)), "no later block");
-    let twice =
-        Done { seen: vec![(payload(1), 1, Fate::Executed), (payload(2), 1, Fate::NotOurs)], ..done.clone() };
+    let seen = vec![(payload(1), 1, Fate::Executed), (payload(2), 0, Fate::NotOurs)];
+    refused(world.try_commit(2, &Done { seen, ..done.clone() }), "out of order");
+    let twice = Done { receipts: vec![(1, receipt(1, 0)), (1, receipt(1, 0))], ..done.clone() };
     refused(world.try_commit(2, &twice), "out of order");
     let descending = Done { receipts: vec![(2, receipt(1, 0)), (1, receipt(1, 0))], ..done.clone() };
     refused(world.try_commit(2, &descending), "out of order");
@@ -121,6 +122,20 @@ fn an_erased_receipt_leaves_its_fate_and_no_log() {
     assert_eq!(world.reader.bloom_at(1), Ok(None));
     world.check_states();
     world.reopen();
+    world.check();
+}
+
+/// The payload that carries the private transaction of a marker, and that of the transaction itself.
+#[test]
+fn a_marker_names_two_payloads() {
+    let mut world = World::new(Arc::new(MemoryKv::new()));
+    world.advance(1);
+    let seen = vec![(payload(1), 3, Fate::Executed), (payload(2), 3, Fate::Executed)];
+    world.commit(Done { seen, receipts: vec![(3, receipt(1, 1))], ..Done::default() });
+    world.check();
+    world.erase(2, 3);
+    world.check();
+    world.rewind(1);
     world.check();
 }
 

@@ -140,3 +140,43 @@ fn an_altered_history_is_found_on_the_way_back() {
     }
     assert!(found > 5, "{found}");
 }
+
+fn audit(kv: &MemoryKv) -> Result<PrivateAudit, StoreError> {
+    verify_private(Arc::new(kv.clone()), GENESIS)
+}
+
+#[test]
+fn a_sound_store_passes_its_audit_and_is_counted() {
+    let (kv, mut world) = filled();
+    world.erase(3, 0);
+    let found = audit(&kv).unwrap();
+    assert_eq!((found.head, found.blocks, found.receipts), (world.head, 9, 8));
+    assert_eq!((found.accounts, found.slots), (kv.len(Table::Accounts) as u64, kv.len(Table::Slots) as u64));
+    assert_eq!(found.rows, Table::PRIVATE.iter().map(|table| kv.len(*table) as u64).sum::<u64>());
+    let pointer = [[0; 8].as_slice(), GENESIS.as_slice()].concat();
+    let busy = audit(&with(&kv, Table::Meta, META_REWIND, Some(&pointer)));
+    assert!(matches!(busy, Err(StoreError::Busy(_))));
+    assert!(is_damage(audit(&MemoryKv::new())));
+}
+
+/// Rows that nothing else repeats are left out: their blocks' checksums answer for them, which memory does not have.
+#[test]
+fn every_altered_or_missing_row_is_found_by_the_audit() {
+    let (kv, mut world) = filled();
+    let code = Bytes::from_static(b"\x60\x00");
+    let mut changes = change(1, 77, &[]);
+    changes.codes.insert(keccak256(&code), code);
+    world.commit(Done { changes, ..Done::default() });
+    let alone = [Table::Meta, Table::Touched, Table::AccountHistory, Table::SlotHistory];
+    for table in Table::PRIVATE.into_iter().filter(|table| !alone.contains(table)) {
+        let rows = rows(&kv, table);
+        assert!(!rows.is_empty(), "nothing to alter in {table:?}");
+        for (key, row) in rows {
+            assert!(is_damage(audit(&with(&kv, table, &key, None))), "{table:?} {key:02x?}");
+            let longer = [row.as_slice(), &[1]].concat();
+            assert!(is_damage(audit(&with(&kv, table, &key, Some(&longer)))), "{table:?} {key:02x?}");
+            let other = [&key[1..], &[1]].concat();
+            assert!(is_damage(audit(&with(&kv, table, &other, Some(&row)))), "{table:?} {key:02x?}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! On a disk: restarts, and bytes that are to be gone.
 
 use super::*;
+use crate::History;
 use crate::kv::rocks::{RocksKv, StoreOptions, open_rocks};
 use crate::tests::change;
 use std::fs;
@@ -52,6 +53,27 @@ fn a_private_state_has_only_its_tables() {
     assert_eq!(names, Table::PRIVATE);
     drop(kv);
     assert!(RocksKv::open(directory.path(), &StoreOptions::default()).is_err(), "it is no chain");
+}
+
+/// What was forgotten before a wipe says nothing about the blocks that come again.
+#[test]
+fn after_a_wipe_the_history_of_the_same_blocks_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions { history: History::Last(200), ..StoreOptions::private() };
+    let mut world = World::new(open_rocks(directory.path(), &options).unwrap());
+    world.advance(5_000);
+    world.commit(Done::with(change(1, 1, &[]), 1));
+    assert_eq!(world.reader.oldest_state(), 4_801);
+    let genesis = world.writer.wipe().unwrap();
+    world.went_back(genesis);
+    for number in 1..40 {
+        world.commit(Done::with(change(number % 5, number, &[(number % 3, number)]), number as u8));
+    }
+    // Rewrites the history, and drops what may go.
+    world.writer.scrub().unwrap();
+    world.check_states();
+    world.reopen();
+    world.check_states();
 }
 
 /// What a private transaction gave, and what it did to the state, is in no file once it is gone.

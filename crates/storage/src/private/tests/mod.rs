@@ -196,9 +196,8 @@ impl World {
         }
         for contract in 0..=u8::MAX {
             let address = Address::repeat_byte(contract);
-            let set = self.done.range(..=number).flat_map(|(_, done)| &done.contracts);
-            let last =
-                set.filter(|(other, _)| *other == address).last().and_then(|(_, record)| record.clone());
+            let mut set = self.done.range(..=number).flat_map(|(_, done)| &done.contracts);
+            let last = set.rfind(|(other, _)| *other == address).and_then(|(_, record)| record.clone());
             assert_eq!(self.reader.contract(&address, number).unwrap(), last, "block {number}");
         }
     }

@@ -13,7 +13,7 @@ use proptest::sample::Index;
 fn done() -> impl Strategy<Value = Done> {
     let receipts = prop::collection::btree_map(0..4u32, (any::<u8>(), 0..3usize), 0..3);
     let contracts = prop::collection::vec((0..6u8, prop::option::weighted(0.8, any::<u8>())), 0..3);
-    let seen = prop::collection::btree_map(0..4u32, (0..5u8, 0..3u8), 0..4);
+    let seen = prop::collection::btree_map((0..4u32, 0..5u8), 0..3u8, 0..4);
     let codes = prop::collection::vec(0..4u8, 0..3);
     (changes(), receipts, contracts, seen, codes).prop_map(
         |(mut changes, receipts, contracts, seen, codes)| {
@@ -26,7 +26,7 @@ fn done() -> impl Strategy<Value = Done> {
                 contracts.into_iter().map(|(at, found)| (Address::repeat_byte(at), found.map(record)));
             let fates = [Fate::Executed, Fate::NotOurs, Fate::Erased];
             let seen =
-                seen.into_iter().map(|(index, (at, fate))| (payload(at), index, fates[usize::from(fate)]));
+                seen.into_iter().map(|((index, at), fate)| (payload(at), index, fates[usize::from(fate)]));
             let (receipts, contracts, seen) = (receipts.collect(), contracts.collect(), seen.collect());
             Done { changes, receipts, contracts, seen, ..Done::default() }
         },
