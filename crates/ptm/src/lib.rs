@@ -15,9 +15,12 @@
 //! Never here: the EVM, blocks, the meaning of a payload. Payloads, keys and passwords never stand in an error, a log line
 //! or a `Debug` output.
 
+mod arrivals;
 mod base64;
 pub mod codec;
+mod courier;
 pub mod crypto;
+mod embedded;
 mod envelope;
 mod error;
 pub mod groups;
@@ -31,10 +34,14 @@ pub mod path;
 mod testing;
 mod types;
 mod url;
+pub mod wire;
 
+pub use arrivals::{Arrival, Arrivals};
 pub use codec::negotiation::PeerVersions;
 pub use codec::{Codec, CodecError};
+pub use courier::{Courier, CourierError, NoCourier, UrlCourier};
 pub use crypto::{CryptoError, KeyPair, SealingKey};
+pub use embedded::{AcceptErase, EmbeddedManager, OutboxRecipient, OutboxStatus, Parts, Settings};
 pub use envelope::{
     Addressing, AffectedTransaction, EncodedPayload, EnvelopeError, Nonce, RawTransaction, RecipientBox,
     SecurityHash, recipients_of_send, recipients_of_signed,
