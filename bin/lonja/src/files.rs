@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub const NODE_KEY: &str = "node.key";
 /// Name of the genesis file in a data directory.
 pub const GENESIS: &str = lonja_node::rules::GENESIS_FILE;
+/// Name of the folder with the accounts' key files in a data directory.
+pub const KEYSTORE: &str = "keystore";
 /// Name of the configuration file looked for in a data directory.
 pub const CONFIG: &str = "lonja.toml";
 
@@ -58,7 +60,8 @@ pub fn read_or_make_key(path: &Path) -> Result<(NodeKey, bool)> {
     Ok((key, true))
 }
 
-fn warn_if_readable_by_others(path: &Path) {
+/// Says so where a secret can be read by others than its owner.
+pub fn warn_if_readable_by_others(path: &Path) {
     if let Ok(metadata) = fs::metadata(path)
         && metadata.permissions().mode() & 0o077 != 0
     {

@@ -8,15 +8,16 @@ mod client;
 mod commands;
 mod files;
 mod logging;
+mod passwords;
 mod progress;
 mod settings;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
-    config::ConfigCommand, db::DbCommand, devnet::DevnetCommand, doctor::DoctorCommand, evm::EvmCommand,
-    export::ExportCommand, genesis::GenesisCommand, import::ImportCommand, init::InitCommand,
-    key::KeyCommand, node::NodeCommand, permission::PermissionCommand, status::StatusCommand,
-    validator::ValidatorCommand,
+    account::AccountCommand, config::ConfigCommand, db::DbCommand, devnet::DevnetCommand,
+    doctor::DoctorCommand, evm::EvmCommand, export::ExportCommand, genesis::GenesisCommand,
+    import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
+    permission::PermissionCommand, status::StatusCommand, validator::ValidatorCommand,
 };
 use eyre::Result;
 use lonja_conformance::TransitionError;
@@ -49,6 +50,9 @@ enum Command {
     /// Make and show node keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Make, list and import the accounts that a node signs for
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// List validators and vote on them, at a running node
     #[command(subcommand)]
     Validator(ValidatorCommand),
@@ -101,6 +105,7 @@ fn run(command: Command) -> Result<()> {
         Command::Devnet(devnet) => block_on(devnet.run()),
         Command::Genesis(genesis) => genesis.run(),
         Command::Key(key) => key.run(),
+        Command::Account(account) => account.run(),
         Command::Validator(validator) => block_on(validator.run()),
         Command::Permission(permission) => block_on(permission.run()),
         Command::Status(status) => block_on(status.run()),

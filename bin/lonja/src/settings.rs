@@ -144,6 +144,32 @@ pub struct NodeArgs {
     #[arg(long, env = "LONJA_RPC_PROOF_CHANGES", value_name = "COUNT", help_heading = "JSON-RPC")]
     pub rpc_proof_changes: Option<usize>,
 
+    /// Account that this node signs for without a password, from the start on: its address, or its number in
+    /// `lonja account list`; may be repeated. Whoever may call JSON-RPC can send as it
+    #[arg(
+        long,
+        env = "LONJA_UNLOCK",
+        value_delimiter = ',',
+        value_name = "ACCOUNT",
+        help_heading = "Accounts"
+    )]
+    pub unlock: Option<Vec<String>>,
+    /// Passwords of the accounts to unlock, a line for each in their order; the last line is for all further ones. Without it
+    /// they are asked for on the terminal
+    #[arg(long, env = "LONJA_PASSWORD_FILE", value_name = "FILE", help_heading = "Accounts")]
+    pub password_file: Option<PathBuf>,
+    /// Unlock accounts although others than programs of this machine may call JSON-RPC, and can then send as them [default:
+    /// false]
+    #[arg(
+        long,
+        env = "LONJA_ALLOW_INSECURE_UNLOCK",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        help_heading = "Accounts"
+    )]
+    pub allow_insecure_unlock: Option<bool>,
+
     /// Address that metrics and health listen on [default: 127.0.0.1]
     #[arg(long, env = "LONJA_METRICS_ADDR", value_name = "IP", help_heading = "Metrics and health")]
     pub metrics_addr: Option<IpAddr>,
@@ -221,6 +247,10 @@ pub struct Settings {
     pub rpc_body_bytes: u32,
     pub rpc_log_range: u64,
     pub rpc_proof_changes: usize,
+    pub unlock: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    pub allow_insecure_unlock: bool,
     pub metrics_addr: IpAddr,
     pub metrics_port: u16,
     pub txpool_mib: usize,
@@ -247,6 +277,7 @@ impl NodeArgs {
             sync checkpoint backfill
             http_addr http_port ws_port http http_api http_dangerous http_cors http_hosts
             rpc_gas_cap rpc_timeout_ms rpc_batch rpc_body_bytes rpc_log_range rpc_proof_changes
+            unlock password_file allow_insecure_unlock
             metrics_addr metrics_port txpool_mib cache_mib history audit_hours min_free_disk_mib log log_format)
     }
 
@@ -305,6 +336,9 @@ impl NodeArgs {
             rpc_body_bytes: self.rpc_body_bytes.unwrap_or(limits.request_bytes),
             rpc_log_range: self.rpc_log_range.unwrap_or(limits.log_blocks),
             rpc_proof_changes: self.rpc_proof_changes.unwrap_or(limits.proof_changes),
+            unlock: self.unlock.unwrap_or_default(),
+            password_file: self.password_file,
+            allow_insecure_unlock: self.allow_insecure_unlock.unwrap_or(false),
             metrics_addr: self.metrics_addr.unwrap_or(loopback),
             metrics_port: self.metrics_port.unwrap_or(9545),
             txpool_mib: self.txpool_mib.unwrap_or(256),

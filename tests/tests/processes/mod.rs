@@ -4,6 +4,7 @@
 //! What is timed is timed because a promise names the time; everything else waits as long as it takes, up to a
 //! deadline that only a hanging node reaches.
 
+mod accounts;
 mod commands;
 mod crash;
 mod devnet;

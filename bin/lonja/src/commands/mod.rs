@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod account;
 pub mod config;
 pub mod db;
 pub mod devnet;

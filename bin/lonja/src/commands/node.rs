@@ -1,6 +1,7 @@
 //! `lonja node`: run a node until it is told to stop.
 
 use crate::checkpoint::Sync;
+use crate::commands::account;
 use crate::files::{self, Installed};
 use crate::logging;
 use crate::settings::{NodeArgs, Settings};
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -97,7 +99,9 @@ fn node_config(settings: &Settings) -> Result<Config> {
         .iter()
         .map(|id| NodeId::from_hex(id).map_err(|e| eyre!("--allow-node {id}: {e}")))
         .collect();
+    let rpc = rpc_config(settings)?;
     Ok(Config {
+        accounts: Arc::new(account::unlocked(settings, &rpc)?),
         data_dir: settings.data_dir.clone(),
         genesis,
         genesis_text,
@@ -110,7 +114,7 @@ fn node_config(settings: &Settings) -> Result<Config> {
         allowed: allowed?,
         max_peers: settings.max_peers,
         registry_addresses: settings.p2p_registry_addresses,
-        rpc: rpc_config(settings)?,
+        rpc,
         pool_bytes: settings.txpool_mib.saturating_mul(MIB as usize),
         cache_bytes: settings.cache_mib.saturating_mul(MIB as usize),
         history: settings.history.0,
@@ -165,7 +169,7 @@ fn rpc_config(settings: &Settings) -> Result<RpcConfig> {
     let listener =
         |port: u16| HttpConfig { address: SocketAddr::new(settings.http_addr, port), access: access.clone() };
     let health = SocketAddr::new(settings.metrics_addr, settings.metrics_port);
-    Ok(RpcConfig {
+    let config = RpcConfig {
         http: settings.http.then(|| listener(settings.http_port)),
         ws: (settings.http && settings.ws_port != 0).then(|| listener(settings.ws_port)),
         ipc: Some(IpcConfig { path: settings.data_dir.join("lonja.ipc"), access: Access::full() }),
@@ -173,6 +177,7 @@ fn rpc_config(settings: &Settings) -> Result<RpcConfig> {
         cors_origins: settings.http_cors.clone(),
         allowed_hosts: settings.http_hosts.clone(),
         compression: true,
+        allow_insecure_unlock: settings.allow_insecure_unlock,
         limits: RpcLimits {
             call_gas: (settings.rpc_gas_cap != 0).then_some(settings.rpc_gas_cap),
             call_time: Duration::from_millis(settings.rpc_timeout_ms),
@@ -182,5 +187,7 @@ fn rpc_config(settings: &Settings) -> Result<RpcConfig> {
             proof_changes: settings.rpc_proof_changes,
             ..RpcLimits::default()
         },
-    })
+    };
+    config.check().map_err(|error| eyre!("--http-api: {error}"))?;
+    Ok(config)
 }
