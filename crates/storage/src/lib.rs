@@ -54,7 +54,7 @@ pub use payloads::open_payloads;
 pub use prepare::PreparedState;
 pub use private::{
     ContractRecord, Fate, PrivateAudit, PrivateBlock, PrivateReader, PrivateReceipt, PrivateStore,
-    PrivateWriter, open_private,
+    PrivateWriter, open_private, verify_private,
 };
 pub use proof::{AccountProof, ProofLimits, SlotProof};
 pub use reader::{Head, Reader};

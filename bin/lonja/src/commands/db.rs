@@ -1,5 +1,6 @@
-//! `lonja db`: looking after the database of a data directory.
+//! `lonja db`: looking after the databases of a data directory.
 
+mod beside;
 mod compact;
 mod stats;
 mod verify;

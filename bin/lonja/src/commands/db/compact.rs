@@ -35,6 +35,9 @@ impl CompactCommand {
         }
         println!("{:<16} {:>10} → {:>10}", "all tables", bytes(before), bytes(after));
         drop(opened);
+        for store in self.place.beside() {
+            println!("{}", store.compact(&self.place)?);
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! `lonja db stats`.
 
+use super::beside::{self, Figures, Store};
 use super::{Place, bytes, count, options};
 use clap::Args;
 use eyre::Result;
@@ -31,6 +32,8 @@ struct Stats {
     /// Of these, RocksDB's write-ahead logs: what was written last, to some hundred megabytes.
     log_bytes: u64,
     free_bytes: u64,
+    /// The stores beside the chain's.
+    beside: Vec<(Store, Figures)>,
 }
 
 impl StatsCommand {
@@ -39,7 +42,12 @@ impl StatsCommand {
         let kv = RocksKv::open_read_only(&self.place.database(), &options())?;
         let chain = chain_figures(&kv)?;
         let first = chain.head.number.saturating_sub(chain.blocks_last_day).saturating_add(1);
+        let beside = self.place.beside().into_iter().map(|store| {
+            let figures = store.figures()?;
+            Ok((store, figures))
+        });
         let stats = Stats {
+            beside: beside.collect::<Result<_>>()?,
             chain,
             tables: kv.figures()?,
             bodies_last_day: kv.file_bytes_from(Table::Bodies, &first.to_be_bytes())?,
@@ -125,6 +133,7 @@ impl Stats {
             "chainBytes": self.chain_bytes(),
             "directoryBytes": self.directory_bytes,
             "logBytes": self.log_bytes,
+            "stores": beside::json(&self.beside),
             "bytesPerBlock": ratio(self.chain_bytes(), self.chain.head.number),
             "bytesPerTransaction": ratio(self.chain_bytes(), self.transactions()),
             "growthPerDayBytes": self.growth_per_day(),
@@ -156,6 +165,9 @@ impl Stats {
         field("newest block", format!("{} {}", count(blocks), self.chain.head.hash));
         field("states kept", format!("from block {} on", count(self.chain.oldest_state)));
         field("transactions", format!("{} (about)", count(transactions)));
+        for (store, figures) in &self.beside {
+            field(store.name, figures.text());
+        }
         field("all files", bytes(self.directory_bytes));
         field("free on the disk", bytes(self.free_bytes));
         match (self.growth_per_day(), self.days_left()) {
@@ -197,6 +209,7 @@ mod tests {
             directory_bytes: 0,
             log_bytes: 0,
             free_bytes: 10_000_000,
+            beside: Vec::new(),
         }
     }
 

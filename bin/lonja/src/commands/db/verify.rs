@@ -67,6 +67,9 @@ impl VerifyCommand {
             }
         }
         shown.clear();
+        let beside = self.place.beside();
+        let beside: Vec<String> =
+            beside.iter().map(|store| store.verify(&self.place)).collect::<Result<_>>()?;
         // Nothing to go on with; where it was never written there is nothing to remove.
         drop(fs::remove_file(&file));
         println!(
@@ -79,6 +82,7 @@ impl VerifyCommand {
             count(audit.head().number),
             audit.head().hash,
         );
+        beside.iter().for_each(|line| println!("{line}"));
         Ok(())
     }
 }
