@@ -35,7 +35,11 @@ pub fn open_private(kv: Arc<dyn Kv>, genesis_hash: B256) -> Result<PrivateStore,
     let root = check_newest(&*kv, &head)?;
     let tries = TrieStore::new(kv.clone());
     let stored_trie = read_trie(&*kv, &tries, head.number, root)?;
-    let horizon = settle_horizon(&*kv, head.number)?;
+    // What is kept is counted from the block that the way back ends at.
+    let horizon = match unfinished {
+        Some(_) => read_number(&*kv, META_HORIZON)?,
+        None => settle_horizon(&*kv, head.number)?,
+    };
     kv.sync()?;
     kv.forget_history(horizon.min(stored_trie));
     tracing::debug!(block = head.number, %root, oldest_state = horizon, "private state open");

@@ -1,9 +1,9 @@
 //! On a disk: restarts, and bytes that are to be gone.
 
 use super::*;
-use crate::History;
 use crate::kv::rocks::{RocksKv, StoreOptions, open_rocks};
 use crate::tests::change;
+use crate::{Batch, History};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -53,6 +53,28 @@ fn a_private_state_has_only_its_tables() {
     assert_eq!(names, Table::PRIVATE);
     drop(kv);
     assert!(RocksKv::open(directory.path(), &StoreOptions::default()).is_err(), "it is no chain");
+}
+
+/// Less is to be kept from now on, and the way back was cut off: it still reaches its end.
+#[test]
+fn a_way_back_is_gone_to_its_end_with_a_shorter_history() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = World::new(open_rocks(directory.path(), &StoreOptions::private()).unwrap());
+    for number in 1..300 {
+        world.commit(Done::with(change(number % 5, number, &[(number % 3, number)]), number as u8));
+    }
+    let to = Head { number: 10, hash: hash(10) };
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, crate::tables::META_REWIND, super::super::open::pointer(&to));
+    world.kv.write(batch).unwrap();
+    let World { kv, writer, reader, done, .. } = world;
+    drop((kv, writer, reader));
+    let options = StoreOptions { history: History::Last(200), ..StoreOptions::private() };
+    let mut world = World::new(open_rocks(directory.path(), &options).unwrap());
+    world.done = done;
+    world.went_back(to);
+    world.check();
+    world.check_states();
 }
 
 /// What was forgotten before a wipe says nothing about the blocks that come again.

@@ -243,6 +243,15 @@ impl World {
     }
 }
 
+/// Any number of threads read; one writes.
+#[test]
+fn readers_are_shared_and_the_writer_moves() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    fn moves<T: Send + 'static>() {}
+    shared::<PrivateReader>();
+    moves::<PrivateWriter>();
+}
+
 /// All rows of a table.
 pub(crate) fn rows(kv: &dyn Kv, table: Table) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = BTreeMap::new();
