@@ -51,6 +51,9 @@ pub enum PtmError {
     /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
+    /// The payload was erased here, and is not taken again.
+    #[error("the payload {0} was erased here for good")]
+    Erased(PayloadHash),
     /// The payload is here, and none of this manager's keys opens it.
     #[error("No suitable recipient keys found to decrypt payload for : {0}")]
     NoKey(PayloadHash),
@@ -75,7 +78,7 @@ impl PtmError {
     pub fn status(&self) -> u16 {
         match self {
             Self::BadRequest(_) => 400,
-            Self::Violation(_) => 403,
+            Self::Violation(_) | Self::Erased(_) => 403,
             Self::NotFound(_) | Self::UnknownRecipient(_) | Self::UnknownSender(_) => 404,
             Self::Unreachable { .. } => 410,
             Self::TooLarge { .. } => 413,

@@ -30,6 +30,10 @@ pub mod limits;
 mod manager;
 mod party_info;
 pub mod path;
+mod proof;
+mod records;
+mod rules;
+mod store;
 #[cfg(test)]
 mod testing;
 mod types;
@@ -52,6 +56,7 @@ pub use keyring::{Keyring, KeyringError, MAX_KEYS};
 pub use lonja_primitives::PayloadHash;
 pub use manager::PrivateTransactionManager;
 pub use party_info::PartyInfo;
+pub use records::{Binding, Erasure, ErasureKind};
 pub use types::{
     Lookup, Metadata, PrivacyMode, PrivatePayload, PublicKey, PublicKeyError, RawPayload, SendRequest,
     SendSigned, Sent,

@@ -131,3 +131,19 @@ pub(crate) fn any_envelope() -> impl Strategy<Value = EncodedPayload> {
         }
     })
 }
+
+/// The pair with 32 times this byte as its secret.
+pub(crate) fn key_pair(seed: u8) -> KeyPair {
+    KeyPair::from_secret(&[seed; 32])
+}
+
+/// A payload from one key to others and to itself.
+pub(crate) fn envelope_between(from: u8, to: &[u8], payload: &[u8]) -> EncodedPayload {
+    let ring = crate::Keyring::new(vec![key_pair(from)]).expect("a keyring");
+    let to: Vec<_> = to.iter().map(|seed| key_pair(*seed).public()).collect();
+    let sender = key_pair(from).public();
+    let recipients = crate::recipients_of_send(&to, sender, &[]);
+    let metadata = crate::Metadata::default();
+    let addressing = crate::Addressing { recipients: &recipients, metadata: &metadata, affected: &[] };
+    EncodedPayload::encrypt(&ring, sender, payload, &addressing).expect("an envelope")
+}
