@@ -34,6 +34,7 @@ mod proof;
 mod records;
 mod rules;
 mod store;
+pub mod tessera;
 #[cfg(test)]
 mod testing;
 mod types;

@@ -21,7 +21,7 @@ pub fn hash_from_path(segment: &str) -> Result<PayloadHash, PathError> {
     unescape(segment).and_then(|text| text.parse().ok()).ok_or(PathError)
 }
 
-fn unescape(segment: &str) -> Option<String> {
+pub(crate) fn unescape(segment: &str) -> Option<String> {
     let mut parts = segment.split('%');
     let mut text = parts.next()?.to_string();
     for part in parts {

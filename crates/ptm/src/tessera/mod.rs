@@ -1,0 +1,27 @@
+//! Tessera's HTTP: a client for a manager elsewhere, and servers for those who speak to ours as to a Tessera.
+
+mod address;
+mod client;
+mod http;
+mod json;
+mod listen;
+mod media;
+mod pipe;
+mod reply;
+mod server;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+pub use address::{Address, AddressError};
+pub use client::{RemoteFeatures, RemoteManager, RemoteOptions};
+pub use http::Timeouts;
+pub use listen::{Listen, ListenError, Server};
+pub use server::{Cors, GroupCourier, Groups, KnownKeys, serve_nodes, serve_third_parties};
+pub use tls::{TlsClientOptions, TlsError, TlsIdentity, TlsServerOptions};
+
+/// What we call ourselves in requests.
+const AGENT: &str = concat!("lonja-ptm/", env!("CARGO_PKG_VERSION"));
+
+/// A header beside 404 that tells a lonja that the payload was here and was erased. Others see what they expect.
+const ERASED_HEADER: &str = "lonja-erased";
