@@ -17,6 +17,7 @@ use crate::join::{backfill, giver};
 use crate::journal::Journal;
 use crate::mailbox::{self, Lane, Sender};
 use crate::meet::newcomer::Newcomer;
+use crate::parties::Parties;
 use crate::rules::{self, RulesError};
 use crate::services::Work;
 use crate::wishes::Wishes;
@@ -146,6 +147,7 @@ impl Node {
             ..network_config(&config, (reader.head().number, reader.head().hash))
         };
         let (p2p, events) = lonja_p2p::start(network).await?;
+        let parties = Parties::new(p2p.clone());
         let (poke, known, addresses_thread) =
             addresses::start(judge.clone(), p2p.clone(), config.registry_addresses);
         let gatekeeper = Arc::new(Gatekeeper::new(p2p.clone(), judge, only, &own, poke));
@@ -200,6 +202,7 @@ impl Node {
             control,
             heads: heads.subscribe(),
             transactions: news,
+            privacy: None,
             metrics: render,
         };
         let rpc = lonja_rpc::start(config.rpc.clone(), context).await?;
@@ -218,6 +221,7 @@ impl Node {
         let receivers = services::Receivers {
             giver,
             backfill,
+            parties,
             mailbox: mailbox.clone(),
             gossip,
             reader: reader.clone(),

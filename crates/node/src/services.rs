@@ -12,6 +12,7 @@ use crate::join::backfill::{Answered, Backfill};
 use crate::join::giver::{Asked, Giver};
 use crate::journal::Journal;
 use crate::mailbox::{Lane, Sender};
+use crate::parties::Parties;
 use crate::plans::{next_fork, unvoted_blocks};
 use crate::wishes::Wishes;
 use arc_swap::ArcSwap;
@@ -53,6 +54,8 @@ pub struct Receivers {
     pub giver: Giver,
     /// Answers to our own.
     pub backfill: Backfill,
+    /// What managers say to each other.
+    pub parties: Parties,
     /// Blocks that peers ask for.
     pub reader: Reader,
     /// Answers, and penalties.
@@ -67,17 +70,19 @@ pub async fn deliver(
     receivers: Receivers,
     clock: Clock,
 ) {
-    let Receivers { mailbox, gossip, .. } = &receivers;
+    let Receivers { mailbox, gossip, parties, .. } = &receivers;
     let serving = Arc::new(Semaphore::new(SERVING_MAX));
     while let Some(event) = events.recv().await {
         match event {
             PeerEvent::Connected { peer, head, .. } => {
                 mailbox.offer(Lane::Inner, Event::PeerUp { peer, number: head.0, hash: head.1 });
                 gossip.offer(gossip::Job::PeerUp(peer));
+                parties.peer_up(peer);
             }
             PeerEvent::Disconnected { peer, .. } => {
                 mailbox.offer(Lane::Inner, Event::PeerDown(peer));
                 gossip.offer(gossip::Job::PeerDown(peer));
+                parties.peer_down(peer);
             }
             PeerEvent::Message { peer, message } => {
                 // Recovering signatures and decoding blocks takes its time; other tasks go on meanwhile.
@@ -92,16 +97,14 @@ pub async fn deliver(
 }
 
 fn hand_on(peer: NodeId, ingested: Ingested, receivers: &Receivers, serving: &Arc<Semaphore>) {
-    let Receivers { mailbox, gossip, giver, backfill, reader, p2p } = receivers;
+    let Receivers { mailbox, gossip, giver, backfill, parties, reader, p2p } = receivers;
     match ingested {
         Ingested::Event(event @ Event::Consensus { .. }) => drop(mailbox.offer(Lane::Consensus, event)),
         Ingested::Event(event) => drop(mailbox.offer(Lane::Bulk, event)),
         Ingested::Question { request, question } => giver.ask(Asked { peer, request, question }),
         Ingested::Answer { request, content } => backfill.answered(Answered { peer, request, content }),
-        Ingested::PartyRequest { request, .. } => {
-            let _ = p2p.send_to(&peer, Message::PartyAnswer { request, body: alloy_primitives::Bytes::new() });
-        }
-        Ingested::PartyAnswer { .. } => {}
+        Ingested::PartyRequest { request, body } => parties.requested(peer, request, body),
+        Ingested::PartyAnswer { request, body } => parties.answered(peer, request, body),
         Ingested::Transactions(raws) => gossip.offer(gossip::Job::Received(peer, raws)),
         Ingested::Announced(hashes) => gossip.offer(gossip::Job::Announced(peer, hashes)),
         Ingested::Wanted(hashes) => gossip.offer(gossip::Job::Wanted(peer, hashes)),

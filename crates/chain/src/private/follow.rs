@@ -84,6 +84,19 @@ impl PrivateFollower {
         self.reader.clone()
     }
 
+    /// Begins at a later block instead of block 0. For a node that has no payload yet, and is therefore no party to
+    /// anything before: it need not read those blocks, nor have them. Changes nothing where the private state is past
+    /// block 0 already.
+    ///
+    /// # Errors
+    /// A halt: there is no such block, or the store failed.
+    pub fn begin_at(&mut self, number: u64) -> Result<Head, ChainError> {
+        if self.head().number == 0 {
+            self.pass_to(number)?;
+        }
+        Ok(self.head())
+    }
+
     /// Where the private state stands.
     pub fn head(&self) -> Head {
         self.writer.head()

@@ -21,6 +21,7 @@ pub mod marker;
 mod payloads;
 mod run;
 mod simulate;
+mod status;
 
 #[cfg(test)]
 mod tests;
@@ -28,3 +29,4 @@ mod tests;
 pub use follow::{Advance, Arrived, PrivateFollower, Waiting};
 pub use payloads::Ask;
 pub use simulate::{Simulation, SimulationError, execution_root_text, simulate};
+pub use status::{PrivateStatus, PrivateWait};

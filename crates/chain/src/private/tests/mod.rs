@@ -316,3 +316,24 @@ fn marker_draft(key: u8, nonce: u64, carried: &(PayloadHash, Lookup)) -> Draft {
         tx.input = Bytes::copy_from_slice(carried.0.as_slice());
     })
 }
+
+#[test]
+fn a_newcomer_may_begin_later() {
+    let mut chain = chain();
+    let (create, contract) = (payload(1, counter_init()), sender(1).create(1));
+    chain.submit(&[private(1, 0, None, &payload(9, counter_init()))]);
+    chain.next_block();
+    chain.submit(&[private(1, 1, None, &create)]);
+    chain.next_block();
+    let (mut newcomer, mut other) = (Party::new(&chain), Party::new(&chain));
+    newcomer.has(&create);
+    other.has(&create);
+    assert_eq!(newcomer.follower.begin_at(1).unwrap().number, 1);
+    assert_eq!(newcomer.follower.begin_at(2).unwrap().number, 1, "only where it begins");
+    newcomer.catch_up();
+    other.catch_up();
+    assert_eq!(slot(&newcomer, contract), slot(&other, contract));
+    assert_eq!(newcomer.root(), other.root());
+    let mut too_far = Party::new(&chain);
+    assert!(too_far.follower.begin_at(9).is_err(), "there is no such block");
+}
