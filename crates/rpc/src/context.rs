@@ -8,6 +8,7 @@ use crate::feed::HeadNews;
 use crate::filters::Filters;
 use crate::methods::accounts::sending::Turns;
 use crate::params::BlockSelector;
+use crate::privacy::RpcPrivacy;
 use crate::submit::Submitter;
 use crate::workers::Workers;
 use alloy_primitives::B256;
@@ -42,6 +43,8 @@ pub struct RpcContext {
     pub heads: watch::Receiver<Head>,
     /// Every transaction that newly came into the pool.
     pub transactions: broadcast::Sender<RecoveredTransaction>,
+    /// Private transactions; `None` where the node has no manager for them.
+    pub privacy: Option<Arc<RpcPrivacy>>,
     /// The metrics in the Prometheus text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

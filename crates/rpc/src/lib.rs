@@ -27,6 +27,7 @@ mod health;
 mod logs;
 mod methods;
 mod params;
+pub mod privacy;
 mod register;
 mod server;
 mod submit;
@@ -44,4 +45,5 @@ pub use control::{
     SyncStatus,
 };
 pub use error::StartError;
+pub use privacy::RpcPrivacy;
 pub use server::{HealthHandle, RpcHandle, serve_health, start};

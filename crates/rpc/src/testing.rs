@@ -138,6 +138,7 @@ impl TestNode {
             control: control.clone(),
             heads: head,
             transactions,
+            privacy: None,
             metrics: Arc::new(|| "lonja_test 1\n".to_owned()),
         };
         Self { core, node, control, heads, validator, _folder: folder }
