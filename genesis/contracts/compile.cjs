@@ -19,6 +19,10 @@ const CONTRACTS = {
   Evidence: { address: "0x0000000000000000000000000000000000007007" },
 };
 
+// Deployed by transactions, on networks of any age: it has no address, and its creation code is kept too.
+const DEPLOYED = { Extension: { evmVersion: "byzantium" } };
+const EVM_VERSION = "cancun";
+
 const root = join(__dirname, "src");
 const target = join(__dirname, "artifacts");
 const check = process.argv.includes("--check");
@@ -31,20 +35,22 @@ function sources(directory = root) {
   });
 }
 
-function compile() {
+function compile(evmVersion, wanted) {
   if (!solc.version().startsWith(`${SOLC}+`)) throw new Error(`solc ${SOLC} is needed, not ${solc.version()}`);
   const input = {
     language: "Solidity",
     sources: Object.fromEntries(sources().sort(([a], [b]) => (a < b ? -1 : 1))),
     settings: {
-      evmVersion: "cancun",
+      evmVersion,
       optimizer: { enabled: true, runs: 200 },
       metadata: { bytecodeHash: "none", appendCBOR: false },
-      outputSelection: { "*": { "*": ["abi", "evm.deployedBytecode", "storageLayout"] } },
+      outputSelection: { [wanted]: { "*": ["abi", "evm.bytecode", "evm.deployedBytecode", "storageLayout"] } },
     },
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input)));
-  const problems = output.errors ?? [];
+  // That an old version is wanted is no problem of the sources.
+  const aboutVersion = ({ message }) => message.startsWith("Support for EVM versions older than");
+  const problems = (output.errors ?? []).filter((problem) => !aboutVersion(problem));
   problems.forEach((problem) => console.error(problem.formattedMessage));
   if (problems.length) throw new Error("the sources do not compile cleanly");
   return output.contracts;
@@ -67,7 +73,7 @@ function sorted(value) {
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
 }
 
-function artifact(name, { address, abi }, contracts) {
+function artifact(name, { address, abi, evmVersion }, contracts) {
   const contract = contracts[`${name}.sol`][name];
   const { object, immutableReferences, linkReferences } = contract.evm.deployedBytecode;
   if (Object.keys(immutableReferences ?? {}).length || Object.keys(linkReferences ?? {}).length) {
@@ -81,22 +87,28 @@ function artifact(name, { address, abi }, contracts) {
   return {
     contract: name,
     solc: SOLC,
-    address,
+    ...(address ? { address } : { evmVersion }),
     abi: contracts[file][interfaceName].abi.map(sorted).sort((a, b) => (order(a) < order(b) ? -1 : 1)),
+    ...(address ? {} : { creation: `0x${contract.evm.bytecode.object}` }),
     runtime: `0x${object}`,
     storageLayout: sorted(layoutOf(contract)),
   };
 }
 
-const contracts = compile();
 mkdirSync(target, { recursive: true });
 const different = [];
-for (const [name, place] of Object.entries(CONTRACTS)) {
-  if (!contracts[`${name}.sol`]) continue;
+function keep(name, place, contracts) {
   const path = join(target, `${name}.json`);
   const text = `${JSON.stringify(artifact(name, place, contracts), null, 2)}\n`;
   if (!check) writeFileSync(path, text);
   else if (!existsSync(path) || readFileSync(path, "utf8") !== text) different.push(relative(__dirname, path));
+}
+const contracts = compile(EVM_VERSION, "*");
+for (const [name, place] of Object.entries(CONTRACTS)) {
+  if (contracts[`${name}.sol`]) keep(name, place, contracts);
+}
+for (const [name, place] of Object.entries(DEPLOYED)) {
+  keep(name, place, compile(place.evmVersion, `${name}.sol`));
 }
 if (different.length) {
   console.error(`not what the sources compile to: ${different.join(", ")}\nrun compile.cjs without --check and commit`);
