@@ -51,9 +51,9 @@ pub use kv::{Batch, History, Kv, KvRead, MIN_HISTORY_BLOCKS, Tuning};
 pub use log::{Durability, RecordLog};
 pub use open::{Opened, open};
 pub use payloads::open_payloads;
-pub use prepare::PreparedState;
+pub use prepare::{Brought, PreparedState};
 pub use private::{
-    ContractRecord, Fate, PrivateAudit, PrivateBlock, PrivateReader, PrivateReceipt, PrivateStore,
+    ContractRecord, ContractState, Fate, Origin, PrivateAudit, PrivateBlock, PrivateReader, PrivateReceipt, PrivateStore,
     PrivateWriter, open_private, verify_private,
 };
 pub use proof::{AccountProof, ProofLimits, SlotProof};

@@ -45,6 +45,18 @@ struct SlotDelta {
     after: U256,
 }
 
+/// Whole storages whose slots are known by their hashes alone, by account: values by slot#. Each goes with a change of
+/// that account in which its storage is wiped; slots that this change names take precedence.
+pub type Brought = BTreeMap<Address, BTreeMap<B256, U256>>;
+
+/// What happens to one account.
+#[derive(Clone, Copy)]
+struct Changed<'a> {
+    key: B256,
+    change: &'a AccountChange,
+    brought: Option<&'a BTreeMap<B256, U256>>,
+}
+
 /// The newest state, as the writer reads it.
 #[derive(Clone, Copy)]
 pub(crate) struct Newest<'a> {
@@ -56,9 +68,22 @@ pub(crate) struct Newest<'a> {
 impl Newest<'_> {
     /// Works out what `changes` do to this state, which is that of block `parent`.
     pub(crate) fn prepare(&self, parent: B256, changes: &StateChanges) -> Result<PreparedState, StoreError> {
-        let mut hashed: Vec<(B256, &AccountChange)> =
-            changes.accounts.iter().map(|(address, change)| (account_key(address), change)).collect();
-        hashed.sort_unstable_by_key(|(key, _)| *key);
+        self.prepare_with(parent, changes, &Brought::new())
+    }
+
+    /// The same with storages that are brought whole.
+    pub(crate) fn prepare_with(
+        &self,
+        parent: B256,
+        changes: &StateChanges,
+        brought: &Brought,
+    ) -> Result<PreparedState, StoreError> {
+        let changed = |(address, change)| {
+            let brought = brought.get(address);
+            Changed { key: account_key(address), change, brought }
+        };
+        let mut hashed: Vec<Changed<'_>> = changes.accounts.iter().map(changed).collect();
+        hashed.sort_unstable_by_key(|changed| changed.key);
         let deltas: Result<Vec<Vec<AccountDelta>>, StoreError> = match hashed.len() <= ACCOUNTS_PER_TASK {
             true => self.account_deltas(&hashed).map(|deltas| vec![deltas]),
             false => hashed.par_chunks(ACCOUNTS_PER_TASK).map(|task| self.account_deltas(task)).collect(),
@@ -79,12 +104,12 @@ impl Newest<'_> {
         Ok(PreparedState { root, parent, accounts, account_nodes })
     }
 
-    fn account_deltas(&self, accounts: &[(B256, &AccountChange)]) -> Result<Vec<AccountDelta>, StoreError> {
-        let keys: Vec<B256> = accounts.iter().map(|(key, _)| *key).collect();
+    fn account_deltas(&self, accounts: &[Changed<'_>]) -> Result<Vec<AccountDelta>, StoreError> {
+        let keys: Vec<B256> = accounts.iter().map(|changed| changed.key).collect();
         let befores = self.accounts(&keys)?;
         let mut deltas = Vec::with_capacity(accounts.len());
-        for ((key, change), before) in accounts.iter().zip(befores) {
-            deltas.extend(self.account_delta(*key, change, before)?);
+        for (changed, before) in accounts.iter().zip(befores) {
+            deltas.extend(self.account_delta(changed, before)?);
         }
         Ok(deltas)
     }
@@ -92,16 +117,18 @@ impl Newest<'_> {
     /// `None` where nothing changes in the end.
     fn account_delta(
         &self,
-        key: B256,
-        change: &AccountChange,
+        changed: &Changed<'_>,
         before: Option<FlatAccount>,
     ) -> Result<Option<AccountDelta>, StoreError> {
+        let Changed { key, change, brought } = *changed;
         let old_root = before.map_or(EMPTY_ROOT_HASH, |account| account.storage_root);
         let nothing = BTreeMap::new();
         let storage = if change.account.is_some() { &change.storage } else { &nothing };
         let wiped = change.storage_wiped || change.account.is_none();
-        let (storage_root, slots, storage_nodes) = if wiped && old_root != EMPTY_ROOT_HASH {
-            self.rebuild_storage(key, self.wiped_slots(key, storage)?)?
+        let brought = brought.filter(|_| change.account.is_some());
+        let rebuilt = wiped && (old_root != EMPTY_ROOT_HASH || brought.is_some());
+        let (storage_root, slots, storage_nodes) = if rebuilt {
+            self.rebuild_storage(key, self.wiped_slots(key, storage, brought)?)?
         } else {
             self.update_storage(key, old_root, self.changed_slots(key, storage, old_root)?)?
         };
@@ -173,9 +200,11 @@ impl Newest<'_> {
         &self,
         account: B256,
         storage: &BTreeMap<U256, U256>,
+        brought: Option<&BTreeMap<B256, U256>>,
     ) -> Result<Vec<SlotDelta>, StoreError> {
         let mut slots: BTreeMap<B256, (U256, U256)> =
-            storage.iter().map(|(slot, after)| (slot_hash(slot), (U256::ZERO, *after))).collect();
+            brought.into_iter().flatten().map(|(slot, after)| (*slot, (U256::ZERO, *after))).collect();
+        slots.extend(storage.iter().map(|(slot, after)| (slot_hash(slot), (U256::ZERO, *after))));
         let mut fault = None;
         self.kv.scan(Table::Slots, account.as_slice(), &mut |key, value| {
             let Some(slot) = key.strip_prefix(account.as_slice()) else { return false };

@@ -16,7 +16,7 @@ use lonja_primitives::{
     BlockRules, ChainSpec, PayloadHash, RecoveredTransaction, StateChanges, StateError, StateView,
 };
 use lonja_ptm::{Lookup, PrivacyMode, PrivatePayload};
-use lonja_storage::private::{ContractRecord, Fate, PrivateReader, PrivateReceipt, PrivateWriter};
+use lonja_storage::private::{ContractRecord, Fate, Origin, PrivateReader, PrivateReceipt, PrivateWriter};
 use lonja_storage::{StateAt, StoreError};
 use std::collections::BTreeMap;
 
@@ -293,7 +293,12 @@ impl<'a> PrivateRun<'a> {
         }
         for address in &outcome.created {
             let mandatory = mine.payload.metadata.mandatory.iter().map(|key| key.0).collect();
-            let record = ContractRecord { creation: mine.hash, flag: mode.flag(), mandatory };
+            let record = ContractRecord {
+                creation: mine.hash,
+                flag: mode.flag(),
+                mandatory,
+                origin: Origin::Transaction,
+            };
             self.records.insert(*address, record.clone());
             self.done.contracts.push((*address, Some(record)));
         }

@@ -1,6 +1,6 @@
 //! Rows and keys of the private state's own tables. Forms stand in [`crate::private`].
 
-use super::{ContractRecord, Fate, PrivateReceipt};
+use super::{ContractRecord, Fate, Origin, PrivateReceipt};
 use crate::StoreError;
 use crate::codec::{Cursor, put_log, put_sized, put_varint, read_logs};
 use alloy_primitives::{Address, B256, B512, Bloom, Bytes, Log};
@@ -12,6 +12,10 @@ const SUCCESS: u8 = 1;
 const HAS_ERROR: u8 = 2;
 const HAS_CONTRACT: u8 = 4;
 const HAS_INNER: u8 = 8;
+
+const ORIGIN_TRANSACTION: u8 = 0;
+const ORIGIN_MANAGEMENT: u8 = 1;
+const ORIGIN_SHARED: u8 = 2;
 
 /// Bytes the shortest entry of a block's payload hashes takes.
 const LEAST_SEEN_BYTES: usize = 1 + PayloadHash::LENGTH;
@@ -137,6 +141,14 @@ impl ContractRecord {
         out.push(self.flag);
         put_varint(self.mandatory.len() as u64, &mut out);
         self.mandatory.iter().for_each(|key| out.extend_from_slice(key));
+        match &self.origin {
+            Origin::Transaction => out.push(ORIGIN_TRANSACTION),
+            Origin::Management => out.push(ORIGIN_MANAGEMENT),
+            Origin::Shared { by } => {
+                out.push(ORIGIN_SHARED);
+                out.extend_from_slice(by.as_slice());
+            }
+        }
         out
     }
 
@@ -151,7 +163,13 @@ impl ContractRecord {
         for _ in 0..cursor.count(32)? {
             mandatory.push(cursor.array()?);
         }
-        cursor.is_empty().then_some(Self { creation, flag, mandatory })
+        let origin = match cursor.byte()? {
+            ORIGIN_TRANSACTION => Origin::Transaction,
+            ORIGIN_MANAGEMENT => Origin::Management,
+            ORIGIN_SHARED => Origin::Shared { by: Address::new(cursor.array()?) },
+            _ => return None,
+        };
+        cursor.is_empty().then_some(Self { creation, flag, mandatory, origin })
     }
 }
 
@@ -259,11 +277,13 @@ mod tests {
 
     #[test]
     fn contracts_and_fates() {
-        for number in 0..3 {
+        for number in 0..6 {
             let bytes = record(number).encode();
             assert_eq!(ContractRecord::decode(&bytes), Ok(record(number)));
             refuses_every_cut(&bytes, ContractRecord::decode);
         }
+        let unknown = [&record(0).encode()[..65], &[0, 3]].concat();
+        assert!(ContractRecord::decode(&unknown).is_err());
         for fate in [Fate::Executed, Fate::NotOurs, Fate::Erased] {
             assert_eq!(Fate::decode(&fate.encode()), Ok(fate));
         }

@@ -16,11 +16,12 @@
 //! | contracts | count (varint) ++ addresses of those whose metadata the block set |
 //! | codes | count (varint) ++ hashes of codes that were not stored before |
 //! | receipt | flags (1: success, 2: has error, 4: has contract, 8: has inner transaction) ++ gas used (varint) ++ logs as in [`crate::codec`] ++ output ++ error ++ contract ++ inner transaction; texts and byte strings behind their length (varint) |
-//! | contract | hash of the creating payload (64) ++ flag (1) ++ count (varint) ++ keys of mandatory recipients (32 each) |
+//! | contract | hash of the creating payload (64) ++ flag (1) ++ count (varint) ++ keys of mandatory recipients (32 each) ++ origin (1: 0 a transaction, 1 the same and it manages an extension, 2 shared) ++ managing contract (20) if shared |
 //! | seen | what became of it (1): 0 executed, 1 not ours, 2 erased |
 
 mod audit;
 mod codec;
+mod contract;
 mod open;
 mod reader;
 mod rewind;
@@ -30,7 +31,7 @@ mod writer;
 pub use audit::{PrivateAudit, verify_private};
 pub use open::open_private;
 pub use reader::{MAX_SEEN, PrivateReader};
-pub use types::{ContractRecord, Fate, PrivateBlock, PrivateReceipt, PrivateStore};
+pub use types::{ContractRecord, ContractState, Fate, Origin, PrivateBlock, PrivateReceipt, PrivateStore};
 pub use writer::PrivateWriter;
 
 #[cfg(test)]

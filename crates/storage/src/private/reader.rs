@@ -14,6 +14,7 @@ use alloy_primitives::{Address, B256, Bloom, U256};
 use alloy_trie::EMPTY_ROOT_HASH;
 use lonja_primitives::PayloadHash;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Occurrences of one payload that are answered at most: anybody can put the same hash on the chain any number of
 /// times, and nobody has a use for more than the first few.
@@ -40,6 +41,11 @@ impl PrivateReader {
     /// may be an earlier one.
     pub fn head(&self) -> Head {
         self.inner.head()
+    }
+
+    /// Changes when the state is led back to an earlier block: what was read before may not hold any more.
+    pub fn generation(&self) -> u64 {
+        self.inner.progress.generation.load(Ordering::SeqCst)
     }
 
     /// Hash of block 0, which names the network.
@@ -173,6 +179,14 @@ impl PrivateReader {
             })?;
             result
         })
+    }
+
+    /// A look at the store as it is at one instant, which nothing crosses that leads the state back.
+    pub(super) fn look_at_once<T>(
+        &self,
+        read: impl FnOnce(&dyn KvRead) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.look(|_, _| read(&*self.inner.kv.snapshot()))
     }
 
     /// A look at the store, and at the head before it, which nothing crosses that leads the state back.

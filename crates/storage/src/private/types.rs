@@ -1,9 +1,11 @@
 //! What goes into the store of the private state and comes out of it.
 
 use super::{PrivateReader, PrivateWriter};
-use crate::PreparedState;
-use alloy_primitives::{Address, B256, Bytes, Log};
+use crate::codec::FlatAccount;
+use crate::{Head, PreparedState};
+use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use lonja_primitives::{PayloadHash, StateChanges};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The two ends of an open store.
@@ -46,15 +48,56 @@ impl fmt::Debug for PrivateReceipt {
     }
 }
 
-/// Privacy metadata of a private contract, set when it was created.
+/// Privacy metadata of a private contract, set when it came to this node, or when its parties became more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContractRecord {
-    /// The payload that created it.
+    /// The payload that created it, or the last one by which its state was shared with a new party.
     pub creation: PayloadHash,
     /// The privacy flag of that transaction, 0 to 3.
     pub flag: u8,
     /// Keys of the recipients without whom nothing may be sent to it; empty unless the flag says so.
     pub mandatory: Vec<[u8; 32]>,
+    /// How it came to this node.
+    pub origin: Origin,
+}
+
+/// How a private contract came to a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A private transaction made it here.
+    #[default]
+    Transaction,
+    /// The same, and it manages the extension of another contract: its creation was that of the known code.
+    Management,
+    /// The extension that this contract manages brought its state.
+    Shared {
+        /// The managing contract.
+        by: Address,
+    },
+}
+
+/// A private contract with all that it stores, as of one block.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContractState {
+    /// The block.
+    pub head: Head,
+    /// The account and the root of its storage.
+    pub flat: FlatAccount,
+    /// Its code.
+    pub code: Bytes,
+    /// Values by slot#: the slots themselves are not stored.
+    pub slots: BTreeMap<B256, U256>,
+}
+
+/// Figures only, as for receipts.
+impl fmt::Debug for ContractState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContractState")
+            .field("block", &self.head.number)
+            .field("code_bytes", &self.code.len())
+            .field("slots", &self.slots.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of a private transaction at this node.

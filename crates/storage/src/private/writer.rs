@@ -4,7 +4,7 @@ use super::codec::{BlockRow, bloom_of, contract_key, receipt_key, seen_key};
 use super::open::pointer;
 use super::reader::{block_row, receipts_of};
 use super::{Fate, PrivateBlock};
-use crate::prepare::{Newest, PreparedState};
+use crate::prepare::{Brought, Newest, PreparedState};
 use crate::reader::Head;
 use crate::recent::RecentState;
 use crate::state::{Progress, StateAt};
@@ -64,8 +64,17 @@ impl PrivateWriter {
     /// The root after `changes` on the newest private state, with all that [`PrivateWriter::commit`] will write for
     /// them. Reads only.
     pub fn prepare(&self, changes: &StateChanges) -> Result<PreparedState, StoreError> {
+        self.prepare_with(changes, &Brought::new())
+    }
+
+    /// As [`PrivateWriter::prepare`], with storages that come whole from elsewhere.
+    pub fn prepare_with(
+        &self,
+        changes: &StateChanges,
+        brought: &Brought,
+    ) -> Result<PreparedState, StoreError> {
         let newest = Newest { kv: &*self.kv, tries: &self.tries, recent: self.recent.as_deref() };
-        newest.prepare(self.stamp(), changes)
+        newest.prepare_with(self.stamp(), changes, brought)
     }
 
     /// Writes what the next block did, in one atomic batch, and shows it to the readers; a block without anything

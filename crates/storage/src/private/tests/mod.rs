@@ -2,6 +2,7 @@
 
 mod blocks;
 mod concurrent;
+mod contract;
 mod damage;
 mod disk;
 mod history;
@@ -68,7 +69,12 @@ pub(crate) fn receipt(number: u8, logs: usize) -> PrivateReceipt {
 
 pub(crate) fn record(number: u8) -> ContractRecord {
     let mandatory = vec![[number; 32]; usize::from(number % 3)];
-    ContractRecord { creation: payload(number), flag: number % 4, mandatory }
+    let origin = match number % 4 {
+        1 => Origin::Management,
+        2 => Origin::Shared { by: Address::repeat_byte(number) },
+        _ => Origin::Transaction,
+    };
+    ContractRecord { creation: payload(number), flag: number % 4, mandatory, origin }
 }
 
 impl Done {
