@@ -68,6 +68,12 @@ impl SealingKey {
         &self.0
     }
 
+    /// A nonce that follows from this key, and tells nothing of it.
+    pub(crate) fn derived_nonce(&self) -> Nonce {
+        let digest = Sha3_512::new().chain_update(b"lonja ptm nonce 1").chain_update(self.0).finalize();
+        *digest.first_chunk().expect("64 bytes have 24")
+    }
+
     fn cipher(&self) -> XSalsa20Poly1305 {
         XSalsa20Poly1305::new(&self.0.into())
     }

@@ -1,15 +1,52 @@
 //! The manager that is part of a node.
+//!
+//! A send seals the payload, makes the envelope durable here and pushes every recipient's copy to its node, all at once;
+//! it succeeds when every recipient has its copy durably and has shown that it could open it. Where one cannot be reached or
+//! refuses, everything is taken back and the error names it, or, with an outbox, the copy waits until it can be delivered.
+
+mod address;
+mod deliver;
+mod erase;
+mod handle;
+mod lookup;
+mod meter;
+mod outbox;
+mod parties;
+mod receive;
+mod recent;
+mod send;
 
 use crate::arrivals::Arrivals;
 use crate::courier::{Courier, UrlCourier};
+use crate::directory::Directory;
+use crate::records::{Author, Binding};
+use crate::store::{MAX_GROUPS, PayloadStore, now_ms};
 use crate::{EncodedPayload, Keyring, Lookup, PayloadHash, PeerUrl, PrivacyGroup, PrivatePayload};
 use crate::{PrivateTransactionManager, PtmError, PublicKey, RawPayload, SendRequest, SendSigned, Sent};
 use alloy_primitives::{B256, Bytes};
 use futures::future::BoxFuture;
 use lonja_primitives::{NodeId, Signer};
 use lonja_storage::Kv;
-use std::sync::Arc;
-use tokio::sync::watch;
+use lookup::PayloadCache;
+use meter::Meters;
+use outbox::Outbox;
+pub use outbox::{OutboxRecipient, OutboxStatus};
+use parking_lot::Mutex;
+use parties::Peers;
+use recent::Recent;
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Bytes of the largest payload that is sent or taken between nodes. The largest call data that fits into a block is
+/// smaller; and envelopes of it fit into one message.
+pub const MAX_SENT_BYTES: usize = 10 << 20;
+
+/// Recipients of one payload. Each is asked, and has to answer.
+pub const MAX_SENT_RECIPIENTS: usize = 256;
+
+/// Pages of envelopes that are read for others: more are read in several.
+pub const MAX_PAGE: usize = 10_000;
 
 /// What a manager is made of.
 pub struct Parts {
@@ -40,7 +77,7 @@ pub enum AcceptErase {
 }
 
 /// What the operator or the network says about a manager.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Hash of block 0: a store and a message of another network are refused. Zero for a manager that stands alone.
     pub genesis: B256,
@@ -52,28 +89,21 @@ pub struct Settings {
     pub outbox: bool,
     /// Whose orders to erase are carried out.
     pub accept_erase: AcceptErase,
+    /// How long another node may take for an answer to a small message. A large one gets more time.
+    pub answer_time: Duration,
 }
 
-/// What waits for recipients that could not be reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OutboxStatus {
-    /// Payloads, one counted for each recipient.
-    pub waiting: usize,
-    /// Recipients, those with the oldest payload first.
-    pub recipients: Vec<OutboxRecipient>,
-}
-
-/// What waits for one recipient.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboxRecipient {
-    /// Who.
-    pub recipient: PublicKey,
-    /// Payloads that it has not got.
-    pub waiting: usize,
-    /// When the oldest of these was sent, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// What came of the last attempt; `None` before the first.
-    pub last_error: Option<String>,
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            genesis: B256::ZERO,
+            enhancements: false,
+            always_send_to: Vec::new(),
+            outbox: false,
+            accept_erase: AcceptErase::default(),
+            answer_time: Duration::from_secs(5),
+        }
+    }
 }
 
 /// A private-transaction manager in this process. Clones are the same manager.
@@ -82,9 +112,26 @@ pub struct EmbeddedManager {
     core: Arc<Core>,
 }
 
+/// What all clones share.
 struct Core {
+    settings: Settings,
     keyring: Arc<Keyring>,
-    newest: watch::Sender<u64>,
+    node: NodeId,
+    signer: Arc<dyn Signer>,
+    courier: Arc<dyn Courier>,
+    urls: OnceLock<Arc<dyn UrlCourier>>,
+    runtime: tokio::runtime::Handle,
+    store: Arc<PayloadStore>,
+    directory: Mutex<Directory>,
+    /// What we say of ourselves, signed once.
+    bindings: Vec<Binding>,
+    peers: Mutex<Peers>,
+    meters: Mutex<Meters>,
+    cache: PayloadCache,
+    recent: Mutex<Recent>,
+    /// Payloads that are being sent under a name that somebody chose before.
+    sending: Mutex<HashSet<PayloadHash>>,
+    outbox: Outbox,
 }
 
 impl EmbeddedManager {
@@ -94,137 +141,197 @@ impl EmbeddedManager {
     /// # Errors
     /// [`PtmError::Store`] where the store is of another network or format, or is damaged.
     pub fn start(parts: Parts, settings: Settings) -> Result<Self, PtmError> {
-        let _ = (settings, parts.node);
-        let core = Core { keyring: Arc::new(parts.keyring), newest: watch::Sender::new(0) };
-        Ok(Self { core: Arc::new(core) })
+        let Parts { store, keyring, node, signer, courier, runtime } = parts;
+        let store = Arc::new(PayloadStore::open(store, settings.genesis)?);
+        let author = Author { node, signer: &*signer, genesis: settings.genesis };
+        let now = now_ms();
+        let bindings = keyring.keys().iter().map(|key| Binding::sign(author, *key, now)).collect();
+        let directory = parties::restore(&store, node, settings.genesis)?;
+        let outbox = Outbox::open(&store)?;
+        let core = Arc::new(Core {
+            settings,
+            keyring: Arc::new(keyring),
+            node,
+            signer,
+            courier,
+            urls: OnceLock::new(),
+            runtime,
+            store,
+            directory: Mutex::new(directory),
+            bindings,
+            peers: Mutex::default(),
+            meters: Mutex::default(),
+            cache: PayloadCache::new(),
+            recent: Mutex::default(),
+            sending: Mutex::default(),
+            outbox,
+        });
+        outbox::start(&core);
+        Ok(Self { core })
     }
 
-    /// From now on there are also recipients at URLs.
-    pub fn set_url_courier(&self, _courier: Arc<dyn UrlCourier>) {}
+    /// From now on there are also recipients at URLs. The first courier stays.
+    pub fn set_url_courier(&self, courier: Arc<dyn UrlCourier>) {
+        let _ = self.core.urls.set(courier);
+    }
 
     /// The keys of its parties.
     pub fn keyring(&self) -> &Arc<Keyring> {
         &self.core.keyring
     }
 
+    /// Why nothing is kept any more, where the store has failed. Only a restart helps.
+    pub fn halted(&self) -> Option<String> {
+        self.core.store.halted().map(str::to_owned)
+    }
+
     /// Answers the manager of another node. `peer` is who asks, proven by the session. Whatever the request is, there is an
     /// answer.
-    pub async fn handle(&self, _peer: NodeId, _request: Bytes) -> Bytes {
-        Bytes::new()
+    pub async fn handle(&self, peer: NodeId, request: Bytes) -> Bytes {
+        self.core.handle(peer, request).await.encode()
     }
 
     /// There is a way to this node now. Returns at once; what is to be told or delivered goes on its own.
-    pub fn connected(&self, _peer: NodeId) {}
+    pub fn connected(&self, peer: NodeId) {
+        self.core.connected(peer);
+    }
 
     /// Takes in an envelope from another manager, by whatever way it came: checks, then stores durably. `Ok` also where the
     /// rules say that it is dropped without a word.
-    pub async fn receive(&self, _envelope: EncodedPayload) -> Result<PayloadHash, PtmError> {
-        Err(not_ready())
+    pub async fn receive(&self, envelope: EncodedPayload) -> Result<PayloadHash, PtmError> {
+        Ok(self.core.receive(envelope, receive::Origin::Manager).await?.hash)
     }
 
     /// What was stored and erased, from where the reader stopped the last time. There is one reader: the private follower.
     pub fn arrivals(&self) -> Arrivals {
-        Arrivals::new(self.core.newest.subscribe())
+        Arrivals::new(self.core.store.clone())
     }
 
     /// What waits for recipients.
     pub fn outbox_status(&self) -> OutboxStatus {
-        OutboxStatus::default()
+        self.core.outbox.status()
     }
 
-    /// The keys that are at this URL; those known before at it are forgotten.
-    pub fn learn_url(&self, _url: &PeerUrl, _keys: &[PublicKey]) {}
+    /// The keys that are at this URL; those known before at it are forgotten. Our own are passed over.
+    pub fn learn_url(&self, url: &PeerUrl, keys: &[PublicKey]) {
+        let others = keys.iter().filter(|key| !self.core.keyring.manages(key)).copied();
+        self.core.directory.lock().learn_url(url, others);
+    }
 
     /// Nothing is at this URL any more.
-    pub fn forget_url(&self, _url: &PeerUrl) {}
+    pub fn forget_url(&self, url: &PeerUrl) {
+        self.core.directory.lock().forget_url(url);
+    }
 
     /// Every key of the network that is known here, our own first.
     pub fn known_keys(&self) -> Vec<PublicKey> {
-        self.core.keyring.keys().to_vec()
+        let others = self.core.directory.lock().keys();
+        let own = self.core.keyring.keys();
+        let others = others.into_iter().filter(|key| !self.core.keyring.manages(key));
+        own.iter().copied().chain(others).collect()
     }
 
     /// An envelope as it is stored.
-    pub fn envelope(&self, _hash: &PayloadHash) -> Result<Option<EncodedPayload>, PtmError> {
-        Ok(None)
+    pub fn envelope(&self, hash: &PayloadHash) -> Result<Option<EncodedPayload>, PtmError> {
+        Ok(self.core.store.envelope(hash)?.map(|row| row.envelope))
     }
 
     /// Envelopes that this key sent or received, in the order they were stored: `limit` at most, after `cursor` (0 at
     /// first), and the cursor for the next page where there is more.
     pub fn concerning(
         &self,
-        _key: &PublicKey,
-        _cursor: u64,
-        _limit: usize,
+        key: &PublicKey,
+        cursor: u64,
+        limit: usize,
     ) -> Result<(Vec<EncodedPayload>, Option<u64>), PtmError> {
-        Ok((Vec::new(), None))
+        let limit = limit.clamp(1, MAX_PAGE);
+        let index = self.core.store.index(key, cursor, limit)?;
+        let next = index.last().filter(|_| index.len() >= limit).map(|(sequence, _)| *sequence);
+        let found = self.core.store.envelopes(index.iter().map(|(_, hash)| hash))?;
+        Ok((found.into_iter().map(|(_, envelope)| envelope).collect(), next))
     }
 
     /// Stores a privacy group, or what changed about it.
-    pub async fn put_group(&self, _group: PrivacyGroup) -> Result<(), PtmError> {
-        Err(not_ready())
+    ///
+    /// # Errors
+    /// [`PtmError::BadRequest`] where it is beyond the limits, or there are [too many](MAX_GROUPS).
+    pub async fn put_group(&self, group: PrivacyGroup) -> Result<(), PtmError> {
+        group.check()?;
+        let store = &self.core.store;
+        if store.group(&group.id())?.is_none() && store.groups()?.len() >= MAX_GROUPS {
+            return Err(PtmError::BadRequest(format!("there are {MAX_GROUPS} privacy groups already")));
+        }
+        store.keep_group(&group).await
     }
 
     /// A privacy group by its id, also a deleted one.
-    pub fn group(&self, _id: &[u8]) -> Result<Option<PrivacyGroup>, PtmError> {
-        Ok(None)
+    pub fn group(&self, id: &[u8]) -> Result<Option<PrivacyGroup>, PtmError> {
+        self.core.store.group(id)
     }
 
     /// All privacy groups, the deleted ones too.
     pub fn groups(&self) -> Result<Vec<PrivacyGroup>, PtmError> {
-        Ok(Vec::new())
+        self.core.store.groups()
     }
 }
 
-fn not_ready() -> PtmError {
-    PtmError::Unavailable("the manager is not ready".into())
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
 }
 
 impl PrivateTransactionManager for EmbeddedManager {
-    fn send(&self, _request: SendRequest) -> BoxFuture<'_, Result<Sent, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn send(&self, request: SendRequest) -> BoxFuture<'_, Result<Sent, PtmError>> {
+        Box::pin(send::to_the_end(&self.core, self.core.clone().send(request)))
     }
 
-    fn store_raw(&self, _: Bytes, _: Option<PublicKey>) -> BoxFuture<'_, Result<PayloadHash, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn store_raw(
+        &self,
+        payload: Bytes,
+        from: Option<PublicKey>,
+    ) -> BoxFuture<'_, Result<PayloadHash, PtmError>> {
+        Box::pin(self.core.store_raw(payload, from))
     }
 
-    fn send_signed(&self, _request: SendSigned) -> BoxFuture<'_, Result<Sent, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn send_signed(&self, request: SendSigned) -> BoxFuture<'_, Result<Sent, PtmError>> {
+        Box::pin(send::to_the_end(&self.core, self.core.clone().send_signed(request)))
     }
 
-    fn lookup(&self, _hash: PayloadHash) -> BoxFuture<'_, Lookup> {
-        Box::pin(async { Lookup::Unavailable("the manager is not ready".into()) })
+    fn lookup(&self, hash: PayloadHash) -> BoxFuture<'_, Lookup> {
+        Box::pin(async move { self.core.lookup(hash) })
     }
 
-    fn raw_payload(&self, _hash: PayloadHash) -> BoxFuture<'_, Result<RawPayload, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn raw_payload(&self, hash: PayloadHash) -> BoxFuture<'_, Result<RawPayload, PtmError>> {
+        Box::pin(async move { self.core.raw_payload(hash) })
     }
 
-    fn is_sender(&self, _hash: PayloadHash) -> BoxFuture<'_, Result<bool, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn is_sender(&self, hash: PayloadHash) -> BoxFuture<'_, Result<bool, PtmError>> {
+        let sent = move || Ok(self.core.keyring.manages(&self.core.stored(&hash)?.sender));
+        Box::pin(async move { sent() })
     }
 
-    fn participants(&self, _hash: PayloadHash) -> BoxFuture<'_, Result<Vec<PublicKey>, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn participants(&self, hash: PayloadHash) -> BoxFuture<'_, Result<Vec<PublicKey>, PtmError>> {
+        Box::pin(async move { Ok(self.core.stored(&hash)?.recipients) })
     }
 
-    fn mandatory(&self, _hash: PayloadHash) -> BoxFuture<'_, Result<Vec<PublicKey>, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn mandatory(&self, hash: PayloadHash) -> BoxFuture<'_, Result<Vec<PublicKey>, PtmError>> {
+        Box::pin(async move { self.core.mandatory(&hash) })
     }
 
     fn keys(&self) -> BoxFuture<'_, Result<Vec<PublicKey>, PtmError>> {
         Box::pin(async { Ok(self.core.keyring.keys().to_vec()) })
     }
 
-    fn erase(&self, _hash: PayloadHash) -> BoxFuture<'_, Result<(), PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn erase(&self, hash: PayloadHash) -> BoxFuture<'_, Result<(), PtmError>> {
+        Box::pin(self.core.erase(hash))
     }
 
-    fn encrypt(&self, _request: SendRequest) -> BoxFuture<'_, Result<EncodedPayload, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn encrypt(&self, request: SendRequest) -> BoxFuture<'_, Result<EncodedPayload, PtmError>> {
+        Box::pin(async move { self.core.encrypt(&request) })
     }
 
-    fn decrypt(&self, _envelope: EncodedPayload) -> BoxFuture<'_, Result<PrivatePayload, PtmError>> {
-        Box::pin(async { Err(not_ready()) })
+    fn decrypt(&self, envelope: EncodedPayload) -> BoxFuture<'_, Result<PrivatePayload, PtmError>> {
+        Box::pin(async move { self.core.decrypt(&envelope) })
     }
 }

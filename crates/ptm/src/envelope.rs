@@ -9,6 +9,7 @@ use crate::crypto::{CryptoError, payload_hash};
 use crate::keyring::{Keyring, KeyringError};
 use crate::{Metadata, PayloadHash, PrivacyMode, PtmError, PublicKey};
 use alloy_primitives::{B512, Bytes};
+pub(crate) use open::Opened;
 pub use raw::RawTransaction;
 pub use seal::{Addressing, AffectedTransaction};
 use std::collections::HashSet;

@@ -92,6 +92,17 @@ impl Keyring {
         crate::envelope::each_once(ours)
     }
 
+    /// As [`shared_key`](Self::shared_key), without remembering it: for keys that somebody may have drawn a moment ago.
+    pub(crate) fn fresh_shared_key(
+        &self,
+        own: &PublicKey,
+        other: &PublicKey,
+    ) -> Result<SealingKey, KeyringError> {
+        let place = self.places.get(own).ok_or(KeyringError::NotManaged(*own))?;
+        let pair = self.pairs.get(*place).ok_or(KeyringError::NotManaged(*own))?;
+        Ok(pair.shared_key(other)?)
+    }
+
     /// The key agreed between one of ours and another party's (which may be ours as well).
     pub fn shared_key(&self, own: &PublicKey, other: &PublicKey) -> Result<Arc<SealingKey>, KeyringError> {
         let place = self.places.get(own).ok_or(KeyringError::NotManaged(*own))?;

@@ -20,6 +20,7 @@ mod base64;
 pub mod codec;
 mod courier;
 pub mod crypto;
+mod directory;
 mod embedded;
 mod envelope;
 mod error;
@@ -46,6 +47,7 @@ pub use codec::negotiation::PeerVersions;
 pub use codec::{Codec, CodecError};
 pub use courier::{Courier, CourierError, NoCourier, UrlCourier};
 pub use crypto::{CryptoError, KeyPair, SealingKey};
+pub use directory::Route;
 pub use embedded::{AcceptErase, EmbeddedManager, OutboxRecipient, OutboxStatus, Parts, Settings};
 pub use envelope::{
     Addressing, AffectedTransaction, EncodedPayload, EnvelopeError, Nonce, RawTransaction, RecipientBox,

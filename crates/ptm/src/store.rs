@@ -17,7 +17,7 @@ use lonja_storage::{Batch, Kv, StoreError, Table};
 pub(crate) use rows::EnvelopeRow;
 use std::sync::Arc;
 use tokio::sync::watch;
-pub(crate) use writer::{Durable, Row};
+pub(crate) use writer::Row;
 use writer::{Writer, WriterParts};
 
 /// Version of the rows; stored under [`META_FORMAT`] and checked when a store is opened.

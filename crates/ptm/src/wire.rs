@@ -1,6 +1,7 @@
 //! What the managers of nodes say to each other.
 //!
-//! A message is a version byte, a kind byte and a body: for `Push` the envelope in CBOR as it is, for all others an RLP list.
+//! A message is a version byte, a kind byte and a body: for `Push` the number of the attempt (8 bytes) and the envelope in
+//! CBOR as it is, for all others an RLP list.
 //! Every request has one answer; `Refused` answers any of them.
 //!
 //! | kind | request | answer |
@@ -27,8 +28,11 @@ pub const MAX_MESSAGE_BYTES: usize = 12 << 20;
 /// Bytes of the head of a message.
 const HEAD_BYTES: usize = 2;
 
+/// Bytes of the number of an attempt.
+const ATTEMPT_BYTES: usize = 8;
+
 /// Bytes of the largest envelope that can be pushed.
-pub const MAX_PUSHED_BYTES: usize = MAX_MESSAGE_BYTES - HEAD_BYTES;
+pub const MAX_PUSHED_BYTES: usize = MAX_MESSAGE_BYTES - HEAD_BYTES - ATTEMPT_BYTES;
 
 /// The version of all this.
 const VERSION: u8 = 1;
@@ -48,10 +52,20 @@ pub const MAX_TEXT_BYTES: usize = 512;
 /// What one manager asks of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Keep this copy of an envelope, in CBOR.
-    Push(Bytes),
+    /// Keep this copy of an envelope.
+    Push {
+        /// By this number it may be withdrawn for a while; later attempts have higher ones. 0: it is for good.
+        attempt: u64,
+        /// The copy, in CBOR.
+        envelope: Bytes,
+    },
     /// The send failed: forget what was pushed.
-    Withdraw(PayloadHash),
+    Withdraw {
+        /// The payload.
+        hash: PayloadHash,
+        /// What was pushed in this attempt, and not what was pushed in a later one.
+        attempt: u64,
+    },
     /// These nodes hold these keys.
     Announce(Vec<Binding>),
     /// Show that you hold a key.
@@ -109,8 +123,6 @@ pub enum Answer {
         hash: PayloadHash,
         /// Shows that it was opened.
         proof: B256,
-        /// Whether nothing of it was here before.
-        new: bool,
     },
     /// Done, or not needed.
     Noted,
@@ -128,8 +140,9 @@ pub enum Answer {
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
-struct HashBody {
+struct WithdrawBody {
     hash: B512,
+    attempt: u64,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -157,7 +170,6 @@ struct RefusedBody {
 struct StoredBody {
     hash: B512,
     proof: B256,
-    new: bool,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -230,8 +242,10 @@ impl Request {
     /// Writes it.
     pub fn encode(&self) -> Bytes {
         match self {
-            Self::Push(envelope) => Self::push(envelope),
-            Self::Withdraw(hash) => message(WITHDRAW, &HashBody { hash: hash.0 }),
+            Self::Push { attempt, envelope } => Self::push(*attempt, envelope),
+            Self::Withdraw { hash, attempt } => {
+                message(WITHDRAW, &WithdrawBody { hash: hash.0, attempt: *attempt })
+            }
             Self::Announce(bindings) => message(ANNOUNCE, bindings),
             Self::Challenge(Challenge { key, from, nonce, sealed }) => {
                 let (key, from) = (B256::from(key.0), B256::from(from.0));
@@ -246,9 +260,10 @@ impl Request {
     }
 
     /// A `Push` of an envelope in CBOR.
-    pub fn push(envelope: &[u8]) -> Bytes {
-        let mut out = Vec::with_capacity(envelope.len().saturating_add(HEAD_BYTES));
+    pub fn push(attempt: u64, envelope: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(envelope.len().saturating_add(HEAD_BYTES + ATTEMPT_BYTES));
         out.extend_from_slice(&[VERSION, PUSH]);
+        out.extend_from_slice(&attempt.to_be_bytes());
         out.extend_from_slice(envelope);
         out.into()
     }
@@ -257,8 +272,14 @@ impl Request {
     pub fn decode(bytes: &Bytes) -> Result<Self, CodecError> {
         let (kind, body) = open(bytes)?;
         match kind {
-            PUSH => Ok(Self::Push(body)),
-            WITHDRAW => exact(&body, "Withdraw").map(|HashBody { hash }| Self::Withdraw(PayloadHash(hash))),
+            PUSH => {
+                let attempt = body.first_chunk::<ATTEMPT_BYTES>();
+                let attempt = attempt.ok_or(CodecError::Truncated { what: "the number of the attempt" })?;
+                let attempt = u64::from_be_bytes(*attempt);
+                Ok(Self::Push { attempt, envelope: body.slice(ATTEMPT_BYTES..) })
+            }
+            WITHDRAW => exact(&body, "Withdraw")
+                .map(|WithdrawBody { hash, attempt }| Self::Withdraw { hash: PayloadHash(hash), attempt }),
             ANNOUNCE => {
                 counted(&body, MAX_BINDINGS, "the bindings")?;
                 exact(&body, "Announce").map(Self::Announce)
@@ -300,9 +321,7 @@ impl Answer {
             Self::Refused(refusal, text) => {
                 message(REFUSED, &RefusedBody { refusal: *refusal as u8, text: text.clone() })
             }
-            Self::Stored { hash, proof, new } => {
-                message(STORED, &StoredBody { hash: hash.0, proof: *proof, new: *new })
-            }
+            Self::Stored { hash, proof } => message(STORED, &StoredBody { hash: hash.0, proof: *proof }),
             Self::Noted => message(NOTED, &NotedBody {}),
             Self::Proof(proof) => message(PROOF, &ProofBody { proof: *proof }),
             Self::Batch { envelopes, next } => {
@@ -322,11 +341,8 @@ impl Answer {
                 let refusal = Refusal::from_code(refusal).ok_or(unreadable("the kind of the refusal"))?;
                 Ok(Self::Refused(refusal, text))
             }
-            STORED => exact(&body, "Stored").map(|StoredBody { hash, proof, new }| Self::Stored {
-                hash: PayloadHash(hash),
-                proof,
-                new,
-            }),
+            STORED => exact(&body, "Stored")
+                .map(|StoredBody { hash, proof }| Self::Stored { hash: PayloadHash(hash), proof }),
             NOTED => exact(&body, "Noted").map(|NotedBody {}| Self::Noted),
             PROOF => exact(&body, "Proof").map(|ProofBody { proof }| Self::Proof(proof)),
             BATCH => decode_batch(&body),

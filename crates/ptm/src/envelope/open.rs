@@ -5,8 +5,34 @@ use crate::crypto::SealingKey;
 use crate::keyring::Keyring;
 use crate::{PayloadHash, PrivacyMode, PublicKey};
 use alloy_primitives::Bytes;
+use zeroize::Zeroizing;
+
+/// What one of our keys opened.
+pub(crate) struct Opened {
+    /// That key.
+    pub(crate) own: PublicKey,
+    pub(crate) master_key: SealingKey,
+    pub(crate) payload: Bytes,
+}
+
+/// Bytes that are wiped when the last who has them drops them.
+pub(crate) fn wiped(bytes: Vec<u8>) -> Bytes {
+    Bytes(bytes::Bytes::from_owner(Zeroizing::new(bytes)))
+}
 
 impl EncodedPayload {
+    /// Opens it with the first of our keys that can.
+    pub(crate) fn open(&self, keyring: &Keyring) -> Result<Opened, EnvelopeError> {
+        for own in self.candidates(keyring) {
+            if let Ok(master_key) = self.master_key_with(keyring, &own)
+                && let Ok(payload) = self.payload(&master_key)
+            {
+                return Ok(Opened { own, master_key, payload });
+            }
+        }
+        Err(EnvelopeError::DoesNotOpen(self.hash()))
+    }
+
     /// The payload in clear, opened with one of our keys.
     pub fn decrypt_with(&self, keyring: &Keyring, own: &PublicKey) -> Result<Bytes, EnvelopeError> {
         self.payload(&self.master_key_with(keyring, own)?)
@@ -14,12 +40,7 @@ impl EncodedPayload {
 
     /// The payload in clear, and the first of our keys that opens it.
     pub fn decrypt(&self, keyring: &Keyring) -> Result<(PublicKey, Bytes), EnvelopeError> {
-        for own in self.candidates(keyring) {
-            if let Ok(payload) = self.decrypt_with(keyring, &own) {
-                return Ok((own, payload));
-            }
-        }
-        Err(EnvelopeError::DoesNotOpen(self.hash()))
+        self.open(keyring).map(|opened| (opened.own, opened.payload))
     }
 
     /// The affected transactions whose security hash does not show that the sender has them: those that are unknown here,
@@ -35,18 +56,11 @@ impl EncodedPayload {
 
     /// The master key, by whichever key of ours opens a box *and* the payload.
     pub(super) fn master_key(&self, keyring: &Keyring) -> Result<SealingKey, EnvelopeError> {
-        for own in self.candidates(keyring) {
-            if let Ok(key) = self.master_key_with(keyring, &own)
-                && self.payload(&key).is_ok()
-            {
-                return Ok(key);
-            }
-        }
-        Err(EnvelopeError::DoesNotOpen(self.hash()))
+        self.open(keyring).map(|opened| opened.master_key)
     }
 
     /// The master key, from the first box alone.
-    pub(super) fn first_master_key(&self, keyring: &Keyring) -> Result<SealingKey, EnvelopeError> {
+    pub(crate) fn first_master_key(&self, keyring: &Keyring) -> Result<SealingKey, EnvelopeError> {
         let unopened = || EnvelopeError::DoesNotOpen(self.hash());
         let first = *self.boxes.first().ok_or_else(unopened)?;
         if let Some(recipient) = self.recipients.first().filter(|_| keyring.manages(&self.sender)) {
@@ -59,7 +73,7 @@ impl EncodedPayload {
 
     fn payload(&self, master_key: &SealingKey) -> Result<Bytes, EnvelopeError> {
         let opened = master_key.open(&self.cipher_text_nonce, &self.cipher_text);
-        opened.map(Bytes::from).map_err(|_| EnvelopeError::DoesNotOpen(self.hash()))
+        opened.map(wiped).map_err(|_| EnvelopeError::DoesNotOpen(self.hash()))
     }
 
     fn master_key_with(&self, keyring: &Keyring, own: &PublicKey) -> Result<SealingKey, EnvelopeError> {

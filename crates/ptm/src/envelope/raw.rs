@@ -1,5 +1,6 @@
 //! Payloads that are stored before anybody knows who gets them.
 
+use super::open::wiped;
 use super::seal::{Drawn, Letter};
 use super::{Addressing, EncodedPayload, EnvelopeError, Nonce, RecipientBox, within};
 use crate::crypto::{SealingKey, payload_hash, random_nonce};
@@ -54,16 +55,17 @@ impl RawTransaction {
     pub fn decrypt(&self, keyring: &Keyring) -> Result<RawPayload, EnvelopeError> {
         let payload = self.master_key(keyring)?.open(&self.nonce, &self.cipher_text);
         let payload = payload.map_err(|_| EnvelopeError::DoesNotOpen(self.hash()))?;
-        Ok(RawPayload { payload: payload.into(), sender: self.sender })
+        Ok(RawPayload { payload: wiped(payload), sender: self.sender })
     }
 
-    /// Puts it into an envelope: the same ciphertext and nonce, and a box for every recipient with a fresh one.
+    /// Puts it into an envelope: the same ciphertext and nonce, and a box for every recipient. The boxes' nonce follows from
+    /// the master key, so that who sends it again makes the same envelope again, and copies from before fit to it.
     pub fn wrap(
         &self,
         keyring: &Keyring,
         addressing: &Addressing<'_>,
     ) -> Result<EncodedPayload, EnvelopeError> {
-        self.wrap_with(keyring, addressing, random_nonce()?)
+        self.wrap_with(keyring, addressing, self.master_key(keyring)?.derived_nonce())
     }
 
     pub(super) fn wrap_with(

@@ -13,6 +13,8 @@ pub(crate) struct Keep {
     pub(crate) envelope: EncodedPayload,
     /// Whether it is sent from here.
     pub(crate) sent_here: bool,
+    /// Whether it takes the place of another envelope of its name. Otherwise it is refused then.
+    pub(crate) replaces: bool,
 }
 
 /// What became of an envelope that was to be kept.
@@ -24,6 +26,8 @@ pub(crate) enum Kept {
     Merged,
     /// All of it was here.
     Same,
+    /// Another envelope of this name was here, and is not any more.
+    Replaced,
 }
 
 /// Memory that a small change takes.
@@ -119,7 +123,13 @@ impl Keep {
         };
         let old = EnvelopeRow::decode(&hash, old)?;
         let mut envelope = old.envelope.clone();
-        envelope.merge(&self.envelope)?;
+        if let Err(different) = envelope.merge(&self.envelope) {
+            return if self.replaces {
+                Ok((self.instead_of(&old, &cbor, pending), Kept::Replaced))
+            } else {
+                Err(different.into())
+            };
+        }
         let sent_here = old.sent_here || self.sent_here;
         if envelope == old.envelope && sent_here == old.sent_here {
             return Ok((Vec::new(), Kept::Same));
@@ -130,6 +140,16 @@ impl Keep {
         let row = EnvelopeRow { sequence, stored_ms, sent_here, envelope };
         rows.extend(written(&hash, &row, &row.envelope.encode(Codec::Cbor)));
         Ok((rows, Kept::Merged))
+    }
+}
+
+impl Keep {
+    fn instead_of(self, old: &EnvelopeRow, cbor: &[u8], pending: &mut Pending<'_>) -> Vec<Row> {
+        let mut rows = removed(old);
+        let (sequence, stored_ms) = (pending.next_sequence(), now_ms());
+        let Self { hash, envelope, sent_here, .. } = self;
+        rows.extend(written(&hash, &EnvelopeRow { sequence, stored_ms, sent_here, envelope }, cbor));
+        rows
     }
 }
 

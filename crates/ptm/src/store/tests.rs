@@ -86,7 +86,7 @@ fn open(kv: &MemoryKv) -> PayloadStore {
 }
 
 fn keep(envelope: &EncodedPayload, sent_here: bool) -> Keep {
-    Keep { hash: envelope.hash(), envelope: envelope.clone(), sent_here }
+    Keep { hash: envelope.hash(), envelope: envelope.clone(), sent_here, replaces: false }
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -132,6 +132,8 @@ fn copies_come_together_and_others_of_the_same_name_are_refused() {
     assert_eq!(refused, Err(PtmError::Store("Invalid existing transaction".into())));
     assert_eq!(store.envelope(&hash).unwrap().unwrap().envelope, row.envelope);
 
+    assert_eq!(wait(store.keep(Keep { replaces: true, ..keep(&first, false) })), Ok(Kept::Same));
+
     // The merged one stands in the index once, with its new number.
     for party in [one, two, whole.sender] {
         assert_eq!(store.index(&party, 0, 9).unwrap(), [(2, hash)], "{party}");
@@ -139,6 +141,10 @@ fn copies_come_together_and_others_of_the_same_name_are_refused() {
     }
     assert_eq!(store.arrived_after(0, 9).unwrap(), [(2, Arrival::Stored(hash))]);
     assert_eq!(kv.len(Table::EnvelopesByKey), 4);
+    assert_eq!(wait(store.keep(Keep { replaces: true, ..keep(&other, false) })), Ok(Kept::Replaced));
+    assert_eq!(store.envelope(&hash).unwrap().unwrap().envelope, other);
+    assert_eq!(store.index(&one, 0, 9).unwrap(), [(3, hash)]);
+    assert_eq!(store.index(&two, 0, 9).unwrap(), []);
 }
 
 #[test]

@@ -47,8 +47,8 @@ fn challenge() -> impl Strategy<Value = Challenge> {
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
-        some_bytes(99).prop_map(Request::Push),
-        hash().prop_map(Request::Withdraw),
+        (any::<u64>(), some_bytes(99)).prop_map(|(attempt, envelope)| Request::Push { attempt, envelope }),
+        (hash(), any::<u64>()).prop_map(|(hash, attempt)| Request::Withdraw { hash, attempt }),
         proptest::collection::vec(binding(), 0..4).prop_map(Request::Announce),
         challenge().prop_map(Request::Challenge),
         (a_key(), any::<u64>(), any::<u32>()).prop_map(|(key, cursor, limit)| Request::Resend {
@@ -64,11 +64,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         (0..5u8, "[a-zé]{0,99}")
             .prop_map(|(code, text)| Answer::Refused(Refusal::from_code(code).unwrap(), text)),
-        (hash(), any::<[u8; 32]>(), any::<bool>()).prop_map(|(hash, proof, new)| Answer::Stored {
-            hash,
-            proof: proof.into(),
-            new
-        }),
+        (hash(), any::<[u8; 32]>()).prop_map(|(hash, proof)| Answer::Stored { hash, proof: proof.into() }),
         Just(Answer::Noted),
         any::<[u8; 32]>().prop_map(|proof| Answer::Proof(proof.into())),
         (proptest::collection::vec(some_bytes(99), 0..4), any::<u64>())
@@ -103,7 +99,7 @@ proptest! {
             prop_assert!(request.is_err() || request.unwrap().encode() == almost);
             prop_assert!(answer.is_err() || answer.unwrap().encode() == almost);
             let shorter = bytes.slice(..at);
-            prop_assert!(at >= 2 && bytes[1] == PUSH || Request::decode(&shorter).is_err());
+            prop_assert!(at >= 10 && bytes[1] == PUSH || Request::decode(&shorter).is_err());
             prop_assert!(Answer::decode(&shorter).is_err());
         }
     }
@@ -116,12 +112,14 @@ fn the_bytes_of_messages_stay_what_they_are() {
     let binding = Binding::sign(author, PublicKey([3; 32]), 4);
     let announce = Request::Announce(vec![binding]).encode();
     assert_eq!(hex::encode(&announce[..8]), "0103f8caf8c8a003");
-    assert_eq!(Request::Push(Bytes::from_static(b"\xab")).encode(), Bytes::from_static(b"\x01\x01\xab"));
+    let push = Request::Push { attempt: 5, envelope: Bytes::from_static(b"\xab") }.encode();
+    assert_eq!(push, Bytes::from_static(b"\x01\x01\0\0\0\0\0\0\0\x05\xab"));
     assert_eq!(Answer::Noted.encode(), Bytes::from_static(b"\x01\x42\xc0"));
     let refused = Answer::refused(Refusal::NotHeld, "no");
     assert_eq!(refused.encode(), Bytes::from_static(b"\x01\x40\xc4\x02\x82no"));
-    let withdraw = Request::Withdraw(PayloadHash::from_data(&[9])).encode();
-    assert_eq!(hex::encode(&withdraw[..6]), "0102f842b840");
+    let withdraw = Request::Withdraw { hash: PayloadHash::from_data(&[9]), attempt: 5 }.encode();
+    assert_eq!(hex::encode(&withdraw[..6]), "0102f843b840");
+    assert_eq!(hex::encode(&withdraw[68..]), "0905");
 }
 
 #[test]
@@ -140,8 +138,6 @@ fn other_versions_kinds_and_sizes_are_refused() {
 
 #[test]
 fn lists_are_counted_before_they_are_read() {
-    let mut list = Vec::new();
-    vec![0u8; 3].encode(&mut list);
     let items = |count: usize| message(ANNOUNCE, &vec![Bytes::new(); count]);
     assert!(matches!(Request::decode(&items(MAX_BINDINGS + 1)), Err(CodecError::TooLarge { .. })));
     assert!(matches!(Request::decode(&items(MAX_BINDINGS)), Err(CodecError::WrongType { .. })));
