@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod files;
 mod logging;
+mod manager;
 mod passwords;
 mod progress;
 mod settings;

@@ -3,6 +3,7 @@
 //! order. An unknown key is an error in each of them.
 
 mod kept;
+pub mod ptm;
 
 pub use kept::Kept;
 
@@ -10,6 +11,7 @@ use crate::checkpoint::{Checkpoint, Sync};
 use crate::files;
 use clap::{Args, Command};
 use eyre::{Context, Result, bail, eyre};
+use ptm::{PtmArgs, PtmSettings};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::net::IpAddr;
@@ -200,6 +202,9 @@ pub struct NodeArgs {
     /// Form of the log: text or json [default: text]
     #[arg(long, env = "LONJA_LOG_FORMAT", value_name = "FORMAT", help_heading = "Logs")]
     pub log_format: Option<LogFormat>,
+
+    #[command(flatten)]
+    pub ptm: PtmArgs,
 }
 
 /// Form of the log.
@@ -260,12 +265,13 @@ pub struct Settings {
     pub min_free_disk_mib: u64,
     pub log: String,
     pub log_format: LogFormat,
+    pub ptm: PtmSettings,
 }
 
 /// Takes each field from the first of the two that has it.
 macro_rules! merge {
     ($over:expr, $under:expr; $($field:ident)*) => {
-        NodeArgs { $($field: $over.$field.or($under.$field)),* }
+        NodeArgs { $($field: $over.$field.or($under.$field)),*, ptm: $over.ptm.over($under.ptm) }
     };
 }
 
@@ -290,7 +296,12 @@ impl NodeArgs {
             None if home.join(files::CONFIG).exists() => read_file(&home.join(files::CONFIG))?,
             None => NodeArgs::default(),
         };
-        let settings = self.over(file).with_defaults();
+        let mut merged = self.over(file);
+        let private_config = std::env::var_os("PRIVATE_CONFIG").map(PathBuf::from);
+        merged.ptm = merged.ptm.or_private_config(private_config.as_deref())?;
+        // Looked at alone: the defaults contradict nothing.
+        merged.ptm.clone().settle()?;
+        let settings = merged.with_defaults();
         if settings.checkpoint.is_some() && settings.sync == Sync::Full {
             bail!(
                 "--checkpoint is for --sync snapshot: with --sync full every block is verified from the first on"
@@ -348,6 +359,7 @@ impl NodeArgs {
             min_free_disk_mib: self.min_free_disk_mib.unwrap_or(1024),
             log: self.log.unwrap_or_else(|| "info".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
+            ptm: self.ptm.with_defaults(),
         }
     }
 }
@@ -418,7 +430,11 @@ mod tests {
             let key = arg.get_id().as_str().replace('_', "-");
             let help = arg.get_help().unwrap().to_string();
             let told = help.rsplit_once("[default: ").map(|(_, told)| told.trim_end_matches(']'));
-            let value = match settings.get(&key) {
+            let value = match key.strip_prefix("ptm-") {
+                Some(key) => settings["ptm"].get(key),
+                None => settings.get(&key),
+            };
+            let value = match value {
                 Some(toml::Value::String(text)) => text.clone(),
                 Some(toml::Value::Array(items)) => {
                     items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
@@ -428,7 +444,9 @@ mod tests {
                 None => String::new(),
             };
             match key.as_str() {
-                "data-dir" | "genesis" | "node-key" => assert!(told.is_some(), "{key}"),
+                "data-dir" | "genesis" | "node-key" | "ptm-keys" | "ptm-p2p-url" => {
+                    assert!(told.is_some(), "{key}")
+                }
                 _ if value.is_empty() => assert!(told.is_none_or(|told| told == "none"), "{key}: {told:?}"),
                 _ => assert_eq!(told, Some(value.as_str()), "{key}"),
             }

@@ -21,6 +21,11 @@ impl Password {
         self.0.is_empty()
     }
 
+    /// The password itself, for those who open other kinds of files with it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -1,6 +1,7 @@
 //! What a node needs to know to run. Made by the binary from files, variables and flags.
 
 use crate::disk::DiskLimits;
+use crate::manager::ManagerConfig;
 use alloy_primitives::B256;
 use lonja_accounts::Accounts;
 use lonja_p2p::PeerAddress;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything decided; nothing optional but what is truly absent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where data stands. Made when missing.
     pub data_dir: PathBuf,
@@ -41,6 +42,10 @@ pub struct Config {
     pub registry_addresses: bool,
     /// The accounts that the node holds for its users, with those unlocked that the operator wants to be.
     pub accounts: Arc<Accounts>,
+    /// The manager of payloads.
+    pub manager: ManagerConfig,
+    /// Whether transactions between parties that the node signs go into markers, on networks that have them.
+    pub markers: bool,
     /// JSON-RPC, health and metrics.
     pub rpc: RpcConfig,
     /// Memory for waiting transactions, bytes.

@@ -1,11 +1,13 @@
 //! The node as the RPC sees it: answers from what the loop published last, orders put into its letter box.
 
 use crate::event::{Event, Room};
+use crate::follower;
 use crate::halt::Halt;
 use crate::mailbox::{Lane, Sender};
 use crate::wishes::Wishes;
 use alloy_primitives::Address;
 use arc_swap::ArcSwap;
+use lonja_chain::private::PrivateStatus;
 use lonja_consensus::machine::{Phase, Status};
 use lonja_p2p::P2p;
 use lonja_primitives::{NodeId, VoteKind};
@@ -16,6 +18,7 @@ use lonja_rpc::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// How far the loop's last sign of life may lie back: it wakes at least once a second.
 const LOOP_SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -54,6 +57,8 @@ pub struct Control {
     pub mailbox: Sender,
     /// What the loop said last.
     pub published: Arc<ArcSwap<Published>>,
+    /// Where the second pass stands, if there is one.
+    pub second: Option<watch::Receiver<PrivateStatus>>,
     /// The operator's votes.
     pub wishes: Arc<Wishes>,
     /// Whether something is broken for good.
@@ -203,7 +208,7 @@ impl Control {
         let age = published.head_moved.elapsed();
         let oldest = (published.block_period * HEAD_AGE_PERIODS).max(HEAD_AGE_MIN);
         let rounds = published.consensus.round;
-        vec![
+        let mut checks = vec![
             HealthCheck { name: "peers", ok: peers > 0 || alone, reason: format!("{peers} peers connected") },
             HealthCheck {
                 name: "head",
@@ -226,7 +231,9 @@ impl Control {
                 ok: published.room == Room::Enough,
                 reason: room_text(published.room),
             },
-        ]
+        ];
+        checks.extend(self.second.as_ref().map(|second| follower::check(&second.borrow(), published.head)));
+        checks
     }
 }
 

@@ -207,7 +207,7 @@ impl Worker {
         let runtime = runtime.clone();
         let arrived = async {
             match arrivals {
-                Some(arrivals) => arrivals.wait(at_most).await,
+                Some(arrivals) => drop(arrivals.wait(at_most).await),
                 None => std::future::pending().await,
             }
         };

@@ -16,6 +16,7 @@ use crate::ingest::Ingest;
 use crate::join::{backfill, giver};
 use crate::journal::Journal;
 use crate::mailbox::{self, Lane, Sender};
+use crate::manager::{self, Ground};
 use crate::meet::newcomer::Newcomer;
 use crate::parties::Parties;
 use crate::rules::{self, RulesError};
@@ -29,6 +30,7 @@ use lonja_consensus::machine::RestoreError;
 use lonja_p2p::{NetworkId, P2p, P2pConfig, P2pError, PeerGate};
 use lonja_permissioning::OwnEnd;
 use lonja_primitives::{RecoveredTransaction, Signer};
+use lonja_ptm::tessera::Server;
 use lonja_rpc::{NodeInfo, RpcContext, RpcHandle};
 use lonja_storage::{RecordLog, StoreError, StoreOptions};
 use lonja_txpool::{PoolConfig, TxPool};
@@ -42,6 +44,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle as TaskHandle;
+use tokio_util::sync::CancellationToken;
 
 /// New transactions that a slow subscriber may lag behind before it misses some.
 const TRANSACTION_NEWS: usize = 8_192;
@@ -84,6 +87,15 @@ pub enum NodeError {
     /// A JSON-RPC or health listener.
     #[error(transparent)]
     Rpc(#[from] lonja_rpc::StartError),
+    /// The manager's store or keys.
+    #[error("ptm: {0}")]
+    Manager(#[from] lonja_ptm::PtmError),
+    /// A listener of the manager.
+    #[error("ptm: {0}")]
+    ManagerListen(#[from] lonja_ptm::tessera::ListenError),
+    /// The certificates and keys for the way to the manager.
+    #[error("ptm: {0}")]
+    ManagerTls(#[from] lonja_ptm::tessera::TlsError),
 }
 
 /// A running node.
@@ -95,13 +107,16 @@ pub struct Node {
     stopping: Arc<AtomicBool>,
     tasks: Vec<TaskHandle<()>>,
     threads: Vec<JoinHandle<()>>,
+    servers: Vec<Server>,
+    talks: CancellationToken,
+    parties: Parties,
     journal: Arc<Mutex<Journal>>,
     pool: Arc<Mutex<TxPool>>,
 }
 
 impl Node {
     /// Opens everything and starts working. Must be called within a tokio runtime.
-    pub async fn start(config: Config) -> Result<Self, NodeError> {
+    pub async fn start(mut config: Config) -> Result<Self, NodeError> {
         let started = Instant::now();
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
@@ -185,8 +200,23 @@ impl Node {
         let edges = Edges { outbox, chain: jobs, p2p: p2p.clone(), halt: halt.clone() };
         let loop_thread = driver::start(node_core, receiver, edges, clock, published.clone());
 
+        let ground = Ground {
+            data_dir: &config.data_dir,
+            history: config.history,
+            genesis: config.genesis.hash(),
+            spec: spec.clone(),
+            public: reader.clone(),
+            key: config.key.clone(),
+            parties: parties.clone(),
+            heads: heads.subscribe(),
+            halt: halt.clone(),
+            stopping: stopping.clone(),
+        };
+        let second = manager::start(std::mem::take(&mut config.manager), config.markers, ground).await?;
+
         let control = Arc::new(Control {
             info,
+            second: second.as_ref().map(|second| second.status.clone()),
             p2p: p2p.clone(),
             mailbox: mailbox.clone(),
             published: published.clone(),
@@ -202,7 +232,7 @@ impl Node {
             control,
             heads: heads.subscribe(),
             transactions: news,
-            privacy: None,
+            privacy: second.as_ref().map(|second| second.privacy.clone()),
             metrics: render,
         };
         let rpc = lonja_rpc::start(config.rpc.clone(), context).await?;
@@ -221,7 +251,7 @@ impl Node {
         let receivers = services::Receivers {
             giver,
             backfill,
-            parties,
+            parties: parties.clone(),
             mailbox: mailbox.clone(),
             gossip,
             reader: reader.clone(),
@@ -265,7 +295,12 @@ impl Node {
         let mut threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];
         threads.extend([upkeep_thread, giver_thread, addresses_thread]);
         threads.extend(backfill_thread);
-        Ok(Self { halt, p2p, rpc, mailbox, stopping, tasks, threads, journal, pool })
+        let (mut servers, mut talks) = (Vec::new(), CancellationToken::new());
+        if let Some(second) = second {
+            threads.push(second.thread);
+            (servers, talks) = (second.servers, second.talks);
+        }
+        Ok(Self { halt, p2p, rpc, mailbox, stopping, tasks, threads, servers, talks, parties, journal, pool })
     }
 
     /// Resolves with the reason when the node cannot go on.
@@ -276,7 +311,12 @@ impl Node {
     /// Stops taking requests, says goodbye to peers, lets work in hand finish, and closes the stores.
     pub async fn stop(self) {
         self.rpc.stop().await;
+        self.talks.cancel();
+        for server in self.servers {
+            server.stop().await;
+        }
         self.p2p.shutdown().await;
+        self.parties.close();
         self.stopping.store(true, Ordering::Relaxed);
         self.mailbox.close();
         self.tasks.iter().for_each(TaskHandle::abort);

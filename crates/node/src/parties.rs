@@ -13,7 +13,7 @@ use lonja_ptm::{Courier, CourierError, EmbeddedManager};
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
@@ -52,7 +52,7 @@ pub enum NoAnswer {
     #[error("the node is not connected")]
     NotConnected,
     /// It runs a version that knows nothing of this.
-    #[error("the node runs a version without private transactions")]
+    #[error("the node runs a version without a manager")]
     NotKnown,
     /// The session ended before the answer came.
     #[error("the node was disconnected before it answered")]
@@ -86,7 +86,7 @@ pub struct Parties(Arc<Shared>);
 
 struct Shared {
     p2p: P2p,
-    desk: OnceLock<Arc<dyn Desk>>,
+    desk: Mutex<Option<Arc<dyn Desk>>>,
     asked: Mutex<Asked>,
     taken: Mutex<Taken>,
     working: Semaphore,
@@ -133,18 +133,26 @@ impl Parties {
         let asked = Asked { next: rand::random(), waiting: HashMap::new() };
         Self(Arc::new(Shared {
             p2p,
-            desk: OnceLock::new(),
+            desk: Mutex::default(),
             asked: Mutex::new(asked),
             taken: Mutex::default(),
             working: Semaphore::new(WORKING_MAX),
         }))
     }
 
-    /// From now on this deals with what others ask. The first one stays.
+    /// From now on this deals with what others ask.
     pub fn serve(&self, desk: Arc<dyn Desk>) {
-        if self.0.desk.set(desk).is_ok() {
-            self.0.p2p.connected().into_iter().for_each(|peer| self.peer_up(peer));
-        }
+        *self.0.desk.lock() = Some(desk);
+        self.0.p2p.connected().into_iter().for_each(|peer| self.peer_up(peer));
+    }
+
+    /// From now on nobody deals with what others ask. A desk that asks by this very way could not end otherwise.
+    pub fn close(&self) {
+        *self.0.desk.lock() = None;
+    }
+
+    fn desk(&self) -> Option<Arc<dyn Desk>> {
+        self.0.desk.lock().clone()
     }
 
     /// Whether a request can be sent to this node now.
@@ -162,7 +170,7 @@ impl Parties {
     /// A peer asks. Never waits: what is too much is refused at once.
     pub fn requested(&self, peer: NodeId, request: u64, body: Bytes) {
         counter!("lonja_parties_requests_total").increment(1);
-        let desk = self.0.desk.get().cloned();
+        let desk = self.desk();
         let room = self.0.take_room(peer, body.len());
         let (Some(desk), Some(room)) = (desk, room) else {
             counter!("lonja_parties_refused_total").increment(1);
@@ -193,7 +201,7 @@ impl Parties {
 
     /// A session stands.
     pub fn peer_up(&self, peer: NodeId) {
-        if let Some(desk) = self.0.desk.get().filter(|_| self.is_reachable(&peer)) {
+        if let Some(desk) = self.desk().filter(|_| self.is_reachable(&peer)) {
             desk.peer_up(peer);
         }
     }

@@ -60,7 +60,7 @@ fn reference() -> String {
         let row = format!(
             "| `--{}` | `{}` | `{variable}` | {help} |\n",
             arg.get_long().unwrap_or_default(),
-            arg.get_id().as_str().replace('_', "-"),
+            key(arg.get_id().as_str()),
         );
         groups.entry(group).or_default().push_str(&row);
     }
@@ -71,6 +71,12 @@ fn reference() -> String {
         ));
     }
     text
+}
+
+/// The key in the file: options of the manager stand in a section.
+fn key(id: &str) -> String {
+    let name = id.replace('_', "-");
+    name.strip_prefix("ptm-").map(|name| format!("ptm.{name}")).unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod folder;
+mod members;
 mod registry;
 
 use crate::client::Endpoint;
@@ -65,6 +66,10 @@ pub struct DevnetCommand {
     /// and validates; and a fifth to be admitted
     #[arg(long, conflicts_with = "validators")]
     registry: bool,
+    /// Regular nodes that take part in private transactions, with keys and unlocked accounts that the scripts of Quorum's
+    /// quickstart know [default: 0, or those of the devnet in the folder]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=i64::from(members::MOST)))]
+    members: Option<u16>,
     /// Added to every port, so that several devnets can run on one machine
     #[arg(long, default_value_t = 0)]
     port_offset: u16,
@@ -83,11 +88,37 @@ struct Seat {
     p2p_port: u16,
     rpc_port: u16,
     metrics_port: u16,
-    validates: bool,
+    /// Where a member's manager serves clients.
+    clients_port: Option<u16>,
+    role: Role,
+}
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Validator,
+    /// Of those who take part in private transactions, counted from 1.
+    Member(u16),
+    /// For everybody's questions.
+    Regular,
+}
+
+impl Role {
+    fn validates(self) -> bool {
+        self == Self::Validator
+    }
+
+    /// Which of the members.
+    fn member(self) -> Option<u16> {
+        match self {
+            Self::Member(number) => Some(number),
+            _ => None,
+        }
+    }
 }
 
 /// One node of the devnet.
-struct Member {
+struct DevNode {
     seat: Seat,
     id: NodeId,
 }
@@ -113,25 +144,25 @@ impl DevnetCommand {
             folder.clear()?;
         }
         folder.mark(&shape)?;
-        let members = seats.into_iter().map(Member::with_key).collect::<Result<Vec<_>>>()?;
-        self.write_genesis(&members, &shape)?;
+        let nodes = seats.into_iter().map(DevNode::with_key).collect::<Result<Vec<_>>>()?;
+        self.write_genesis(&nodes, &shape)?;
         if shape.registry {
-            registry::prepare(&self.dir, &members, self.outsider_ports(&shape)?)?;
+            registry::prepare(&self.dir, &nodes, self.outsider_ports(&shape)?)?;
         }
-        let before = Before::now(&self.dir, &members);
+        let before = Before::now(&self.dir, &nodes);
         let mut children = Vec::new();
-        for member in &members {
-            children.push(self.start(member, &members, &shape, &folder)?);
+        for node in &nodes {
+            children.push(self.start(node, &nodes, &shape, &folder)?);
         }
         let patience = START_TIMEOUT + Duration::from_millis(shape.empty_block_period_ms);
         let ready = async {
-            while !before.is_over(&members).await {
+            while !before.is_over(&nodes).await {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
         let ready = tokio::time::timeout(patience, ready);
-        let welcome = || self.print_welcome(&members, &shape, started.elapsed());
-        let result = watch(&members, &mut children, &folder, ready, welcome).await;
+        let welcome = || self.print_welcome(&nodes, &shape, started.elapsed());
+        let result = watch(&nodes, &mut children, &folder, ready, welcome).await;
         println!("stopping {} nodes …", children.len());
         stop(&mut children).await;
         result
@@ -145,8 +176,10 @@ impl DevnetCommand {
         let empty = self.empty_block_period_ms.or(present.map(|shape| shape.empty_block_period_ms));
         let organisations = self.registry.then_some(registry::ORGANISATIONS);
         let validators = self.validators.or(organisations).or(present.map(|shape| shape.validators));
+        let members = self.members.or(present.map(|shape| shape.members));
         let wanted = Shape {
             validators: validators.unwrap_or(VALIDATORS),
+            members: members.unwrap_or(0),
             registry: self.registry || present.is_some_and(|shape| shape.registry),
             block_period_ms: period,
             empty_block_period_ms: empty.unwrap_or(period),
@@ -171,7 +204,7 @@ impl DevnetCommand {
 
     /// The ports after those of the devnet's own nodes.
     fn outsider_ports(&self, shape: &Shape) -> Result<registry::OutsiderPorts> {
-        let next = shape.validators.saturating_add(1);
+        let next = shape.validators.saturating_add(shape.members).saturating_add(1);
         Ok(registry::OutsiderPorts {
             p2p: self.port(P2P, next)?,
             rpc: self.port(VALIDATOR_RPC, shape.validators)?,
@@ -180,35 +213,48 @@ impl DevnetCommand {
     }
 
     fn seats(&self, shape: &Shape) -> Result<Vec<Seat>> {
-        let mut seats = Vec::new();
-        for n in 0..=shape.validators {
-            let validates = n < shape.validators;
-            let name = match validates {
-                true => format!("{}{}", folder::VALIDATOR, n + 1),
-                false => folder::REGULAR.into(),
-            };
-            seats.push(Seat {
-                folder: self.dir.join(&name),
-                name,
-                p2p_port: self.port(P2P, n)?,
-                rpc_port: if validates { self.port(VALIDATOR_RPC, n)? } else { self.port(self.rpc_port, 0)? },
-                metrics_port: if validates { self.port(METRICS, n + 1)? } else { self.port(METRICS, 0)? },
-                validates,
-            });
-        }
-        Ok(seats)
+        let validators = (0..shape.validators).map(|_| Role::Validator);
+        let members = (1..=shape.members).map(Role::Member);
+        // The regular node comes last: with the first block there the whole network works.
+        let roles = validators.chain(members).chain([Role::Regular]);
+        (0..).zip(roles).map(|(n, role)| self.seat(n, role)).collect()
     }
 
-    fn write_genesis(&self, members: &[Member], shape: &Shape) -> Result<()> {
+    /// The place of the node with this number, from 0.
+    fn seat(&self, n: u16, role: Role) -> Result<Seat> {
+        let name = match role {
+            Role::Validator => format!("{}{}", folder::VALIDATOR, n + 1),
+            Role::Member(number) => format!("{}{number}", folder::MEMBER),
+            Role::Regular => folder::REGULAR.into(),
+        };
+        let rpc_port = match role {
+            Role::Validator => self.port(VALIDATOR_RPC, n)?,
+            Role::Member(number) => self.port(members::RPC, number.saturating_sub(1).saturating_mul(2))?,
+            Role::Regular => self.port(self.rpc_port, 0)?,
+        };
+        let clients = |number: u16| self.port(members::CLIENTS, number.saturating_sub(1));
+        Ok(Seat {
+            folder: self.dir.join(&name),
+            name,
+            p2p_port: self.port(P2P, n)?,
+            rpc_port,
+            metrics_port: self.port(METRICS, if role == Role::Regular { 0 } else { n.saturating_add(1) })?,
+            clients_port: role.member().map(clients).transpose()?,
+            role,
+        })
+    }
+
+    fn write_genesis(&self, nodes: &[DevNode], shape: &Shape) -> Result<()> {
         let path = self.dir.join(files::GENESIS);
         if path.exists() {
             return Ok(());
         }
         let million_ether = U256::from(10u64).pow(U256::from(24u64));
-        let validators = members.iter().filter(|member| member.seat.validates);
+        let validators = nodes.iter().filter(|node| node.seat.role.validates());
+        let accounts = ACCOUNTS.iter().map(|(account, _)| *account).chain(members::accounts(shape.members));
         let mut network = NewNetwork {
-            validators: validators.map(|member| member.id.address()).collect(),
-            balances: ACCOUNTS.iter().map(|(account, _)| (*account, million_ether)).collect(),
+            validators: validators.map(|node| node.id.address()).collect(),
+            balances: accounts.map(|account| (account, million_ether)).collect(),
             block_period_ms: Some(shape.block_period_ms),
             empty_block_period_ms: Some(shape.empty_block_period_ms)
                 .filter(|empty| *empty != shape.block_period_ms),
@@ -216,13 +262,13 @@ impl DevnetCommand {
             ..NewNetwork::default()
         };
         if shape.registry {
-            registry::add(&mut network, &self.dir, members)?;
+            registry::add(&mut network, &self.dir, nodes)?;
         }
         lonja_node::rules::write_file(&path, &network.to_json()).map_err(|error| eyre!("{error}"))
     }
 
-    fn start(&self, member: &Member, all: &[Member], shape: &Shape, folder: &Folder) -> Result<Child> {
-        let seat = &member.seat;
+    fn start(&self, node: &DevNode, all: &[DevNode], shape: &Shape, folder: &Folder) -> Result<Child> {
+        let seat = &node.seat;
         let log = folder.log(&seat.name)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["node", "--exit-with-stdin", "--p2p-addr", "127.0.0.1", "--identity", &seat.name]);
@@ -231,13 +277,16 @@ impl DevnetCommand {
         command.args(["--p2p-port", &seat.p2p_port.to_string()]);
         command.args(["--http-port", &seat.rpc_port.to_string()]);
         command.args(["--metrics-port", &seat.metrics_port.to_string()]);
-        if seat.validates {
+        if seat.role.validates() {
             command.args(["--ws-port", "0"]);
         } else {
             command.args(["--validator", "false"]);
             command.args(["--ws-port", &seat.rpc_port.saturating_add(1).to_string()]);
         }
-        for peer in all.iter().filter(|peer| peer.id != member.id) {
+        if let Some((number, clients)) = seat.role.member().zip(seat.clients_port) {
+            command.args(members::arguments(number, &seat.folder, clients)?);
+        }
+        for peer in all.iter().filter(|peer| peer.id != node.id) {
             command.args(["--peer", &format!("enode://{}@127.0.0.1:{}", peer.id, peer.seat.p2p_port)]);
             // Where there is a registry, it says who may connect.
             if !shape.registry {
@@ -255,32 +304,35 @@ impl DevnetCommand {
         command.spawn().wrap_err_with(|| format!("cannot start {}", seat.name))
     }
 
-    fn print_welcome(&self, members: &[Member], shape: &Shape, took: Duration) {
-        let Some(node) = members.last().map(|member| &member.seat) else { return };
+    fn print_welcome(&self, nodes: &[DevNode], shape: &Shape, took: Duration) {
+        let Some(node) = nodes.last().map(|node| &node.seat) else { return };
         let rpc = node.rpc_port;
         println!(
-            "lonja devnet: {} validators and a regular node, ready in {:.1} s\n",
-            members.len() - 1,
+            "lonja devnet: {} validators{} and a regular node, ready in {:.1} s\n",
+            shape.validators,
+            if shape.members > 0 { format!(", {} members", shape.members) } else { String::new() },
             took.as_secs_f32()
         );
         let ws = rpc.saturating_add(1);
         println!("  JSON-RPC   http://127.0.0.1:{rpc}   ws://127.0.0.1:{rpc} or {ws}");
         println!("  chain id   1337, gas is free: an account needs no balance to send transactions");
         println!("  metrics    http://127.0.0.1:{}/metrics   health /readiness", node.metrics_port);
-        for seat in members.iter().map(|member| &member.seat).filter(|seat| seat.validates) {
+        for seat in nodes.iter().map(|node| &node.seat).filter(|seat| seat.role.validates()) {
             println!("  {:<12} http://127.0.0.1:{}", seat.name, seat.rpc_port);
         }
         println!("\n  accounts (public test keys, phrase \"test test … junk\"), a million ether each:");
         match shape.registry {
-            true => registry::print_organisations(&self.dir, members),
+            true => registry::print_organisations(&self.dir, nodes),
             false => ACCOUNTS.iter().for_each(|(account, key)| println!("  {account}  0x{key}")),
         }
+        members::print(nodes);
         println!("\n  data, keys and logs: {}", self.dir.display());
         println!("\ntry:  curl -s -H 'content-type: application/json' \\");
         println!(
             "        -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_blockNumber\",\"params\":[]}}' http://127.0.0.1:{rpc}"
         );
         println!("      {} status --rpc http://127.0.0.1:{rpc}", own_command());
+        members::print_hint(nodes);
         if shape.registry {
             registry::print_hints(&self.dir, rpc);
         }
@@ -288,24 +340,27 @@ impl DevnetCommand {
     }
 }
 
-impl Member {
+impl DevNode {
     fn with_key(seat: Seat) -> Result<Self> {
         let (key, _) = files::read_or_make_key(&seat.folder.join(files::NODE_KEY))?;
+        if let Some(number) = seat.role.member() {
+            members::prepare(number, &seat.folder)?;
+        }
         Ok(Self { seat, id: key.node_id() })
     }
 }
 
 impl Before {
-    fn now(dir: &Path, members: &[Member]) -> Self {
-        let number = members.last().and_then(|member| stored_head(dir, &member.seat).ok()).unwrap_or(0);
+    fn now(dir: &Path, nodes: &[DevNode]) -> Self {
+        let number = nodes.last().and_then(|node| stored_head(dir, &node.seat).ok()).unwrap_or(0);
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { number, timestamp: since_1970.as_secs() }
     }
 
     /// Whether the regular node has a block that this run made.
-    async fn is_over(&self, members: &[Member]) -> bool {
-        let Some(member) = members.last() else { return false };
-        let endpoint = Endpoint::Http(format!("http://127.0.0.1:{}", member.seat.rpc_port));
+    async fn is_over(&self, nodes: &[DevNode]) -> bool {
+        let Some(node) = nodes.last() else { return false };
+        let endpoint = Endpoint::Http(format!("http://127.0.0.1:{}", node.seat.rpc_port));
         let newest = endpoint.call("eth_getBlockByNumber", json!(["latest", false])).await;
         newest.is_ok_and(|block| {
             quantity(&block["number"]) > Some(self.number)
@@ -333,8 +388,9 @@ fn own_command() -> String {
 fn check_ports(seats: &[Seat]) -> Result<()> {
     for seat in seats {
         let mut ports = vec![seat.p2p_port, seat.rpc_port, seat.metrics_port];
-        // The regular node serves WebSocket on a second port.
-        ports.extend((!seat.validates).then(|| seat.rpc_port.saturating_add(1)));
+        // Regular nodes serve WebSocket on a second port.
+        ports.extend((!seat.role.validates()).then(|| seat.rpc_port.saturating_add(1)));
+        ports.extend(seat.clients_port);
         for port in ports {
             TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
                 eyre!(
@@ -351,7 +407,7 @@ fn check_ports(seats: &[Seat]) -> Result<()> {
 /// Returns when we are told to stop, with an error when a node ended or no block came. `ready` resolves with the first
 /// block, or that it did not come in time.
 async fn watch(
-    members: &[Member],
+    nodes: &[DevNode],
     children: &mut [Child],
     folder: &Folder,
     ready: impl Future<Output = Result<(), tokio::time::error::Elapsed>>,
@@ -373,9 +429,9 @@ async fn watch(
             }
             _ = look.tick() => {}
         }
-        for (member, child) in members.iter().zip(children.iter_mut()) {
+        for (node, child) in nodes.iter().zip(children.iter_mut()) {
             if let Some(status) = child.try_wait()? {
-                let name = &member.seat.name;
+                let name = &node.seat.name;
                 bail!("{name} ended with {status}:\n{}", tail(&folder.log_path(name)));
             }
         }

@@ -3,8 +3,8 @@
 use crate::checkpoint::Sync;
 use crate::commands::account;
 use crate::files::{self, Installed};
-use crate::logging;
 use crate::settings::{NodeArgs, Settings};
+use crate::{logging, manager};
 use clap::Args;
 use eyre::{Result, bail, eyre};
 use lonja_node::{Config, DiskLimits, Node};
@@ -100,6 +100,7 @@ fn node_config(settings: &Settings) -> Result<Config> {
         .map(|id| NodeId::from_hex(id).map_err(|e| eyre!("--allow-node {id}: {e}")))
         .collect();
     let rpc = rpc_config(settings)?;
+    let manager = manager::config(settings, &genesis.spec)?;
     Ok(Config {
         accounts: Arc::new(account::unlocked(settings, &rpc)?),
         data_dir: settings.data_dir.clone(),
@@ -114,6 +115,8 @@ fn node_config(settings: &Settings) -> Result<Config> {
         allowed: allowed?,
         max_peers: settings.max_peers,
         registry_addresses: settings.p2p_registry_addresses,
+        manager,
+        markers: settings.ptm.markers,
         rpc,
         pool_bytes: settings.txpool_mib.saturating_mul(MIB as usize),
         cache_bytes: settings.cache_mib.saturating_mul(MIB as usize),

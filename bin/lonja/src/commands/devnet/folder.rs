@@ -16,6 +16,8 @@ const LOCK: &str = "devnet.lock";
 pub const REGULAR: &str = "node";
 /// What the names of validators begin with; a number follows.
 pub const VALIDATOR: &str = "validator-";
+/// What the names of members begin with; a number follows.
+pub const MEMBER: &str = "member-";
 
 /// What a devnet was made with and cannot change later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Shape {
     pub empty_block_period_ms: u64,
     /// Whether organisations in a registry govern it.
     pub registry: bool,
+    /// How many members take part in private transactions.
+    pub members: u16,
 }
 
 /// A shape as it stands in the file.
@@ -39,22 +43,32 @@ struct Marker {
     empty_block_period_ms: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     registry: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    members: u16,
     /// CRC-32C of the others: a damaged digit would make another devnet.
     sum: u32,
 }
 
+fn is_zero(count: &u16) -> bool {
+    *count == 0
+}
+
 impl Marker {
     fn of(shape: &Shape) -> Self {
-        let Shape { validators, block_period_ms, empty_block_period_ms, registry } = *shape;
-        // Without a registry the sum is what it was before there were any.
+        let Shape { validators, block_period_ms, empty_block_period_ms, registry, members } = *shape;
+        // Without a registry and members the sum is what it was before there were any.
         let mark = if registry { " registry" } else { "" };
-        let text = format!("{validators} {block_period_ms} {empty_block_period_ms}{mark}");
-        Self { validators, block_period_ms, empty_block_period_ms, registry, sum: crc32c(text.as_bytes()) }
+        let mut text = format!("{validators} {block_period_ms} {empty_block_period_ms}{mark}");
+        if members > 0 {
+            text.push_str(&format!(" {members} members"));
+        }
+        let sum = crc32c(text.as_bytes());
+        Self { validators, block_period_ms, empty_block_period_ms, registry, members, sum }
     }
 
     fn shape(&self) -> Shape {
-        let Self { validators, block_period_ms, empty_block_period_ms, registry, .. } = *self;
-        Shape { validators, block_period_ms, empty_block_period_ms, registry }
+        let Self { validators, block_period_ms, empty_block_period_ms, registry, members, .. } = *self;
+        Shape { validators, block_period_ms, empty_block_period_ms, registry, members }
     }
 }
 
@@ -63,6 +77,9 @@ impl std::fmt::Display for Shape {
         write!(f, "{} validators at {} ms", self.validators, self.block_period_ms)?;
         if self.empty_block_period_ms != self.block_period_ms {
             write!(f, " (empty blocks at {} ms)", self.empty_block_period_ms)?;
+        }
+        if self.members > 0 {
+            write!(f, " and {} members", self.members)?;
         }
         if self.registry { f.write_str(" with a registry") } else { Ok(()) }
     }
@@ -180,7 +197,7 @@ fn own_names(path: &Path) -> Result<Vec<String>> {
 
 fn is_own(name: &str) -> bool {
     let node = |name: &str| {
-        let number = name.strip_prefix(VALIDATOR).unwrap_or_default();
+        let number = name.strip_prefix(VALIDATOR).or(name.strip_prefix(MEMBER)).unwrap_or_default();
         name == REGULAR || (!number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
     };
     let of_registry = [registry::PLAN, "registry.draft", registry::KEYS, registry::OUTSIDER];
@@ -194,8 +211,13 @@ fn is_own(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape =
-        Shape { validators: 4, block_period_ms: 1000, empty_block_period_ms: 1000, registry: false };
+    const SHAPE: Shape = Shape {
+        validators: 4,
+        block_period_ms: 1000,
+        empty_block_period_ms: 1000,
+        registry: false,
+        members: 0,
+    };
 
     fn fill(path: &Path) {
         for name in ["validator-1", "node", "validator-x"] {
@@ -249,11 +271,18 @@ mod tests {
         let text = fs::read_to_string(&marker).unwrap();
         fs::write(&marker, text.replace("true", "false")).unwrap();
         assert!(ours.shape().unwrap_err().to_string().contains("damaged"));
-        for name in ["registry.json", "keys", "outsider"] {
+        for name in ["registry.json", "keys", "outsider", "member-3", "member-3.log"] {
             assert!(is_own(name), "{name}");
         }
         ours.mark(&SHAPE).unwrap();
-        assert!(!fs::read_to_string(&marker).unwrap().contains("registry"), "as it always was");
+        let text = fs::read_to_string(&marker).unwrap();
+        assert!(!text.contains("registry") && !text.contains("members"), "as it always was");
+        let shape = Shape { members: 3, ..SHAPE };
+        ours.mark(&shape).unwrap();
+        assert_eq!(ours.shape().unwrap(), Some(shape));
+        let text = fs::read_to_string(&marker).unwrap();
+        fs::write(&marker, text.replace("3", "2")).unwrap();
+        assert!(ours.shape().is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The organisations of a devnet that governs itself, and one that is to be admitted.
 
 use super::accounts::ACCOUNTS;
-use super::{Member, own_command};
+use super::{DevNode, Role, members, own_command};
 use crate::commands::genesis::registry as contracts;
 use crate::files;
 use alloy_primitives::{Address, address};
@@ -123,8 +123,8 @@ pub struct OutsiderPorts {
 
 /// A node as the registry has it. Everything runs on one machine, and yet each organisation has a provider of its own (by
 /// numbers that nobody has in public): caps are there to be tried.
-fn node(member: &Member, place: usize) -> Value {
-    let roles = if member.seat.validates { ["regular", "validator"].as_slice() } else { &["regular"] };
+fn node(member: &DevNode, place: usize) -> Value {
+    let roles = if member.seat.role.validates() { ["regular", "validator"].as_slice() } else { &["regular"] };
     json!({
         "key": enode(&member.id.to_string(), member.seat.p2p_port),
         "roles": roles,
@@ -149,24 +149,32 @@ fn policy() -> Value {
     })
 }
 
-/// The plan of a devnet: the regular node is the first organisation's.
-fn plan(members: &[Member]) -> Value {
-    let (validators, regular): (Vec<&Member>, Vec<&Member>) =
-        members.iter().partition(|one| one.seat.validates);
+/// Whose a node is that does not validate: the regular one is the first organisation's, members are the others'.
+fn organisation_of(role: Role) -> usize {
+    role.member().map_or(0, |number| usize::from(number) % FOUNDERS.len())
+}
+
+/// The plan of a devnet.
+fn plan(members: &[DevNode]) -> Value {
+    let (validators, regular): (Vec<&DevNode>, Vec<&DevNode>) =
+        members.iter().partition(|one| one.seat.role.validates());
     let organisations = FOUNDERS.iter().enumerate().map(|(place, organisation)| {
-        let mut own: Vec<&Member> = validators.iter().skip(place).step_by(FOUNDERS.len()).copied().collect();
-        own.extend(if place == 0 { regular.as_slice() } else { &[] });
+        let mut own: Vec<&DevNode> = validators.iter().skip(place).step_by(FOUNDERS.len()).copied().collect();
+        let regular = || regular.iter().copied().filter(|node| organisation_of(node.seat.role) == place);
+        own.extend(regular());
         let nodes = own.into_iter().map(|member| node(member, place)).collect();
         let [admin, second] = accounts_of(place).map(|(address, _)| address);
-        let accounts = [admin, second].map(|address| json!({ "address": address }));
-        organisation.member(admin, nodes, accounts.into())
+        let mut accounts = vec![admin, second];
+        accounts.extend(regular().filter_map(|node| members::account(node.seat.role.member()?)));
+        let accounts: Vec<Value> = accounts.iter().map(|address| json!({ "address": address })).collect();
+        organisation.member(admin, nodes, accounts)
     });
     let council: Vec<Address> = ACCOUNTS[COUNCIL].iter().map(|(key, _)| *key).collect();
     json!({ "members": organisations.collect::<Vec<_>>(), "council": council, "policy": policy() })
 }
 
 /// Puts the organisations into a new network, and their plan beside the genesis file.
-pub fn add(network: &mut NewNetwork, dir: &Path, members: &[Member]) -> Result<()> {
+pub fn add(network: &mut NewNetwork, dir: &Path, members: &[DevNode]) -> Result<()> {
     let text = pretty(&plan(members))?;
     let plan = Plan::from_json(&text).map_err(|error| eyre!("{error}"))?;
     contracts::add_plan(network, &plan)?;
@@ -174,7 +182,7 @@ pub fn add(network: &mut NewNetwork, dir: &Path, members: &[Member]) -> Result<(
 }
 
 /// Puts the admins' keys into files, and prepares the outsider.
-pub fn prepare(dir: &Path, members: &[Member], ports: OutsiderPorts) -> Result<()> {
+pub fn prepare(dir: &Path, members: &[DevNode], ports: OutsiderPorts) -> Result<()> {
     let keys = dir.join(KEYS);
     for (place, organisation) in FOUNDERS.iter().enumerate() {
         let [(_, key), _] = accounts_of(place);
@@ -200,7 +208,7 @@ fn council_key_name(place: usize) -> String {
 }
 
 /// The settings of a node that is not started by the devnet: it wants to connect to all of its nodes.
-fn outsider_settings(members: &[Member], ports: OutsiderPorts) -> String {
+fn outsider_settings(members: &[DevNode], ports: OutsiderPorts) -> String {
     let OutsiderPorts { p2p, rpc, metrics } = ports;
     let peers = members
         .iter()
@@ -233,13 +241,13 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Who is who.
-pub fn print_organisations(dir: &Path, members: &[Member]) {
+pub fn print_organisations(dir: &Path, members: &[DevNode]) {
     let keys = dir.join(KEYS);
     println!("  each organisation has an admin and a further account, both with full access");
     for (place, organisation) in FOUNDERS.iter().enumerate() {
-        let own = members.iter().enumerate().filter(|(number, member)| match member.seat.validates {
-            true => number % FOUNDERS.len() == place,
-            false => place == 0,
+        let own = members.iter().enumerate().filter(|(number, member)| match member.seat.role {
+            Role::Validator => number % FOUNDERS.len() == place,
+            role => organisation_of(role) == place,
         });
         let nodes: Vec<&str> = own.map(|(_, member)| member.seat.name.as_str()).collect();
         println!(

@@ -1,4 +1,4 @@
-use super::super::Seat;
+use super::super::{Role, Seat};
 use super::*;
 use crate::settings::NodeArgs;
 use lonja_permissioning::registry::genesis::seed;
@@ -8,15 +8,16 @@ use lonja_primitives::{Genesis, Signer};
 const PORTS: OutsiderPorts = OutsiderPorts { p2p: 30308, rpc: 21005, metrics: 9550 };
 
 /// Four validators and the regular node.
-fn members(dir: &Path) -> Vec<Member> {
-    let member = |n: u16| Member {
+fn members(dir: &Path) -> Vec<DevNode> {
+    let member = |n: u16| DevNode {
         seat: Seat {
             name: format!("node-{n}"),
             folder: dir.join(n.to_string()),
             p2p_port: 30303 + n,
             rpc_port: 21001 + n,
             metrics_port: 9545 + n,
-            validates: n < ORGANISATIONS,
+            clients_port: None,
+            role: if n < ORGANISATIONS { Role::Validator } else { Role::Regular },
         },
         id: NodeKey::from_bytes(&[n as u8 + 1; 32]).unwrap().node_id(),
     };
@@ -40,6 +41,34 @@ fn four_organisations_found_a_network() {
     all.sort();
     known.sort();
     assert_eq!(all, known, "every known account has a place");
+}
+
+#[test]
+fn members_belong_to_organisations_with_their_accounts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = members(dir.path());
+    let regular = nodes.pop().unwrap();
+    for number in 1..=3u16 {
+        let seat = Seat {
+            name: format!("member-{number}"),
+            folder: dir.path().join(number.to_string()),
+            p2p_port: 40_000 + number,
+            rpc_port: 20_000,
+            metrics_port: 9_600 + number,
+            clients_port: Some(9_080 + number),
+            role: Role::Member(number),
+        };
+        nodes.push(DevNode { seat, id: NodeKey::from_bytes(&[90 + number as u8; 32]).unwrap().node_id() });
+    }
+    nodes.push(regular);
+    let plan = Plan::from_json(&plan(&nodes).to_string()).unwrap();
+    let counts: Vec<usize> = plan.members.iter().map(|member| member.nodes.len()).collect();
+    assert_eq!(counts, [2, 2, 2, 2]);
+    for number in 1..=3u16 {
+        let account = super::super::members::account(number).unwrap();
+        let place = plan.members.iter().position(|m| m.accounts.iter().any(|one| one.address == account));
+        assert_eq!(place, Some(usize::from(number)));
+    }
 }
 
 #[test]
