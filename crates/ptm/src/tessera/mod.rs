@@ -6,18 +6,24 @@ mod http;
 mod json;
 mod listen;
 mod media;
+mod peers;
 mod pipe;
+mod recovery;
 mod reply;
 mod server;
 #[cfg(test)]
 mod testing;
 mod tls;
+#[cfg(test)]
+mod world;
 
 pub use address::{Address, AddressError};
 pub use client::{RemoteFeatures, RemoteManager, RemoteOptions};
 pub use http::Timeouts;
 pub use listen::{Listen, ListenError, Server};
-pub use server::{Cors, GroupCourier, Groups, KnownKeys, serve_nodes, serve_third_parties};
+pub use peers::{PeerOptions, Peers};
+pub use recovery::{Recovery, RecoveryReport};
+pub use server::{Cors, GroupCourier, Groups, KnownKeys, serve_managers, serve_nodes, serve_third_parties};
 pub use tls::{TlsClientOptions, TlsError, TlsIdentity, TlsServerOptions};
 
 /// What we call ourselves in requests.

@@ -248,4 +248,4 @@ impl ServerCertVerifier for AnyServer {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

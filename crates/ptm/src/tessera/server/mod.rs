@@ -3,12 +3,15 @@
 mod common;
 mod cors;
 mod groups;
+mod p2p;
 mod q2t;
 #[cfg(test)]
 mod tests;
 mod third_party;
 
 use super::listen::{Listen, ListenError, Server};
+use super::peers::Peers;
+use super::recovery::Recovery;
 use crate::limits::{MAX_AFFECTED, MAX_GROUP_TEXT_BYTES, MAX_PAYLOAD_BYTES, MAX_RECIPIENTS};
 use crate::{EmbeddedManager, PrivateTransactionManager, PublicKey};
 pub use cors::Cors;
@@ -48,4 +51,13 @@ pub async fn serve_third_parties(
     cors: Option<Cors>,
 ) -> Result<Server, ListenError> {
     Server::start(listen, Arc::new(third_party::ThirdParty { manager, known, cors })).await
+}
+
+/// Serves other managers: Tessera's, and those of a lonja that is no node. With a `recovery`, only what that needs.
+pub async fn serve_managers(
+    listen: &Listen,
+    peers: Peers,
+    recovery: Option<Arc<Recovery>>,
+) -> Result<Server, ListenError> {
+    Server::start(listen, Arc::new(p2p::P2p { peers, recovery })).await
 }

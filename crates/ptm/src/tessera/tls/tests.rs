@@ -8,14 +8,14 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// An authority, and what it signed, in files of a folder.
-struct Authority {
+pub(crate) struct Authority {
     folder: TempDir,
     certificate: Certificate,
     key: KeyPair,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -29,24 +29,27 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.path("ca.pem")
     }
 
     fn identity(&self, host: &str) -> TlsIdentity {
+        self.identity_in(host, host)
+    }
+
+    /// A certificate for this host, in files of this name.
+    pub(crate) fn identity_in(&self, name: &str, host: &str) -> TlsIdentity {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![host.to_string()]).unwrap();
         let signed = params.signed_by(&key, &self.certificate, &self.key).unwrap();
-        let identity = TlsIdentity {
-            certificate: self.path(&format!("{host}.pem")),
-            key: self.path(&format!("{host}.key")),
-        };
+        let path = |ending: &str| self.path(&format!("{name}.{ending}"));
+        let identity = TlsIdentity { certificate: path("pem"), key: path("key") };
         fs::write(&identity.certificate, signed.pem()).unwrap();
         fs::write(&identity.key, key.serialize_pem()).unwrap();
         identity
     }
 
-    fn trusting(&self) -> TlsClientOptions {
+    pub(crate) fn trusting(&self) -> TlsClientOptions {
         TlsClientOptions { authorities: vec![self.file()], ..TlsClientOptions::default() }
     }
 }
