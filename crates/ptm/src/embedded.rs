@@ -15,6 +15,8 @@ mod parties;
 mod receive;
 mod recent;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use crate::arrivals::Arrivals;
 use crate::courier::{Courier, UrlCourier};

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use lonja_primitives::NodeId;
 use metrics::counter;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many of those who claim a key are asked, one after another.
 const MAX_ROUTES: usize = 4;
@@ -21,6 +21,10 @@ const MAX_PUSHED_AT_ONCE: usize = 64 << 20;
 
 /// The slowest line that large messages are waited for on: a megabit a second.
 const SLOWEST_BYTES_PER_SECOND: usize = 128 << 10;
+
+/// Pauses of those who wait for a node that has too much to do.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// When a withdrawal is tried again that did not get through. What stays is a copy that nobody ever asks for.
 const WITHDRAW_AGAIN: [Duration; 3] =
@@ -100,6 +104,21 @@ impl Core {
         Answer::decode(&answer).map_err(|error| CourierError::Failed(format!("its answer: {error}")))
     }
 
+    /// Asks another node, again for a while where too much waits there.
+    async fn ask_patiently(&self, node: NodeId, request: Bytes) -> Result<Answer, CourierError> {
+        let until = Instant::now() + self.answer_time(request.len());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let answer = self.ask(node, request.clone()).await;
+            let busy = matches!(answer, Ok(Answer::Refused(Refusal::Busy, _)) | Err(CourierError::Busy));
+            if !busy || Instant::now() + pause > until {
+                return answer;
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
+    }
+
     /// Brings the copies of all these recipients to their managers.
     pub(super) async fn push_all(
         self: &Arc<Self>,
@@ -177,7 +196,7 @@ impl Core {
                 Err(error) => return Way::Closed(error.to_string()),
             }
         }
-        match self.ask(node, message).await {
+        match self.ask_patiently(node, message).await {
             Err(error @ (CourierError::NotConnected | CourierError::Busy)) => Way::Closed(error.to_string()),
             Err(error) => {
                 touched.push(node);

@@ -38,6 +38,14 @@ pub(super) struct Peers {
     told: HashSet<NodeId>,
 }
 
+#[cfg(test)]
+impl Peers {
+    /// Whether nobody is being told of everything.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.told.is_empty()
+    }
+}
+
 fn row_key(binding: &Binding) -> Vec<u8> {
     [&binding.key.0[..], binding.node.0.as_slice()].concat()
 }

@@ -119,7 +119,7 @@ fn the_bytes_of_messages_stay_what_they_are() {
     assert_eq!(refused.encode(), Bytes::from_static(b"\x01\x40\xc4\x02\x82no"));
     let withdraw = Request::Withdraw { hash: PayloadHash::from_data(&[9]), attempt: 5 }.encode();
     assert_eq!(hex::encode(&withdraw[..6]), "0102f843b840");
-    assert_eq!(hex::encode(&withdraw[68..]), "0905");
+    assert_eq!(hex::encode(&withdraw[69..]), "0905");
 }
 
 #[test]

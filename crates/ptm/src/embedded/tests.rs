@@ -1,0 +1,6 @@
+mod faults;
+mod networks;
+mod secrets;
+mod sending;
+mod waiting;
+mod world;
