@@ -53,7 +53,7 @@ pub(super) fn read(
     let missing =
         |what: &str| ChainError::Halt(format!("the {what} of block {number} is missing in the store"));
     let block = reader.block(number)?.ok_or_else(|| missing("body"))?;
-    if !block.transactions.iter().any(|raw| may_name(raw)) {
+    if !block.transactions.iter().any(may_name) {
         return Ok(None);
     }
     let header = reader.header(number)?.ok_or_else(|| missing("header"))?;

@@ -146,7 +146,7 @@ impl PrivateFollower {
 
     /// A payload was erased. Where it was executed, the private state is led back to before that, and goes past it.
     pub fn erased(&mut self, payload: &PayloadHash) -> Result<Arrived, ChainError> {
-        self.lead_back(payload, |fate| fate == Fate::Executed)
+        self.lead_back(payload, |fate| matches!(fate, Fate::Executed | Fate::Read))
     }
 
     /// Gives up the whole private state: it is made anew from block 0.
@@ -233,7 +233,7 @@ impl PrivateFollower {
     }
 
     fn commit(&mut self, block: &NamingBlock, done: &Done) -> Result<Advance, ChainError> {
-        let prepared = self.writer.prepare(&done.changes)?;
+        let prepared = self.writer.prepare_with(&done.changes, &done.brought)?;
         self.writer.commit(&PrivateBlock {
             number: block.header.number,
             hash: block.header.hash(),

@@ -16,6 +16,7 @@
 
 mod block;
 mod checks;
+pub mod extension;
 mod follow;
 pub mod marker;
 mod payloads;

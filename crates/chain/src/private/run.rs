@@ -2,6 +2,9 @@
 
 use super::block::{Carrier, Named, NamingBlock};
 use super::checks::{execution_root, participation, same_execution};
+use super::extension::PrivateView;
+use super::extension::contract::{CODE_HASH, is_creation};
+use super::extension::judge::{Effect, Stop};
 use super::marker;
 use super::payloads::{Missing, Payloads};
 use crate::error::{BlockError, ChainError};
@@ -13,11 +16,12 @@ use lonja_evm::{
 };
 use lonja_primitives::spec::MarkerRule;
 use lonja_primitives::{
-    BlockRules, ChainSpec, PayloadHash, RecoveredTransaction, StateChanges, StateError, StateView,
+    AccountChange, BlockRules, ChainSpec, PayloadHash, RecoveredTransaction, StateChanges, StateError,
+    StateView,
 };
 use lonja_ptm::{Lookup, PrivacyMode, PrivatePayload};
 use lonja_storage::private::{ContractRecord, Fate, Origin, PrivateReader, PrivateReceipt, PrivateWriter};
-use lonja_storage::{StateAt, StoreError};
+use lonja_storage::{Brought, PreparedState, StateAt, StoreError};
 use std::collections::BTreeMap;
 
 /// A private transaction that this node is a party to.
@@ -34,6 +38,8 @@ pub(super) struct Ours {
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) changes: StateChanges,
+    /// Storages of contracts that came whole.
+    pub(super) brought: Brought,
     pub(super) receipts: Vec<(u32, PrivateReceipt)>,
     pub(super) contracts: Vec<(Address, Option<ContractRecord>)>,
     pub(super) seen: Vec<(PayloadHash, u32, Fate)>,
@@ -120,16 +126,16 @@ pub(super) fn inner_of(
 
 /// One block on the states before it.
 pub(super) struct PrivateRun<'a> {
-    rules: BlockRules,
-    env: BlockEnv,
-    parent: &'a StateAt,
-    private: &'a StateAt,
-    writer: &'a PrivateWriter,
-    reader: &'a PrivateReader,
+    pub(super) rules: BlockRules,
+    pub(super) env: BlockEnv,
+    pub(super) parent: &'a StateAt,
+    pub(super) private: &'a StateAt,
+    pub(super) writer: &'a PrivateWriter,
+    pub(super) reader: &'a PrivateReader,
     public: BlockExecutor<'a>,
-    public_changes: StateChanges,
+    pub(super) public_changes: StateChanges,
     records: BTreeMap<Address, ContractRecord>,
-    done: Done,
+    pub(super) done: Done,
 }
 
 impl<'a> PrivateRun<'a> {
@@ -179,7 +185,10 @@ impl<'a> PrivateRun<'a> {
                 Err(missing) => return Ok(Err(missing)),
                 Ok(Resolved { ours, seen }) => {
                     self.done.seen.extend(seen.into_iter().map(|(hash, fate)| (hash, index, fate)));
-                    ours.map_or(Ok(()), |mine| self.private_step(mine))?;
+                    let Some(mine) = ours else { continue };
+                    if let Err(missing) = self.private_step(&mine, payloads)? {
+                        return Ok(Err(missing));
+                    }
                 }
             }
         }
@@ -188,10 +197,10 @@ impl<'a> PrivateRun<'a> {
 
     /// Whether the payload ran before this place: what comes in a marker runs once, whoever sends it again.
     fn ran_before(&self, hash: &PayloadHash, index: u32) -> Result<bool, ChainError> {
-        let in_block = self.done.seen.iter().any(|(other, _, fate)| other == hash && *fate != Fate::NotOurs);
+        let ran = |fate: Fate| matches!(fate, Fate::Executed | Fate::Erased);
+        let in_block = self.done.seen.iter().any(|(other, _, fate)| other == hash && ran(*fate));
         let before = (self.env.number, index);
-        let runs =
-            |(number, index, fate): &(u64, u32, Fate)| *fate != Fate::NotOurs && (*number, *index) < before;
+        let runs = |(number, index, fate): &(u64, u32, Fate)| ran(*fate) && (*number, *index) < before;
         Ok(in_block || self.reader.seen(hash)?.iter().any(runs))
     }
 
@@ -212,23 +221,40 @@ impl<'a> PrivateRun<'a> {
         Ok(())
     }
 
-    fn private_step(&mut self, mine: Ours) -> Result<(), ChainError> {
-        let gas = intrinsic_gas(&self.rules, &mine.tx);
-        let outcome = match (before(&self.rules, &mine), gas) {
-            (Err(refused), _) => Err(refused),
-            (_, Err(invalid)) => Err(invalid.to_string()),
-            (Ok(()), Ok(gas)) => self.execute(&mine, gas)?,
-        };
+    fn private_step(
+        &mut self,
+        mine: &Ours,
+        payloads: &mut Payloads<'_, '_>,
+    ) -> Result<Result<(), Missing>, ChainError> {
         let inner = (mine.named.carrier == Carrier::Marker).then(|| mine.tx.raw().clone());
-        let receipt = match outcome {
-            Ok(outcome) => {
-                self.keep(&mine, &outcome);
+        let receipt = match self.outcome(mine, payloads) {
+            Ok((outcome, effect)) => {
+                self.keep(mine, &outcome);
+                self.take_effect(effect);
                 receipt(outcome, inner)
             }
-            Err(error) => PrivateReceipt { error: Some(error), inner, ..PrivateReceipt::default() },
+            Err(Stop::Refused(error)) => {
+                PrivateReceipt { error: Some(error), inner, ..PrivateReceipt::default() }
+            }
+            Err(Stop::Missing(missing)) => return Ok(Err(missing)),
+            Err(Stop::Fault(error)) => return Err(error),
         };
         self.done.receipts.push((mine.named.index, receipt));
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// What a transaction gives that counts.
+    fn outcome(
+        &mut self,
+        mine: &Ours,
+        payloads: &mut Payloads<'_, '_>,
+    ) -> Result<(PrivateOutcome, Effect), Stop> {
+        before(&self.rules, mine).map_err(Stop::Refused)?;
+        let gas = intrinsic_gas(&self.rules, &mine.tx);
+        let gas = gas.map_err(|invalid| Stop::Refused(invalid.to_string()))?;
+        let outcome = self.execute(mine, gas)?.map_err(Stop::Refused)?;
+        let effect = self.judge(mine, &outcome, payloads)?;
+        Ok((outcome, effect))
     }
 
     /// What came of a payload, or why it counts for nothing.
@@ -242,7 +268,8 @@ impl<'a> PrivateRun<'a> {
             shell_gas,
         };
         let public = LayeredView { base: self.parent, changes: &self.public_changes };
-        let private = LayeredView { base: self.private, changes: &self.done.changes };
+        let done = &self.done;
+        let private = PrivateView { base: self.private, changes: &done.changes, brought: &done.brought };
         let state = DualView { private: &private, public: &public };
         let outcome = execute_private(&self.rules, &self.env, &state, &message).map_err(fault)?;
         let called = private_ones(&private, &outcome)?;
@@ -262,17 +289,22 @@ impl<'a> PrivateRun<'a> {
             return Ok(Ok(()));
         }
         let metadata = &mine.payload.metadata;
-        let number = self.env.number.saturating_sub(1);
-        let mut record_of = |address: &Address| match self.records.get(address) {
-            Some(record) => Ok(Some(record.clone())),
-            None => self.reader.contract(address, number).map_err(StateError::from),
-        };
+        let mut record_of = |address: &Address| self.record_of(address);
         let taken_part = participation(metadata.mode, &metadata.affected, called, &mut record_of)?;
         if taken_part.is_err() || metadata.mode != PrivacyMode::StateValidation || !outcome.success {
             return Ok(taken_part);
         }
         let accounts = self.accounts_after(outcome, called)?;
         Ok(same_execution(&metadata.exec_hash, execution_root(&accounts)))
+    }
+
+    /// What is known of a private contract as of the transaction before.
+    pub(super) fn record_of(&self, address: &Address) -> Result<Option<ContractRecord>, StateError> {
+        let number = self.env.number.saturating_sub(1);
+        match self.records.get(address) {
+            Some(record) => Ok(Some(record.clone())),
+            None => self.reader.contract(address, number).map_err(StateError::from),
+        }
     }
 
     fn accounts_after(
@@ -282,56 +314,96 @@ impl<'a> PrivateRun<'a> {
     ) -> Result<BTreeMap<Address, TrieAccount>, ChainError> {
         let mut changes = self.done.changes.clone();
         changes.merge(outcome.changes.clone());
-        Ok(accounts_after(self.writer, self.private, &changes, outcome, called)?)
+        let prepared = self.writer.prepare_with(&changes, &self.done.brought)?;
+        Ok(accounts_after(&prepared, self.private, outcome, called)?)
     }
 
     fn keep(&mut self, mine: &Ours, outcome: &PrivateOutcome) {
+        for (address, change) in &outcome.changes.accounts {
+            if change.storage_wiped || change.account.is_none() {
+                self.done.brought.remove(address);
+            }
+        }
         self.done.changes.merge(outcome.changes.clone());
         let mode = mine.payload.metadata.mode;
-        if mode == PrivacyMode::Standard || !self.rules.privacy.enhancements {
-            return;
-        }
+        let protected = mode != PrivacyMode::Standard && self.rules.privacy.enhancements;
         for address in &outcome.created {
+            let origin = origin(mine, outcome, address);
+            if !protected && origin == Origin::Transaction {
+                continue;
+            }
             let mandatory = mine.payload.metadata.mandatory.iter().map(|key| key.0).collect();
-            let record = ContractRecord {
-                creation: mine.hash,
-                flag: mode.flag(),
-                mandatory,
-                origin: Origin::Transaction,
-            };
-            self.records.insert(*address, record.clone());
-            self.done.contracts.push((*address, Some(record)));
+            let record = ContractRecord { creation: mine.hash, flag: mode.flag(), mandatory, origin };
+            self.note(*address, record);
         }
+    }
+
+    fn take_effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::None => {}
+            Effect::Known(address, record) => self.note(address, record),
+            Effect::Brought(state, record) => {
+                let account = Some(state.account);
+                let change = AccountChange { account, storage_wiped: true, storage: BTreeMap::new() };
+                self.done.changes.accounts.insert(state.contract, change);
+                self.done.changes.codes.insert(state.account.code_hash, state.code);
+                self.done.brought.insert(state.contract, state.slots);
+                self.note(state.contract, record);
+            }
+        }
+    }
+
+    fn note(&mut self, address: Address, record: ContractRecord) {
+        self.records.insert(address, record.clone());
+        self.done.contracts.push((address, Some(record)));
+    }
+}
+
+/// How a created contract came to be. One that manages an extension must have been made by the known code directly: code
+/// of others could have put anything into its storage.
+fn origin(mine: &Ours, outcome: &PrivateOutcome, address: &Address) -> Origin {
+    let account = outcome.changes.accounts.get(address).and_then(|change| change.account);
+    let known = account.is_some_and(|account| account.code_hash == CODE_HASH);
+    let directly = mine.tx.kind().is_create() && outcome.contract.as_ref() == Some(address);
+    match known && directly && is_creation(&mine.payload.payload) {
+        true => Origin::Management,
+        false => Origin::Transaction,
     }
 }
 
 /// The states of the contracts that a transaction concerned, private ones only: what is public is every node's to see, and
 /// may have moved on between sending and execution.
 pub(super) fn accounts_after(
-    writer: &PrivateWriter,
+    prepared: &PreparedState,
     before: &StateAt,
-    changes: &StateChanges,
     outcome: &PrivateOutcome,
     called: &[Address],
 ) -> Result<BTreeMap<Address, TrieAccount>, StoreError> {
-    let prepared = writer.prepare(changes)?;
     let mut accounts = BTreeMap::new();
     for address in outcome.created.iter().chain(called) {
-        let account = match prepared.account(address) {
-            Some(after) => after,
-            None => before.flat_account(address)?,
-        };
-        if let Some(flat) = account {
-            let value = TrieAccount {
-                nonce: flat.account.nonce,
-                balance: flat.account.balance,
-                storage_root: flat.storage_root,
-                code_hash: flat.account.code_hash,
-            };
-            accounts.insert(*address, value);
+        if let Some(account) = trie_account(prepared, before, address)? {
+            accounts.insert(*address, account);
         }
     }
     Ok(accounts)
+}
+
+/// An account after changes, as it stands in a trie.
+pub(super) fn trie_account(
+    prepared: &PreparedState,
+    before: &StateAt,
+    address: &Address,
+) -> Result<Option<TrieAccount>, StoreError> {
+    let flat = match prepared.account(address) {
+        Some(after) => after,
+        None => before.flat_account(address)?,
+    };
+    Ok(flat.map(|flat| TrieAccount {
+        nonce: flat.account.nonce,
+        balance: flat.account.balance,
+        storage_root: flat.storage_root,
+        code_hash: flat.account.code_hash,
+    }))
 }
 
 /// Of the accounts whose code ran, those that were private before.

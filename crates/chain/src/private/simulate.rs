@@ -98,9 +98,9 @@ fn affected(
     for address in called {
         match private.contract(address, number)? {
             Some(record) if record.flag != mode.flag() => return Err(SimulationError::FlagDiffers),
-            Some(ContractRecord { creation, .. }) => affected.push(creation),
+            Some(ContractRecord { creation, .. }) if mode != PrivacyMode::Standard => affected.push(creation),
             None if mode != PrivacyMode::Standard => return Err(SimulationError::NoMetadata(*address)),
-            None => {}
+            _ => {}
         }
     }
     affected.sort_unstable();
@@ -119,8 +119,8 @@ impl PrivateFollower {
         let simulation = simulate(spec, public, &self.reader(), PrivacyMode::StateValidation, message)?;
         let changes = &simulation.outcome.changes;
         let before = self.writer().state();
-        let accounts =
-            accounts_after(self.writer(), &before, changes, &simulation.outcome, &simulation.called)?;
+        let prepared = self.writer().prepare(changes)?;
+        let accounts = accounts_after(&prepared, &before, &simulation.outcome, &simulation.called)?;
         Ok((simulation, execution_root(&accounts)))
     }
 }

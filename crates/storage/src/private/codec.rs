@@ -179,6 +179,7 @@ impl Fate {
             Self::Executed => [0],
             Self::NotOurs => [1],
             Self::Erased => [2],
+            Self::Read => [3],
         }
     }
 
@@ -187,6 +188,7 @@ impl Fate {
             [0] => Ok(Self::Executed),
             [1] => Ok(Self::NotOurs),
             [2] => Ok(Self::Erased),
+            [3] => Ok(Self::Read),
             _ => Err(malformed("fate of a private transaction")),
         }
     }
@@ -284,10 +286,10 @@ mod tests {
         }
         let unknown = [&record(0).encode()[..65], &[0, 3]].concat();
         assert!(ContractRecord::decode(&unknown).is_err());
-        for fate in [Fate::Executed, Fate::NotOurs, Fate::Erased] {
+        for fate in [Fate::Executed, Fate::NotOurs, Fate::Erased, Fate::Read] {
             assert_eq!(Fate::decode(&fate.encode()), Ok(fate));
         }
-        assert!(Fate::decode(&[3]).is_err() && Fate::decode(&[]).is_err() && Fate::decode(&[0, 0]).is_err());
+        assert!(Fate::decode(&[4]).is_err() && Fate::decode(&[]).is_err() && Fate::decode(&[0, 0]).is_err());
     }
 
     #[test]

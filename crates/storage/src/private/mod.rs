@@ -17,7 +17,7 @@
 //! | codes | count (varint) ++ hashes of codes that were not stored before |
 //! | receipt | flags (1: success, 2: has error, 4: has contract, 8: has inner transaction) ++ gas used (varint) ++ logs as in [`crate::codec`] ++ output ++ error ++ contract ++ inner transaction; texts and byte strings behind their length (varint) |
 //! | contract | hash of the creating payload (64) ++ flag (1) ++ count (varint) ++ keys of mandatory recipients (32 each) ++ origin (1: 0 a transaction, 1 the same and it manages an extension, 2 shared) ++ managing contract (20) if shared |
-//! | seen | what became of it (1): 0 executed, 1 not ours, 2 erased |
+//! | seen | what became of it (1): 0 executed, 1 not ours, 2 erased, 3 read for another transaction |
 
 mod audit;
 mod codec;

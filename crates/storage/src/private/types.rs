@@ -109,6 +109,8 @@ pub enum Fate {
     NotOurs,
     /// Its payload was ours once, or what it gave was, and was erased.
     Erased,
+    /// No transaction of its own: another one named its payload, which was there and was read.
+    Read,
 }
 
 /// What a block does to the private state, for [`PrivateWriter::commit`].
@@ -128,6 +130,7 @@ pub struct PrivateBlock<'a> {
     pub contracts: &'a [(Address, Option<ContractRecord>)],
     /// The payloads of all private transactions of the block, by index, ascending: payload, index, and what became of
     /// it. A marker names two, both under its index: what carries its private transaction, and that transaction's own.
+    /// Payloads that a transaction names in what it says are under its index too.
     pub seen: &'a [(PayloadHash, u32, Fate)],
 }
 

@@ -138,7 +138,11 @@ impl PrivateWriter {
         batch.delete(Table::PrivateReceipts, receipt_key(number, index));
         batch.put(Table::PrivateBlocks, number.to_be_bytes(), row.encode());
         for (_, payload) in row.seen.iter().filter(|(other, _)| *other == index) {
-            batch.put(Table::Seen, seen_key(payload, number, index), Fate::Erased.encode());
+            let key = seen_key(payload, number, index);
+            // What was read only ran nowhere here, and is not taken for something that did.
+            if self.kv.get(Table::Seen, &key)?.as_deref() != Some(&Fate::Read.encode()) {
+                batch.put(Table::Seen, key, Fate::Erased.encode());
+            }
         }
         self.write_batch(batch)?;
         Ok(true)

@@ -1,5 +1,6 @@
 //! The second pass on a chain in memory: parties with different payloads follow the same blocks.
 
+mod extension;
 mod protection;
 mod world;
 

@@ -77,6 +77,10 @@ impl Party {
         self.payloads.insert(named.0, named.1.clone());
     }
 
+    pub(super) fn forgets(&mut self, hash: &PayloadHash) {
+        self.payloads.remove(hash);
+    }
+
     pub(super) fn erased(&mut self, named: &Named) {
         self.payloads.insert(named.0, Lookup::Erased);
     }

@@ -107,6 +107,7 @@ fn an_erased_receipt_leaves_its_fate_and_no_log() {
         seen: vec![
             (payload(1), 0, Fate::Executed),
             (payload(2), 2, Fate::Executed),
+            (payload(5), 2, Fate::Read),
             (payload(3), 3, Fate::Executed),
         ],
         ..Done::default()
