@@ -84,7 +84,7 @@ pub fn execute_private(
     let mut handler = PrivateHandler { shell_gas: message.shell_gas, machine: PhantomData };
     let result = handler.run(&mut Guarded(&mut evm)).map_err(fault)?;
     let touched = evm.finalize();
-    outcome(result, touched, evm, state)
+    outcome(result, touched, evm, state, message.sender)
 }
 
 fn tx_env(message: &PrivateMessage) -> TxEnv {
@@ -113,6 +113,7 @@ fn outcome(
     mut touched: EvmState,
     mut evm: Evm<'_>,
     state: &DualView<'_>,
+    sender: Address,
 ) -> Result<PrivateOutcome, ExecuteError> {
     let mut realm = evm.ctx.chain.realm.take().unwrap_or_else(|| Realm::new(state.private));
     let mut outcome = PrivateOutcome { gas_used: result.tx_gas_used(), ..PrivateOutcome::default() };
@@ -125,7 +126,7 @@ fn outcome(
         ExecutionResult::Halt { reason, .. } => outcome.halt = Some(halt_text(&reason)),
     }
     if outcome.success {
-        keep_private(&mut touched, &mut realm, state.public)?;
+        keep_private(&mut touched, &mut realm, state.public, sender)?;
         outcome.created =
             touched.iter().filter(|(_, account)| account.is_created()).map(|(address, _)| *address).collect();
         let overlay = &mut evm.ctx.journaled_state.database;
@@ -135,16 +136,19 @@ fn outcome(
     Ok(outcome)
 }
 
-/// Forgets what belongs to the public state: the sender's nonce, accounts that were only looked at or touched.
+/// Forgets what belongs to the public state: the sender's nonce, accounts that were only looked at or touched. A sender whose
+/// transaction came in somebody else's marker may be in no state at all, and its nonce is public all the same.
 fn keep_private(
     touched: &mut EvmState,
     realm: &mut Realm<'_>,
     public: &dyn StateView,
+    sender: Address,
 ) -> Result<(), StateError> {
     let mut foreign = Vec::new();
     for (address, account) in touched.iter() {
         let private = account.is_created() || realm.is_private(address)?;
-        if !private && (account.is_empty() || public.account(address)?.is_some()) {
+        let is_public = || Ok(*address == sender || public.account(address)?.is_some());
+        if !private && (account.is_empty() || is_public()?) {
             foreign.push(*address);
         }
     }

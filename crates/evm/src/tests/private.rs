@@ -262,6 +262,17 @@ fn public_accounts_that_are_only_touched_do_not_become_private() {
 }
 
 #[test]
+fn a_sender_that_no_state_knows_does_not_become_private() {
+    let message = PrivateMessage { kind: TxKind::Create, payload: deploys(&writes()).into(), ..to(PRIVATE) };
+    let outcome = run(&World::default(), &World::default(), &message);
+    let contract = key(1).address().create(4);
+    assert_eq!(outcome.changes.accounts.keys().collect::<Vec<_>>(), [&contract]);
+    let private = World::default().with_code(PRIVATE, writes());
+    let outcome = run(&private, &World::default(), &to(PRIVATE));
+    assert_eq!(outcome.changes.accounts.keys().collect::<Vec<_>>(), [&PRIVATE]);
+}
+
+#[test]
 fn logs_and_reverts_are_told() {
     let logs = [args(&[0, 0, 5]), vec![LOG1]].concat();
     let private = World::default().with_code(PRIVATE, logs.clone());
