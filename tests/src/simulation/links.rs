@@ -278,6 +278,8 @@ impl World {
             Ingested::Announced(_) | Ingested::Wanted(_) => return Ok(()),
             // Nobody here joins by a fetched state, so nobody asks.
             Ingested::Question { .. } | Ingested::Answer { .. } => return Ok(()),
+            // Nor does anybody have a manager of private transactions.
+            Ingested::PartyRequest { .. } | Ingested::PartyAnswer { .. } => return Ok(()),
             Ingested::Duplicate | Ingested::Stranger => return Ok(()),
             Ingested::Abuse(reason) => return self.penalise(to, &id, &reason),
         }
