@@ -8,7 +8,7 @@ use lonja_accounts::Password;
 use lonja_node::{EmbeddedConfig, ManagerConfig};
 use lonja_primitives::ChainSpec;
 use lonja_ptm::key_file::{self, KeyFileError, PrivateKeyFile};
-use lonja_ptm::tessera::{Address, RemoteOptions, Timeouts};
+use lonja_ptm::tessera::{RemoteOptions, Timeouts};
 use lonja_ptm::{KeyPair, Keyring};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -35,12 +35,15 @@ pub fn config(settings: &Settings, spec: &ChainSpec) -> Result<ManagerConfig> {
                 "--ptm: the genesis file of this network has no private transactions; leave the options away"
             )
         }
-        (_, Some(address)) => Ok(ManagerConfig::Remote(Box::new(remote(ptm, address)?))),
+        (_, Some(_)) => Ok(ManagerConfig::Remote(Box::new(remote(ptm)?))),
         (_, None) => Ok(ManagerConfig::Embedded(Box::new(embedded(ptm, &settings.data_dir)?))),
     }
 }
 
-fn remote(ptm: &PtmSettings, address: Address) -> Result<RemoteOptions> {
+/// Where the Tessera is that these settings name, and how it is asked.
+pub fn remote(ptm: &PtmSettings) -> Result<RemoteOptions> {
+    let address =
+        ptm.remote_address()?.ok_or_else(|| eyre!("no Tessera is named: --ptm-url or --ptm-socket"))?;
     Ok(RemoteOptions {
         address,
         third_party: ptm.third_party.as_deref().map(str::parse).transpose().wrap_err("--ptm-third-party")?,

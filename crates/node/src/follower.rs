@@ -95,13 +95,12 @@ struct Job {
     answer: oneshot::Sender<Result<(Simulation, B256), SimulationError>>,
 }
 
-/// Starts the thread. It ends when the node stops, or with the node halted.
-pub fn start(parts: Parts) -> (Following, JoinHandle<()>) {
+/// The thread's work, and the way to it.
+pub fn prepare(parts: Parts) -> (Following, Worker) {
     let (jobs, taken) = mpsc::channel(JOBS_MAX);
     let (told, status) = watch::channel(PrivateStatus::at(parts.follower.head()));
     let worker = Worker { ahead: Ahead::default(), jobs: taken, told, pause: AGAIN_FIRST, said: None, parts };
-    let thread = thread::Builder::new().name("follower".into()).spawn(move || worker.run());
-    (Following { jobs, status }, thread.expect("the system can start a thread"))
+    (Following { jobs, status }, worker)
 }
 
 impl Following {
@@ -154,7 +153,8 @@ struct Ahead {
     until: u64,
 }
 
-struct Worker {
+/// What the thread does.
+pub struct Worker {
     parts: Parts,
     ahead: Ahead,
     jobs: mpsc::Receiver<Job>,
@@ -176,6 +176,12 @@ enum Next {
 }
 
 impl Worker {
+    /// Starts the thread. It ends when the node stops, or with the node halted.
+    pub fn start(self) -> JoinHandle<()> {
+        let thread = thread::Builder::new().name("follower".into()).spawn(move || self.run());
+        thread.expect("the system can start a thread")
+    }
+
     fn run(mut self) {
         while !self.stops() {
             while let Ok(job) = self.jobs.try_recv() {

@@ -1,6 +1,6 @@
 //! Puts together the manager of a node, its servers, and the second pass behind the chain.
 
-use crate::follower::{self, Following};
+use crate::follower::{self, Following, Worker};
 use crate::halt::Halt;
 use crate::node::NodeError;
 use crate::parties::Parties;
@@ -15,7 +15,6 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -70,8 +69,8 @@ pub(crate) struct Started {
     pub privacy: Arc<RpcPrivacy>,
     /// Where the second pass stands.
     pub status: watch::Receiver<PrivateStatus>,
-    /// Its thread.
-    pub thread: JoinHandle<()>,
+    /// Its work, for a thread.
+    pub worker: Worker,
     /// Those who answer clients, nodes and other managers.
     pub servers: Vec<Server>,
     /// Ends the talks with other managers.
@@ -123,7 +122,7 @@ pub(crate) async fn start(
         tracing::info!(block = head.number, "no payload is here yet: the second pass begins at this block");
     }
     tracing::info!(block = follower.head().number, "the second pass stands here");
-    let (following, thread) = follower::start(follower::Parts {
+    let (following, worker) = follower::prepare(follower::Parts {
         follower,
         public: ground.public,
         spec: ground.spec,
@@ -146,7 +145,7 @@ pub(crate) async fn start(
             Box::pin(async move { following.simulate_root(message).await })
         }),
     };
-    Ok(Some(Started { privacy: Arc::new(privacy), status, thread, servers, talks }))
+    Ok(Some(Started { privacy: Arc::new(privacy), status, worker, servers, talks }))
 }
 
 async fn embed(config: EmbeddedConfig, ground: &Ground<'_>) -> Result<Manager, NodeError> {

@@ -297,7 +297,7 @@ impl Node {
         threads.extend(backfill_thread);
         let (mut servers, mut talks) = (Vec::new(), CancellationToken::new());
         if let Some(second) = second {
-            threads.push(second.thread);
+            threads.push(second.worker.start());
             (servers, talks) = (second.servers, second.talks);
         }
         Ok(Self { halt, p2p, rpc, mailbox, stopping, tasks, threads, servers, talks, parties, journal, pool })

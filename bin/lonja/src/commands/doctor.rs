@@ -1,6 +1,7 @@
 //! `lonja doctor`: what may be wrong with a node, one check a line, each with what to do about it.
 
 mod local;
+mod parties;
 mod peers;
 mod running;
 mod standing;

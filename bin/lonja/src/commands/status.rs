@@ -82,6 +82,10 @@ fn screen(status: &Value, now: u64) -> String {
         ),
         (String::new(), String::new()),
     ];
+    if !status["private"].is_null() {
+        let behind = lines.iter().position(|(name, _)| name == "sync").map_or(0, |place| place + 1);
+        lines.insert(behind, ("private".into(), private(&status["private"], head)));
+    }
     for check in status["checks"].as_array().into_iter().flatten() {
         let sign = if check["ok"] == true { "ok  " } else { "FAIL" };
         lines.push((text(&check["name"]), format!("{sign} {}", text(&check["reason"]))));
@@ -124,6 +128,21 @@ fn sync(sync: &Value) -> String {
     }
 }
 
+/// Where the node stands with private transactions.
+fn private(private: &Value, head: &Value) -> String {
+    let at = &private["head"]["number"];
+    let wait = &private["waiting"];
+    if wait.is_object() {
+        let reason = wait["reason"].as_str().unwrap_or("?");
+        let seconds = duration(wait["seconds"].as_u64().unwrap_or(0));
+        return format!("at block {at}, waiting for block {} since {seconds}: {reason}", wait["number"]);
+    }
+    match *at == head["number"] {
+        true => "at the head".into(),
+        false => format!("at block {at}, on its way to block {}", head["number"]),
+    }
+}
+
 fn agreement(consensus: &Value) -> String {
     let text = |name: &str| consensus[name].as_str().unwrap_or("?").to_string();
     format!(
@@ -160,6 +179,10 @@ mod tests {
                 "height": 8, "round": 2, "phase": "preparing", "proposer": "0xcd", "validators": ["0xab", "0xcd"],
                 "isValidator": true,
             },
+            "private": {
+                "head": { "number": 5 },
+                "waiting": { "number": 6, "payload": "AA==", "reason": "the manager is away", "seconds": 130 },
+            },
             "permission": { "ownNode": { "allowed": false, "reason": "node unknown" } },
             "txpool": { "pending": 3, "queued": 1, "bytes": 1_200 },
             "checks": [
@@ -174,6 +197,7 @@ mod tests {
             "  node       0xab, validator, one of 2",
             "  head       block 7, made 5 min ago, 0x34",
             "  sync       fetching blocks, from 7 up to 90",
+            "  private    at block 5, waiting for block 6 since 2 min: the manager is away",
             "  permission NOT permitted: node unknown (lonja permission why)",
             "  agreement  block 8, round 2: preparing; 0xcd proposes",
             "  pool       3 transactions can go into a block, 1 wait for another; 2 kB",
@@ -182,5 +206,9 @@ mod tests {
         ] {
             assert!(lines.lines().any(|shown| shown == line), "{line:?} is not in\n{lines}");
         }
+        let head = json!({ "number": 7 });
+        let standing =
+            |number: u64| private(&json!({ "head": { "number": number }, "waiting": null }), &head);
+        assert_eq!([standing(7), standing(3)], ["at the head", "at block 3, on its way to block 7"]);
     }
 }

@@ -180,8 +180,8 @@ impl World {
             halt: halt.clone(),
             stopping: stopping.clone(),
         };
-        let (following, thread) = start(parts);
-        Running { status: following.status(), following, thread, halt, stopping }
+        let (following, worker) = prepare(parts);
+        Running { status: following.status(), following, thread: worker.start(), halt, stopping }
     }
 }
 

@@ -16,6 +16,7 @@ use lonja_ptm::{KeyPair, Metadata, PtmError, SendRequest, SendSigned};
 use lonja_storage::{MemoryKv, Tuning};
 use lonja_txpool::Origin;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -76,7 +77,9 @@ struct Node {
     party: u8,
     outbox: bool,
     p2p: P2p,
-    started: Started,
+    privacy: Arc<RpcPrivacy>,
+    status: watch::Receiver<PrivateStatus>,
+    thread: JoinHandle<()>,
     parties: Parties,
     halt: Halt,
     stopping: Arc<AtomicBool>,
@@ -140,7 +143,9 @@ impl Node {
             stopping: stopping.clone(),
         };
         let started = start(ManagerConfig::Embedded(Box::new(config)), true, ground).await.unwrap().unwrap();
-        Self { folder, key: own, party, outbox, p2p, started, parties, halt, stopping }
+        let Started { privacy, status, worker, .. } = started;
+        let thread = worker.start();
+        Self { folder, key: own, party, outbox, p2p, privacy, status, thread, parties, halt, stopping }
     }
 
     /// Stops it, and gives what a new start needs.
@@ -148,7 +153,7 @@ impl Node {
         self.p2p.shutdown().await;
         self.parties.close();
         self.stopping.store(true, Ordering::Relaxed);
-        self.started.thread.join().unwrap();
+        self.thread.join().unwrap();
         assert_eq!(self.halt.reason(), None);
         (self.folder, self.key, self.party, self.outbox)
     }
@@ -166,7 +171,7 @@ impl Node {
     }
 
     fn manager(&self) -> Arc<dyn PrivateTransactionManager> {
-        self.started.privacy.manager.clone()
+        self.privacy.manager.clone()
     }
 
     async fn try_send(&self, to: &[PublicKey]) -> Result<PayloadHash, PtmError> {
@@ -193,10 +198,10 @@ impl Node {
 
     /// What the contract keeps here, once the second pass has come to this block.
     async fn slot(&self, contract: Address, number: u64) -> U256 {
-        let mut status = self.started.status.clone();
+        let mut status = self.status.clone();
         let there = status.wait_for(|status| status.head.number >= number && status.waiting.is_none());
         timeout(PATIENCE, there).await.expect("it comes to the block").unwrap();
-        let state = self.started.privacy.reader.state_at(number).unwrap();
+        let state = self.privacy.reader.state_at(number).unwrap();
         state.storage(&contract, &U256::ZERO).unwrap()
     }
 }
@@ -225,7 +230,7 @@ async fn parties_have_the_payload_before_the_block_and_others_never() {
     assert_eq!(one.slot(contract, 1).await, ANSWER);
     assert_eq!(two.slot(contract, 1).await, ANSWER);
     assert_eq!(three.slot(contract, 1).await, U256::ZERO);
-    let root = |node: &Node| node.started.privacy.reader.root_at(1).unwrap();
+    let root = |node: &Node| node.privacy.reader.root_at(1).unwrap();
     assert_eq!(root(&one), root(&two));
     let alone = world.create(three.send(&[]).await);
     assert_eq!(three.slot(alone, 2).await, ANSWER);
@@ -274,7 +279,7 @@ async fn a_newcomer_begins_where_the_states_begin() {
     let oldest = world.core.reader().oldest_state();
     assert_eq!(oldest, 4);
     let two = Node::new(&world, 2).await;
-    let status = two.started.status.borrow().clone();
+    let status = two.status.borrow().clone();
     assert!(status.head.number >= oldest, "the blocks before are nobody's business here: {status:?}");
     let contract = world.create(two.send(&[]).await);
     assert_eq!(two.slot(contract, 7).await, ANSWER);

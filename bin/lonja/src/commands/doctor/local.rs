@@ -1,6 +1,6 @@
 //! Checks of the machine and the data directory, which need no running node.
 
-use super::Check;
+use super::{Check, parties};
 use crate::files;
 use crate::settings::{NodeArgs, Settings};
 use lonja_node::identity;
@@ -30,6 +30,7 @@ pub async fn checks(folder: &Path, port: Option<u16>) -> Vec<Check> {
         }
     };
     checks.push(key(&settings));
+    checks.extend(parties::checks(&settings).await);
     checks.push(disk(&settings));
     match port {
         Some(port) => checks.push(open_port(port).await),
