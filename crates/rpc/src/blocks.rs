@@ -2,10 +2,10 @@
 
 use crate::context::RpcContext;
 use crate::error::RpcError;
-use crate::view::{BlockView, LogView, Place, ReceiptView, TransactionView, TransactionsView};
+use crate::view::{BlockView, Place, ReceiptView, TransactionView, TransactionsView};
 use alloy_consensus::Transaction as _;
 use alloy_primitives::keccak256;
-use lonja_chain::history::{self, HistoryBlock, LogFilter, Outcome};
+use lonja_chain::history::{self, FoundLog, HistoryBlock, LogFilter, Outcome};
 use lonja_primitives::{BlockRules, Transaction};
 use lonja_storage::Reader;
 use std::ops::Deref;
@@ -62,7 +62,8 @@ impl FullBlock {
         Ok(self.outcome(index)?.map(|outcome| self.transaction(&outcome)))
     }
 
-    fn transaction(&self, outcome: &Outcome) -> TransactionView {
+    /// A transaction of the block, or one behind it.
+    pub(crate) fn transaction(&self, outcome: &Outcome) -> TransactionView {
         let place = Place {
             block_hash: self.header.hash(),
             block_number: self.header.number,
@@ -72,35 +73,38 @@ impl FullBlock {
         TransactionView::included(&outcome.transaction, outcome.sender, self.rules.chain_id, place)
     }
 
-    /// The receipt at this place; `None` behind the last.
-    pub(crate) fn receipt_view(&self, index: u32) -> Result<Option<ReceiptView>, RpcError> {
-        Ok(self.outcome(index)?.map(|outcome| self.receipt(&outcome)))
-    }
-
-    /// All receipts in order.
-    pub(crate) fn receipt_views(&self) -> Result<Vec<ReceiptView>, RpcError> {
-        Ok(self.outcomes()?.iter().map(|outcome| self.receipt(outcome)).collect())
-    }
-
-    fn receipt(&self, outcome: &Outcome) -> ReceiptView {
+    /// A receipt as everybody sees it.
+    pub(crate) fn receipt(&self, outcome: &Outcome) -> ReceiptView {
         ReceiptView::new(&self.header, outcome, self.gas_price(&outcome.transaction))
     }
 
-    /// The logs that the filter takes, in order.
-    pub(crate) fn logs(&self, filter: &LogFilter) -> Vec<LogView> {
-        let mut views = Vec::new();
+    /// The rules that the block was made under.
+    pub(crate) fn rules(&self) -> &BlockRules {
+        &self.rules
+    }
+
+    /// The logs that the filter takes and that everybody sees, in order.
+    pub(crate) fn logs(&self, filter: &LogFilter) -> Vec<FoundLog> {
+        let mut found = Vec::new();
         let mut log_index = 0_u32;
         for (index, (receipt, raw)) in (0_u32..).zip(self.receipts.iter().zip(&self.transactions)) {
             let mut hash = None;
             for log in &receipt.logs {
                 if filter.matches(log) {
-                    let hash = *hash.get_or_insert_with(|| keccak256(raw));
-                    views.push(LogView::new(log, &self.header, hash, index, log_index));
+                    found.push(FoundLog {
+                        log: log.clone(),
+                        block_number: self.header.number,
+                        block_hash: self.header.hash(),
+                        block_timestamp: self.header.timestamp,
+                        transaction_hash: *hash.get_or_insert_with(|| keccak256(raw)),
+                        transaction_index: index,
+                        log_index,
+                    });
                 }
                 log_index = log_index.saturating_add(1);
             }
         }
-        views
+        found
     }
 
     /// Price per gas paid above the base fee, and gas used, of every transaction.

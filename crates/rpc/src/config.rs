@@ -22,6 +22,7 @@ pub enum Namespace {
     QuorumPermission,
     Perm,
     Personal,
+    Debug,
 }
 
 /// Which methods a transport offers.
@@ -124,7 +125,7 @@ pub struct RpcLimits {
 }
 
 /// Name and text of every namespace.
-const NAMESPACES: [(Namespace, &str); 11] = [
+const NAMESPACES: [(Namespace, &str); 12] = [
     (Namespace::Eth, "eth"),
     (Namespace::Net, "net"),
     (Namespace::Web3, "web3"),
@@ -136,6 +137,7 @@ const NAMESPACES: [(Namespace, &str); 11] = [
     (Namespace::QuorumPermission, "quorumPermission"),
     (Namespace::Perm, "perm"),
     (Namespace::Personal, "personal"),
+    (Namespace::Debug, "debug"),
 ];
 
 impl Namespace {

@@ -8,7 +8,7 @@ use crate::feed::HeadNews;
 use crate::filters::Filters;
 use crate::methods::accounts::sending::Turns;
 use crate::params::BlockSelector;
-use crate::privacy::RpcPrivacy;
+use crate::privacy::{RpcPrivacy, Shared};
 use crate::submit::Submitter;
 use crate::workers::Workers;
 use alloy_primitives::B256;
@@ -67,6 +67,8 @@ pub(crate) struct Context {
     pub(crate) submitter: Submitter,
     /// Who of the node's accounts is sending.
     pub(crate) turns: Turns,
+    /// What private transactions have in common.
+    pub(crate) private: Shared,
     /// Why accounts cannot be unlocked by clients, where they cannot.
     pub(crate) unlocking_refused: Option<String>,
     pub(crate) filters: Filters,
@@ -93,6 +95,7 @@ impl Context {
             workers: Workers::new(&limits),
             submitter,
             turns: Turns::new(),
+            private: Shared::new(),
             unlocking_refused: None,
             filters: Filters::new(limits.filters, limits.filter_life),
             news: broadcast::channel(HEAD_NEWS_WAITING).0,

@@ -4,7 +4,9 @@ use crate::control::ControlError;
 use alloy_primitives::Bytes;
 use jsonrpsee::types::ErrorObjectOwned;
 use lonja_accounts::AccountError;
+use lonja_chain::private::SimulationError;
 use lonja_primitives::StateError;
+use lonja_ptm::PtmError;
 use lonja_storage::StoreError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -13,6 +15,9 @@ use thiserror::Error;
 pub(crate) const NOT_PERMITTED: i32 = -32007;
 /// Code of what may be tried again later.
 pub(crate) const LATER: i32 = -32005;
+
+/// How the storage's text ends where a moment later there would have been an answer.
+const TRY_AGAIN: &str = ": try again";
 
 /// What a client is told. Codes: EIP-1474, geth's for reverted calls, Besu's for methods that the network's
 /// mode switches off.
@@ -136,7 +141,30 @@ impl From<StoreError> for RpcError {
             StoreError::NotAvailable { .. } | StoreError::TooMuchChanged { .. } => {
                 Self::Refused(error.to_string())
             }
+            StoreError::Busy(_) => Self::Limit(error.to_string()),
             other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<PtmError> for RpcError {
+    /// GoQuorum's form: the status that Tessera gives for it, and the text.
+    fn from(error: PtmError) -> Self {
+        match error {
+            PtmError::Store(reason) => Self::Internal(format!("the payload store: {reason}")),
+            PtmError::Unavailable(_) => Self::Limit(error.to_string()),
+            PtmError::Remote { .. } => Self::Refused(error.to_string()),
+            other => Self::Refused(format!("{} status: {other}", other.status())),
+        }
+    }
+}
+
+impl From<SimulationError> for RpcError {
+    fn from(error: SimulationError) -> Self {
+        let message = error.to_string();
+        match error {
+            SimulationError::Reverted(data) => Self::Reverted { message, data },
+            _ => Self::Refused(message),
         }
     }
 }
@@ -165,6 +193,8 @@ impl From<StateError> for RpcError {
     fn from(error: StateError) -> Self {
         match error {
             StateError::NotAvailable { .. } => Self::Refused(error.to_string()),
+            // A private state that is being led back: the type does not tell it from damage, the storage's words do.
+            StateError::Store(ref reason) if reason.ends_with(TRY_AGAIN) => Self::Limit(reason.clone()),
             StateError::Store(_) => Self::Internal(error.to_string()),
         }
     }

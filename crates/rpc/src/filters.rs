@@ -29,8 +29,8 @@ struct Filter {
 pub(crate) enum Kind {
     /// Hashes of blocks from `next` on.
     Blocks { next: u64 },
-    /// Logs of blocks from `next` on.
-    Logs { filter: LogFilter, next: u64 },
+    /// Logs of blocks from these on.
+    Logs { filter: LogFilter, from: LogsFrom },
     /// Transactions that come into the pool; hashes, or whole if `full`.
     Transactions { arrivals: broadcast::Receiver<RecoveredTransaction>, full: bool },
 }
@@ -39,9 +39,30 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) enum Poll {
     Blocks { next: u64 },
-    Logs { filter: LogFilter, next: u64 },
+    Logs { filter: LogFilter, from: LogsFrom },
     Transactions { arrived: Vec<RecoveredTransaction>, full: bool },
 }
+
+/// What of the logs was not handed out yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogsFrom {
+    /// The next block for logs that everybody sees.
+    pub(crate) next: u64,
+    /// The next block for those of private transactions, which become known later.
+    pub(crate) next_private: u64,
+    /// Private transactions below that block that turned up late: block, and place in it.
+    pub(crate) late: Vec<(u64, u32)>,
+}
+
+impl LogsFrom {
+    /// Everything from a block on.
+    pub(crate) fn block(number: u64) -> Self {
+        Self { next: number, next_private: number, late: Vec::new() }
+    }
+}
+
+/// Late transactions that a filter keeps for its next poll; of more, the first ones are forgotten.
+const LATE_MAX: usize = 1_024;
 
 /// Most transactions handed out by one poll; the rest comes with the next.
 const TRANSACTIONS_PER_POLL: usize = 10_000;
@@ -78,7 +99,7 @@ impl Filters {
         filter.asked_at = Instant::now();
         Ok(match &mut filter.kind {
             Kind::Blocks { next } => Poll::Blocks { next: *next },
-            Kind::Logs { filter, next } => Poll::Logs { filter: filter.clone(), next: *next },
+            Kind::Logs { filter, from } => Poll::Logs { filter: filter.clone(), from: from.clone() },
             Kind::Transactions { arrivals, full } => {
                 Poll::Transactions { arrived: arrived(arrivals), full: *full }
             }
@@ -100,9 +121,37 @@ impl Filters {
     pub(crate) fn advance(&self, id: &B128, to: u64) {
         if let Some(filter) = self.by_id.lock().get_mut(id) {
             match &mut filter.kind {
-                Kind::Blocks { next } | Kind::Logs { next, .. } => *next = to.max(*next),
+                Kind::Blocks { next } | Kind::Logs { from: LogsFrom { next, .. }, .. } => {
+                    *next = to.max(*next)
+                }
                 Kind::Transactions { .. } => {}
             }
+        }
+    }
+
+    /// As [`Filters::advance`] for private logs: everything below `next`, and of these late ones.
+    pub(crate) fn advance_private(&self, id: &B128, to: u64, handed_out: &[(u64, u32)]) {
+        if let Some(Filter { kind: Kind::Logs { from, .. }, .. }) = self.by_id.lock().get_mut(id) {
+            from.next_private = to.max(from.next_private);
+            from.late.retain(|late| !handed_out.contains(late));
+        }
+    }
+
+    /// Whether anybody polls for logs.
+    pub(crate) fn wait_for_logs(&self) -> bool {
+        let is_waiting = |filter: &Filter| {
+            matches!(filter.kind, Kind::Logs { .. }) && filter.asked_at.elapsed() < self.life
+        };
+        self.by_id.lock().values().any(is_waiting)
+    }
+
+    /// Private transactions turned up whose blocks some filters are past.
+    pub(crate) fn late(&self, places: impl Iterator<Item = (u64, u32)> + Clone) {
+        for filter in self.by_id.lock().values_mut() {
+            let Kind::Logs { from, .. } = &mut filter.kind else { continue };
+            from.late.extend(places.clone().filter(|(number, _)| *number < from.next_private));
+            let forgotten = from.late.len().saturating_sub(LATE_MAX);
+            drop(from.late.drain(..forgotten));
         }
     }
 

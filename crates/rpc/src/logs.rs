@@ -3,8 +3,10 @@
 use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::{BlockSelector, LogFilter};
+use crate::privacy::results::Results;
+use crate::privacy::{RpcPrivacy, logs};
 use crate::view::LogView;
-use lonja_chain::history::{self, LogsError};
+use lonja_chain::history::{self, FoundLog, LogsError};
 use std::ops::RangeInclusive;
 
 /// What a search found, and where it would go on.
@@ -55,7 +57,8 @@ pub(crate) fn search(
             "query exceeds max block range: {blocks} blocks asked for, at most {most} are searched at once"
         )));
     }
-    attempt(context, filter, range).map_err(|error| refusal(context, error))
+    let found = attempt(context, &filter.search(), range, Realm::Both);
+    found.map(views).map_err(|error| refusal(context, error))
 }
 
 /// Wanted logs of a range, as many whole blocks as fit the limit of results; at least one block.
@@ -63,44 +66,134 @@ pub(crate) fn search_some(
     context: &Context,
     filter: &LogFilter,
     range: RangeInclusive<u64>,
+    realm: Realm,
 ) -> Result<Found, RpcError> {
-    let (first, last) = (*range.start(), *range.end());
-    match attempt(context, filter, range) {
-        Ok(logs) => Ok(Found { logs, next: last.saturating_add(1) }),
-        Err(LogsError::TooMany { complete_to: None, .. }) => {
-            let logs = context.passing_block(first)?.logs(&filter.search());
-            Ok(Found { logs, next: first.saturating_add(1) })
+    let (first, mut last) = (*range.start(), *range.end());
+    let filter = filter.search();
+    loop {
+        match attempt(context, &filter, first..=last, realm) {
+            Ok(logs) => return Ok(Found { logs: views(logs), next: last.saturating_add(1) }),
+            // Ever shorter: each time at least by the block that is too many.
+            Err(SearchError::TooMany { complete_to: Some(to) }) => last = to,
+            Err(SearchError::TooMany { complete_to: None }) => {
+                let logs = block_logs(context, &filter, first, realm)?;
+                return Ok(Found { logs: views(logs), next: first.saturating_add(1) });
+            }
+            Err(error) => return Err(refusal(context, error)),
         }
-        Err(LogsError::TooMany { complete_to: Some(last), .. }) => {
-            let logs = attempt(context, filter, first..=last);
-            let logs = logs.map_err(|error| refusal(context, error))?;
-            Ok(Found { logs, next: last.saturating_add(1) })
-        }
-        Err(error) => Err(refusal(context, error)),
     }
+}
+
+/// Whose logs are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Realm {
+    Public,
+    Private,
+    Both,
+}
+
+/// Why a search ended without a result.
+#[derive(Debug)]
+enum SearchError {
+    /// More than are handed out at once; `complete_to` is the last block whose logs still fit.
+    TooMany {
+        complete_to: Option<u64>,
+    },
+    /// The time was up at this block.
+    Stopped(u64),
+    Failed(RpcError),
 }
 
 fn attempt(
     context: &Context,
-    filter: &LogFilter,
+    filter: &history::LogFilter,
     range: RangeInclusive<u64>,
-) -> Result<Vec<LogView>, LogsError> {
+    realm: Realm,
+) -> Result<Vec<FoundLog>, SearchError> {
     let (most, time_is_up) = (context.limits.log_results, context.time_limit());
-    let found = history::logs(&context.node.reader, range, &filter.search(), most, &time_is_up)?;
-    Ok(found.into_iter().map(LogView::from).collect())
+    let mut found = Vec::new();
+    if realm != Realm::Private {
+        found = history::logs(&context.node.reader, range.clone(), filter, most, &time_is_up)?;
+    }
+    if realm != Realm::Public {
+        let private = logs::search(context, filter, range.clone(), most, &time_is_up)?;
+        found = logs::merge(found, private);
+    }
+    match found.get(most) {
+        Some(too_many) => {
+            let before = too_many.block_number.checked_sub(1);
+            Err(SearchError::TooMany { complete_to: before.filter(|before| before >= range.start()) })
+        }
+        None => Ok(found),
+    }
 }
 
-fn refusal(context: &Context, error: LogsError) -> RpcError {
+/// Everything of one block.
+fn block_logs(
+    context: &Context,
+    filter: &history::LogFilter,
+    number: u64,
+    realm: Realm,
+) -> Result<Vec<FoundLog>, RpcError> {
+    let block = context.passing_block(number)?;
+    let mut found = if realm == Realm::Private { Vec::new() } else { block.logs(filter) };
+    if let Some(privacy) = context.node.privacy.as_ref().filter(|_| realm != Realm::Public) {
+        found.extend(Results::read(privacy, &block)?.logs(&block, filter, &|_| true));
+    }
+    Ok(found)
+}
+
+/// Wanted logs of single private transactions.
+pub(crate) fn late_logs(
+    context: &Context,
+    privacy: &RpcPrivacy,
+    filter: &LogFilter,
+    places: &[(u64, u32)],
+) -> Result<Vec<LogView>, RpcError> {
+    let mut found = Vec::new();
+    for (number, index) in places {
+        let block = context.passing_block(*number)?;
+        let results = context.private.results.of(privacy, &block)?;
+        found.extend(results.logs(&block, &filter.search(), &|other| other == *index));
+    }
+    Ok(views(found))
+}
+
+fn views(found: Vec<FoundLog>) -> Vec<LogView> {
+    found.into_iter().map(LogView::from).collect()
+}
+
+impl From<LogsError> for SearchError {
+    fn from(error: LogsError) -> Self {
+        match error {
+            LogsError::TooMany { complete_to, .. } => Self::TooMany { complete_to },
+            LogsError::Stopped(number) => Self::Stopped(number),
+            LogsError::Store(error) => Self::Failed(error.into()),
+            error @ LogsError::NotHere(_) => Self::Failed(RpcError::Refused(error.to_string())),
+        }
+    }
+}
+
+impl From<logs::SearchError> for SearchError {
+    fn from(error: logs::SearchError) -> Self {
+        match error {
+            logs::SearchError::Stopped(number) => Self::Stopped(number),
+            logs::SearchError::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+fn refusal(context: &Context, error: SearchError) -> RpcError {
+    let max = context.limits.log_results;
     match error {
-        LogsError::Store(error) => error.into(),
-        LogsError::TooMany { max, complete_to: None } => {
+        SearchError::Failed(error) => error,
+        SearchError::TooMany { complete_to: None } => {
             RpcError::Limit(format!("query returned more than {max} results within one block"))
         }
-        LogsError::TooMany { max, complete_to: Some(last) } => RpcError::Limit(format!(
+        SearchError::TooMany { complete_to: Some(last) } => RpcError::Limit(format!(
             "query returned more than {max} results: ask for a range up to block {last:#x}"
         )),
-        error @ LogsError::NotHere(_) => RpcError::Refused(error.to_string()),
-        LogsError::Stopped(number) => RpcError::Limit(format!(
+        SearchError::Stopped(number) => RpcError::Limit(format!(
             "query timed out after {} s at block {number:#x}: ask for a smaller range",
             context.limits.call_time.as_secs_f64()
         )),

@@ -1,13 +1,34 @@
 //! Private transactions: GoQuorum's methods for them, and what the parties of private contracts see by the ordinary ones.
 
+mod covers;
+pub(crate) mod drafts;
+pub(crate) mod feed;
+mod inspect;
+pub(crate) mod logs;
+mod marked;
+mod metadata;
+mod payloads;
+pub(crate) mod results;
+pub(crate) mod sending;
+mod shared;
+mod signed;
+pub(crate) mod states;
+mod terms;
+
+use crate::context::Context;
+use crate::error::RpcError;
+use crate::register::Table;
 use alloy_primitives::B256;
 use futures::future::BoxFuture;
 use lonja_chain::private::{PrivateStatus, Simulation, SimulationError};
 use lonja_evm::PrivateMessage;
 use lonja_ptm::PrivateTransactionManager;
 use lonja_storage::PrivateReader;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::watch;
+
+pub(crate) use shared::Shared;
 
 /// Says what a transaction with validation of the private state (privacy flag 3) would do now, and the root over the
 /// contracts that it comes to. Asked of the thread that owns the private state.
@@ -27,3 +48,42 @@ pub struct RpcPrivacy {
     /// See [`SimulateRoot`].
     pub simulate_root: Arc<SimulateRoot>,
 }
+
+pub(crate) fn register(table: &mut Table) {
+    sending::register(table);
+    signed::register(table);
+    payloads::register(table);
+    inspect::register(table);
+    marked::register(table);
+}
+
+/// What a node without a manager answers to whoever wants to share something.
+pub(crate) fn parties(context: &Context) -> Result<&Arc<RpcPrivacy>, RpcError> {
+    let none = || RpcError::Refused("private transaction manager is not in use".to_owned());
+    context.node.privacy.as_ref().ok_or_else(none)
+}
+
+/// What a node without a manager answers to whoever wants to see something.
+fn payloads_of(context: &Context) -> Result<&Arc<RpcPrivacy>, RpcError> {
+    let none = || RpcError::Refused("PrivateTransactionManager is not enabled".to_owned());
+    context.node.privacy.as_ref().ok_or_else(none)
+}
+
+impl RpcPrivacy {
+    /// Where the second pass stands, for operators; numbers are JSON numbers.
+    pub(crate) fn standing(&self) -> Value {
+        let PrivateStatus { head, waiting } = self.status.borrow().clone();
+        let waiting = waiting.map(|wait| {
+            json!({
+                "number": wait.number,
+                "payload": wait.payload,
+                "reason": wait.reason,
+                "seconds": wait.since.elapsed().unwrap_or_default().as_secs(),
+            })
+        });
+        json!({ "head": { "number": head.number, "hash": head.hash }, "waiting": waiting })
+    }
+}
+
+#[cfg(test)]
+mod tests;

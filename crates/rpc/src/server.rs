@@ -8,7 +8,7 @@ use crate::transport::front::FrontLayer;
 use crate::transport::gate::GateLayer;
 use crate::transport::ipc::{self, IpcListener};
 use crate::transport::tcp::{Protocols, TcpServer, cors};
-use crate::{feed, health, methods};
+use crate::{feed, health, methods, privacy};
 use jsonrpsee::server::{ServerHandle, StopHandle, stop_channel};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,6 +63,7 @@ pub async fn start(config: RpcConfig, node: RpcContext) -> Result<RpcHandle, Sta
     };
     listeners.open(&mut handle).await?;
     handle.tasks.spawn(methods::personal::forget_expired(Arc::clone(&context), handle.stop.clone()));
+    handle.tasks.spawn(privacy::feed::run(Arc::clone(&context), handle.stop.clone()));
     handle.tasks.spawn(feed::run(context, handle.stop.clone()));
     Ok(handle)
 }

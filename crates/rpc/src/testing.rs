@@ -1,5 +1,7 @@
 //! A node of one validator in memory, for the tests of this crate: a real chain, without network and agreement.
 
+mod parties;
+
 use crate::config::{Access, RpcLimits};
 use crate::context::{Context, RpcContext};
 use crate::control::{
@@ -37,6 +39,8 @@ use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc, watch};
 use tower::Layer;
 
+pub(crate) use parties::*;
+
 pub(crate) const CHAIN_ID: u64 = 1337;
 
 /// A contract of block 0. Its first byte of input says what it does: 0 returns slot 0; 1 writes the following
@@ -60,6 +64,7 @@ pub(crate) struct TestNode {
     pub(crate) control: Arc<TestControl>,
     heads: watch::Sender<Head>,
     validator: NodeKey,
+    parties: Option<Parties>,
     _folder: TempDir,
 }
 
@@ -141,7 +146,7 @@ impl TestNode {
             privacy: None,
             metrics: Arc::new(|| "lonja_test 1\n".to_owned()),
         };
-        Self { core, node, control, heads, validator, _folder: folder }
+        Self { core, node, control, heads, validator, parties: None, _folder: folder }
     }
 
     /// Puts what the pool has ready into the next block; its height.

@@ -12,12 +12,13 @@ pub(crate) mod view;
 
 use self::fill::fill;
 use self::request::SendRequest;
-use self::sending::{not_enabled, send};
+use self::sending::send;
 use self::signing::{Authority, read_back, sign};
 use self::view::{SignedView, UnsignedView};
 use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::Args;
+use crate::privacy;
 use crate::register::Table;
 use alloy_primitives::{Address, Bytes, eip191_hash_message};
 use futures::FutureExt;
@@ -30,7 +31,7 @@ pub(crate) fn register(table: &mut Table) {
     table.read("eth_accounts", accounts);
     table.read("eth_sign", sign_message);
     table.waiting("eth_sendTransaction", send_transaction);
-    table.heavy("eth_fillTransaction", fill_transaction);
+    table.waiting("eth_fillTransaction", fill_transaction);
     table.read("eth_signTransaction", sign_transaction);
 }
 
@@ -72,12 +73,23 @@ fn send_transaction(
 }
 
 /// Completes a transaction for another signer; nobody's key is needed.
-fn fill_transaction(context: &Context, params: &Params<'_>) -> Result<UnsignedView, RpcError> {
-    let request = SendRequest::read(&Args::new(params, 1)?, 0)?;
-    if request.private.is_private() {
-        return Err(not_enabled());
+fn fill_transaction(
+    context: Arc<Context>,
+    params: Params<'static>,
+) -> BoxFuture<'static, Result<Box<RawValue>, RpcError>> {
+    async move {
+        let request = SendRequest::read(&Args::new(&params, 1)?, 0)?;
+        let view = match request.private.is_private() {
+            true => privacy::drafts::fill(context, request).await?,
+            false => {
+                let owned = Arc::clone(&context);
+                let job = move || UnsignedView::new(fill(&owned, &request)?, request.from, 0);
+                context.workers.heavy.run(job).await?
+            }
+        };
+        to_raw_value(&view).map_err(|error| RpcError::Internal(error.to_string()))
     }
-    UnsignedView::new(fill(context, &request)?, request.from, 0)
+    .boxed()
 }
 
 fn sign_transaction(context: &Context, params: &Params<'_>) -> Result<SignedView, RpcError> {
@@ -92,12 +104,12 @@ pub(crate) fn signed_transaction(
     request: &SendRequest,
     authority: &Authority,
 ) -> Result<SignedView, RpcError> {
-    if request.private.is_private() {
-        return Err(not_enabled());
-    }
     request.check_complete()?;
     authority.check(context, request.from)?;
-    let raw = sign(context, request.from, authority, fill(context, request)?)?;
+    let raw = match request.private.is_private() {
+        true => privacy::drafts::sign(context, request, authority)?,
+        false => sign(context, request.from, authority, fill(context, request)?)?,
+    };
     Ok(SignedView::new(&read_back(context, raw)?))
 }
 

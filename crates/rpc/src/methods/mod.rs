@@ -39,6 +39,7 @@ pub(crate) fn table(context: Arc<Context>, access: Access) -> Offered {
     lonja::register(&mut table);
     quorum_permission::register(&mut table);
     perm::register(&mut table);
+    crate::privacy::register(&mut table);
     register_rpc(&mut table);
     table.finish()
 }

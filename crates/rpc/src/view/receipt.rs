@@ -1,8 +1,9 @@
 //! Receipts.
 
 use super::LogView;
+use crate::privacy::results::Placed;
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, Bloom, U64, U128};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U128, logs_bloom};
 use lonja_chain::history::{Outcome, contract_address};
 use lonja_primitives::SealedHeader;
 use serde::Serialize;
@@ -27,6 +28,15 @@ pub(crate) struct ReceiptView {
     transaction_type: U64,
     status: U64,
     effective_gas_price: U128,
+    /// Whether the transaction only marks a private one: GoQuorum's field, on networks that have such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) is_privacy_marker_transaction: Option<bool>,
+    /// What a private transaction reverted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revert_reason: Option<Bytes>,
+    /// Why a private transaction failed, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 impl ReceiptView {
@@ -49,6 +59,21 @@ impl ReceiptView {
             transaction_type: U64::from(receipt.tx_type),
             status: U64::from(u8::from(receipt.success)),
             effective_gas_price: U128::from(gas_price),
+            is_privacy_marker_transaction: None,
+            revert_reason: None,
+            error: None,
         }
+    }
+
+    /// Puts what the payload gave in the place of what everybody sees of it.
+    pub(crate) fn lay_over(&mut self, header: &SealedHeader, outcome: &Outcome, placed: &Placed) {
+        let Placed { first_log_index, receipt, .. } = placed;
+        let logs = (*first_log_index..).zip(&receipt.logs);
+        let view = |(place, log)| LogView::new(log, header, outcome.hash, outcome.index, place);
+        self.logs = logs.map(view).collect();
+        self.logs_bloom = logs_bloom(&receipt.logs);
+        self.status = U64::from(u8::from(receipt.success));
+        self.revert_reason = Some(receipt.output.clone()).filter(|data| !receipt.success && !data.is_empty());
+        self.error = receipt.error.clone();
     }
 }

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::RpcError;
 use crate::methods::eth::{estimate, suggested_price};
 use alloy_consensus::TxLegacy;
+use alloy_primitives::Address;
 use lonja_chain::SubmitError;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,7 +26,6 @@ pub(crate) fn fill(context: &Context, request: &SendRequest) -> Result<Unsigned,
 
 /// A transaction of type 0, whatever the client or the newest rules would choose: the only type that can be private. As
 /// [`fill`] otherwise; who puts a hash in the place of the payload names the gas limit before, or has the hash estimated.
-#[cfg_attr(not(test), expect(dead_code, reason = "for private transactions"))]
 pub(crate) fn fill_legacy(context: &Context, request: &SendRequest) -> Result<TxLegacy, RpcError> {
     request.check(context.node.spec.chain_id)?;
     if request.has_access_list() {
@@ -44,13 +44,14 @@ fn find(context: &Context, request: &SendRequest) -> Result<Found, RpcError> {
     let price = if request.has_price() { 0 } else { suggested_price(context)? };
     let nonce = match request.nonce {
         Some(nonce) => nonce.0,
-        None => next_nonce(context, request)?,
+        None => next_nonce(context, &request.from)?,
     };
     Ok(Found { chain_id: context.node.spec.chain_id, nonce, gas_limit, price })
 }
 
-fn next_nonce(context: &Context, request: &SendRequest) -> Result<u64, RpcError> {
-    context.node.door.next_nonce(&request.from).map_err(|error| match error {
+/// The nonce of the account's next transaction.
+pub(crate) fn next_nonce(context: &Context, sender: &Address) -> Result<u64, RpcError> {
+    context.node.door.next_nonce(sender).map_err(|error| match error {
         SubmitError::State(error) => error.into(),
         other => RpcError::Internal(other.to_string()),
     })

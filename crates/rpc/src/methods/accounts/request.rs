@@ -80,8 +80,7 @@ const PRIVATE: [&str; 5] = ["privateFrom", "privateFor", "privacyFlag", "mandato
 impl SendRequest {
     /// The request at this position.
     pub(crate) fn read(args: &Args<'_>, index: usize) -> Result<Self, RpcError> {
-        let names: BTreeMap<String, Option<IgnoredAny>> = args.required(index, "transaction")?;
-        names.iter().filter(|(_, value)| value.is_some()).try_for_each(|(name, _)| check_name(name))?;
+        check_names(args, index, "transaction")?;
         let request: Self = args.required(index, "transaction")?;
         request.private.check()?;
         Ok(request)
@@ -100,7 +99,6 @@ impl SendRequest {
     }
 
     /// Puts something else in the place of the payload, under whichever name it stood.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for private transactions"))]
     pub(crate) fn replace_payload(&mut self, payload: Bytes) {
         (self.input, self.data) = (Some(payload), None);
     }
@@ -158,7 +156,7 @@ impl SendRequest {
     }
 
     /// The message whose gas is to be estimated.
-    pub(super) fn message(&self) -> Result<CallRequest, RpcError> {
+    pub(crate) fn message(&self) -> Result<CallRequest, RpcError> {
         Ok(CallRequest {
             from: Some(self.from),
             to: self.to,
@@ -228,7 +226,7 @@ impl SendRequest {
         self.gas_price.is_some() || self.max_priority_fee_per_gas.is_some()
     }
 
-    pub(super) fn has_access_list(&self) -> bool {
+    pub(crate) fn has_access_list(&self) -> bool {
         self.access_list.as_ref().is_some_and(|list| !list.is_empty())
     }
 
@@ -236,16 +234,22 @@ impl SendRequest {
         self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some()
     }
 
-    fn kind(&self) -> TxKind {
+    pub(crate) fn kind(&self) -> TxKind {
         self.to.map_or(TxKind::Create, TxKind::Call)
     }
 
-    fn value(&self) -> U256 {
+    pub(crate) fn value(&self) -> U256 {
         self.value.map(|value| value.0).unwrap_or_default()
     }
 }
 
 impl PrivateFields {
+    /// The fields at this position, for a transaction that is signed already. Absent, there are none.
+    pub(crate) fn read(args: &Args<'_>, index: usize) -> Result<Self, RpcError> {
+        check_names(args, index, "privateArgs")?;
+        Ok(args.optional(index, "privateArgs")?.unwrap_or_default())
+    }
+
     /// Whether the transaction is to be private.
     pub(crate) fn is_private(&self) -> bool {
         self.private_for.is_some()
@@ -264,6 +268,11 @@ impl PrivateFields {
             false => Ok(()),
         }
     }
+}
+
+fn check_names(args: &Args<'_>, index: usize, what: &'static str) -> Result<(), RpcError> {
+    let names: BTreeMap<String, Option<IgnoredAny>> = args.optional(index, what)?.unwrap_or_default();
+    names.iter().filter(|(_, value)| value.is_some()).try_for_each(|(name, _)| check_name(name))
 }
 
 /// Refuses fields that would change what a transaction does and are not known. A misspelt `privateFor` above all: the payload

@@ -5,6 +5,7 @@ use super::request::SendRequest;
 use super::signing::{Authority, sign};
 use crate::context::Context;
 use crate::error::RpcError;
+use crate::privacy;
 use alloy_primitives::{Address, B256, Bytes};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -58,7 +59,7 @@ pub(crate) async fn send(
     authority: Authority,
 ) -> Result<B256, RpcError> {
     if request.private.is_private() {
-        return Err(not_enabled());
+        return privacy::sending::send(context, request, authority).await;
     }
     let sending = tokio::spawn(async move {
         check(&context, request.from, &authority).await?;
@@ -67,11 +68,6 @@ pub(crate) async fn send(
         submit(&context, raw).await
     });
     sending.await.unwrap_or_else(|error| Err(RpcError::Internal(format!("sending failed: {error}"))))
-}
-
-/// What is answered to those who ask for a private transaction: never a public one instead.
-pub(crate) fn not_enabled() -> RpcError {
-    RpcError::Refused("private transactions are not enabled on this node".to_owned())
 }
 
 /// Refuses an account that cannot sign, before anything else is done for it.

@@ -6,7 +6,7 @@ use alloy_consensus::{EthereumTypedTransaction, SignableTransaction, TxEip4844, 
 use alloy_primitives::{Address, B256, Bytes, Signature};
 use lonja_accounts::Password;
 use lonja_primitives::transaction::{private_signing_hash, to_private};
-use lonja_primitives::{RecoveredTransaction, Transaction};
+use lonja_primitives::{NodeKey, RecoveredTransaction, Signer, Transaction};
 
 /// A transaction that nobody signed yet: of type 0, 1 or 2.
 pub(crate) type Unsigned = EthereumTypedTransaction<TxEip4844>;
@@ -31,6 +31,16 @@ impl Authority {
                 true => Ok(()),
                 false => Err(refusal(lonja_accounts::AccountError::Unknown, account)),
             },
+        }
+    }
+
+    /// As [`Authority::check`], and tries a password. Blocks.
+    pub(crate) fn prove(&self, context: &Context, account: Address) -> Result<(), RpcError> {
+        self.check(context, account)?;
+        match self {
+            Self::Unlocked => Ok(()),
+            // Of nothing, and seen by nobody.
+            Self::Password(_) => self.sign(context, account, B256::ZERO).map(drop),
         }
     }
 
@@ -72,9 +82,14 @@ pub(crate) fn sign(
     Ok(encoded(Transaction::new_unhashed(tx, signature)))
 }
 
+/// Signs a public transaction with a key that is no account's.
+pub(crate) fn sign_by(key: &NodeKey, tx: Unsigned) -> Bytes {
+    let signature = signature(key.sign(tx.signature_hash()));
+    encoded(Transaction::new_unhashed(tx, signature))
+}
+
 /// Signs a legacy transaction in private form (`v` 37 or 38), whatever chain id it has; its encoding. Its data must be
 /// the hash of the payload by now. Blocks.
-#[cfg_attr(not(test), expect(dead_code, reason = "for private transactions"))]
 pub(crate) fn sign_private(
     context: &Context,
     account: Address,

@@ -172,7 +172,7 @@ async fn what_is_to_be_private_is_never_sent_in_clear() {
                 let refused = client.refused(method, json!([request])).await;
                 assert!(!refused.message.contains("5ec2e7"), "{refused:?}");
                 if name == "privateFor" {
-                    assert_eq!(refused.message, "private transactions are not enabled on this node");
+                    assert_eq!(refused.message, "private transactions are not enabled on this network");
                 }
             }
         }

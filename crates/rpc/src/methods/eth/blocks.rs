@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::{Args, BlockSelector, Quantity};
+use crate::privacy::results;
 use crate::register::Table;
 use crate::view::{BlockView, HeaderView, ReceiptView};
 use alloy_primitives::{B256, U64};
@@ -62,8 +63,10 @@ fn header(context: &Context, number: Option<u64>) -> Result<Option<HeaderView>, 
 }
 
 fn block_receipts(context: &Context, params: &Params<'_>) -> Result<Option<Vec<ReceiptView>>, RpcError> {
-    let number = by_number(context, &Args::new(params, 1)?)?;
-    number.map(|number| context.block(number)?.receipt_views()).transpose()
+    match by_number(context, &Args::new(params, 1)?)? {
+        Some(number) => results::receipts(context, &*context.block(number)?),
+        None => Ok(None),
+    }
 }
 
 fn transaction_count_by_number(context: &Context, params: &Params<'_>) -> Result<Option<U64>, RpcError> {

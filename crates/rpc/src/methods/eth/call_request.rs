@@ -68,6 +68,11 @@ fn inner<T>(quantity: Option<Quantity<T>>) -> Option<T> {
 }
 
 impl RequestArgs {
+    /// Whether the value is named, and is 0.
+    pub(super) fn names_no_value(&self) -> bool {
+        self.value.is_some_and(|value| value.0.is_zero())
+    }
+
     /// The message, or why the object makes none on this chain.
     pub(crate) fn into_request(self, chain_id: u64) -> Result<CallRequest, RpcError> {
         if let Some(Quantity(have)) = self.chain_id.filter(|have| have.0 != chain_id) {

@@ -5,9 +5,12 @@ use crate::context::Context;
 use crate::error::RpcError;
 use crate::methods::permissions::{Standpoint, fault};
 use crate::params::{Args, BlockSelector};
+use crate::privacy::drafts::hash_gas_beyond;
+use crate::privacy::parties;
+use crate::privacy::states::Place;
 use crate::register::Table;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Bytes, U64};
+use alloy_primitives::{Bytes, TxKind, U64};
 use jsonrpsee::types::Params;
 use lonja_chain::SubmitError;
 use lonja_evm::{BlockEnv, CallContext, CallError, CallOutcome, CallRequest, Overrides, revert_reason};
@@ -37,7 +40,8 @@ struct AccessListView {
 fn call(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
     let args = Args::new(params, 4)?;
     let (request, overrides) = (request(context, &args)?, overrides(&args)?);
-    match at_block(context, block(&args)?, |call| lonja_evm::call(call, &request, &overrides))? {
+    let place = Place::of(context, block(&args)?, request.to.as_ref())?;
+    match at_place(context, &place, |call| lonja_evm::call(call, &request, &overrides))? {
         CallOutcome::Success { output, .. } => Ok(output),
         CallOutcome::Revert { output, .. } => Err(reverted(output)),
         CallOutcome::Halt { reason, .. } => Err(RpcError::Refused(reason)),
@@ -49,14 +53,37 @@ fn estimate_gas(context: &Context, params: &Params<'_>) -> Result<U64, RpcError>
     let (request, overrides) = (request(context, &args)?, overrides(&args)?);
     let block = block(&args)?;
     check_permitted(context, block, &request)?;
-    at_block(context, block, |call| lonja_evm::estimate_gas(call, &request, &overrides)).map(U64::from)
+    let place = Place::of(context, block, request.to.as_ref())?;
+    let gas = at_place(context, &place, |call| lonja_evm::estimate_gas(call, &request, &overrides))?;
+    Ok(U64::from(gas.saturating_add(gas_if_private(context, &place, &args, &request)?)))
+}
+
+/// A message that may be sent as a private transaction also needs gas for the hash that stands in the place of its data.
+/// GoQuorum's rule for which one that is: one that names its value, and names 0.
+fn gas_if_private(
+    context: &Context,
+    place: &Place,
+    args: &Args<'_>,
+    request: &CallRequest,
+) -> Result<u64, RpcError> {
+    let rules = context.rules(&context.header(place.number)?);
+    if !rules.privacy.transactions || !args.required::<RequestArgs>(0, "transaction")?.names_no_value() {
+        return Ok(0);
+    }
+    Ok(hash_gas_beyond(&rules, request.to.map_or(TxKind::Create, TxKind::Call), &request.data))
 }
 
 /// The gas limit to give a message that is sent next. Blocks.
 pub(crate) fn estimate(context: &Context, request: &CallRequest) -> Result<u64, RpcError> {
     check_permitted(context, BlockSelector::Latest, request)?;
-    let none = Overrides::default();
-    at_block(context, BlockSelector::Latest, |call| lonja_evm::estimate_gas(call, request, &none))
+    let place = Place::of(context, BlockSelector::Latest, request.to.as_ref())?;
+    at_place(context, &place, |call| lonja_evm::estimate_gas(call, request, &Overrides::default()))
+}
+
+/// As [`estimate`], for the payload of a private transaction: on both states, whatever it calls. Blocks.
+pub(crate) fn estimate_shared(context: &Context, request: &CallRequest) -> Result<u64, RpcError> {
+    let place = Place::shared(context, parties(context)?)?;
+    at_place(context, &place, |call| lonja_evm::estimate_gas(call, request, &Overrides::default()))
 }
 
 fn create_access_list(context: &Context, params: &Params<'_>) -> Result<AccessListView, RpcError> {
@@ -64,14 +91,15 @@ fn create_access_list(context: &Context, params: &Params<'_>) -> Result<AccessLi
     let request = request(context, &args)?;
     let block = block(&args)?;
     check_permitted(context, block, &request)?;
+    let place = Place::of(context, block, request.to.as_ref())?;
     let (access_list, gas_used, error) =
-        at_block(context, block, |call| lonja_evm::create_access_list(call, &request))?;
+        at_place(context, &place, |call| lonja_evm::create_access_list(call, &request))?;
     Ok(AccessListView { access_list, gas_used: U64::from(gas_used), error })
 }
 
 /// An estimate is asked for what is to be sent, so whoever may not send it hears so now, by the rule that the pool and the
 /// blocks go by. `eth_call` only looks, and looking is anybody's.
-fn check_permitted(
+pub(crate) fn check_permitted(
     context: &Context,
     selector: BlockSelector,
     request: &CallRequest,
@@ -108,24 +136,24 @@ fn block(args: &Args<'_>) -> Result<BlockSelector, RpcError> {
 }
 
 /// Runs something on the state after a block, in that block's environment.
-fn at_block<T>(
+fn at_place<T>(
     context: &Context,
-    selector: BlockSelector,
+    place: &Place,
     run: impl FnOnce(&CallContext<'_>) -> Result<T, CallError>,
 ) -> Result<T, RpcError> {
-    let number = context.known_height(selector)?;
-    let header = context.header(number)?;
-    let state = context.state(number)?;
-    let time_left = context.time_left();
-    let call = CallContext {
-        rules: context.rules(&header),
-        env: &BlockEnv::from_header(&header),
-        state: &state,
-        private: None,
-        gas_cap: context.limits.call_gas.unwrap_or(header.gas_limit.max(CALL_GAS_FLOOR)),
-        time_left: &time_left,
-    };
-    run(&call).map_err(|error| refusal(context, error))
+    let header = context.header(place.number)?;
+    let (env, time_left) = (BlockEnv::from_header(&header), context.time_left());
+    let result = place.with(|state, private| {
+        run(&CallContext {
+            rules: context.rules(&header),
+            env: &env,
+            state,
+            private,
+            gas_cap: context.limits.call_gas.unwrap_or(header.gas_limit.max(CALL_GAS_FLOOR)),
+            time_left: &time_left,
+        })
+    });
+    result.map_err(|error| refusal(context, error))
 }
 
 fn refusal(context: &Context, error: CallError) -> RpcError {

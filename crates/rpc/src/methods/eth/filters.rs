@@ -2,9 +2,10 @@
 
 use crate::context::Context;
 use crate::error::RpcError;
-use crate::filters::{Kind, Poll, hashes};
-use crate::logs::{range, search, search_some};
+use crate::filters::{Kind, LogsFrom, Poll, hashes};
+use crate::logs::{Realm, late_logs, range, search, search_some};
 use crate::params::{Args, BlockSelector, LogFilter, Quantity};
+use crate::privacy::RpcPrivacy;
 use crate::register::Table;
 use crate::view::{LogView, TransactionView};
 use alloy_primitives::{B128, B256};
@@ -55,7 +56,7 @@ fn new_log_filter(context: &Context, params: &Params<'_>) -> Result<B128, RpcErr
         Some(BlockSelector::Number(number)) => number.max(after_head),
         _ => after_head,
     };
-    context.filters.add(Kind::Logs { filter, next })
+    context.filters.add(Kind::Logs { filter, from: LogsFrom::block(next) })
 }
 
 fn new_block_filter(context: &Context, _params: &Params<'_>) -> Result<B128, RpcError> {
@@ -85,7 +86,7 @@ fn changes(context: &Context, params: &Params<'_>) -> Result<Changes, RpcError> 
     let id = filter_id(params)?;
     match context.filters.poll(&id)? {
         Poll::Blocks { next } => new_blocks(context, &id, next),
-        Poll::Logs { filter, next } => new_logs(context, &id, filter, next),
+        Poll::Logs { filter, from } => new_logs(context, &id, &filter, from),
         Poll::Transactions { arrived, full: false } => Ok(Changes::Hashes(hashes(&arrived))),
         Poll::Transactions { arrived, full: true } => {
             Ok(Changes::Transactions(arrived.iter().map(TransactionView::waiting).collect()))
@@ -93,13 +94,13 @@ fn changes(context: &Context, params: &Params<'_>) -> Result<Changes, RpcError> 
     }
 }
 
-/// The last height that one poll looks at: a client that polls rarely gets the rest with its next polls.
-fn last_of_poll(context: &Context, next: u64) -> u64 {
-    context.head().number.min(next.saturating_add(context.limits.log_blocks.saturating_sub(1)))
+/// The last height up to this head that one poll looks at: a client that polls rarely gets the rest with its next polls.
+fn last_of_poll(context: &Context, head: u64, next: u64) -> u64 {
+    head.min(next.saturating_add(context.limits.log_blocks.saturating_sub(1)))
 }
 
 fn new_blocks(context: &Context, id: &B128, next: u64) -> Result<Changes, RpcError> {
-    let last = last_of_poll(context, next);
+    let last = last_of_poll(context, context.head().number, next);
     let hashes: Result<Vec<B256>, RpcError> =
         (next..=last).map(|number| Ok(context.header(number)?.hash())).collect();
     let hashes = hashes?;
@@ -107,16 +108,40 @@ fn new_blocks(context: &Context, id: &B128, next: u64) -> Result<Changes, RpcErr
     Ok(Changes::Hashes(hashes))
 }
 
-fn new_logs(context: &Context, id: &B128, filter: LogFilter, next: u64) -> Result<Changes, RpcError> {
-    let last = last_of_poll(context, next);
-    let last = match filter.to_block {
-        Some(BlockSelector::Number(to)) => last.min(to),
-        _ => last,
+fn new_logs(context: &Context, id: &B128, filter: &LogFilter, from: LogsFrom) -> Result<Changes, RpcError> {
+    let to = match filter.to_block {
+        Some(BlockSelector::Number(to)) => to,
+        _ => u64::MAX,
     };
-    if next > last {
-        return Ok(Changes::Logs(Vec::new()));
+    let last = last_of_poll(context, context.head().number, from.next).min(to);
+    let mut found = Vec::new();
+    if from.next <= last {
+        let public = search_some(context, filter, from.next..=last, Realm::Public)?;
+        context.filters.advance(id, public.next);
+        found = public.logs;
     }
-    let found = search_some(context, &filter, next..=last)?;
-    context.filters.advance(id, found.next);
-    Ok(Changes::Logs(found.logs))
+    if let Some(privacy) = &context.node.privacy {
+        found.extend(new_private_logs(context, privacy, id, filter, &from, to)?);
+    }
+    Ok(Changes::Logs(found))
+}
+
+/// Those up to the private head, and those that turned up late.
+fn new_private_logs(
+    context: &Context,
+    privacy: &RpcPrivacy,
+    id: &B128,
+    filter: &LogFilter,
+    from: &LogsFrom,
+    to: u64,
+) -> Result<Vec<LogView>, RpcError> {
+    let (mut logs, mut next) = (late_logs(context, privacy, filter, &from.late)?, from.next_private);
+    let last = last_of_poll(context, privacy.reader.head().number, next).min(to);
+    if next <= last {
+        let found = search_some(context, filter, next..=last, Realm::Private)?;
+        logs.extend(found.logs);
+        next = found.next;
+    }
+    context.filters.advance_private(id, next, &from.late);
+    Ok(logs)
 }

@@ -13,10 +13,10 @@ mod transactions;
 use crate::register::Table;
 
 pub(crate) use call_request::RequestArgs;
-pub(crate) use calls::estimate;
+pub(crate) use calls::{check_permitted, estimate, estimate_shared};
 pub(crate) use fees::suggested_price;
 pub(crate) use state::{Slot, prove};
-pub(crate) use transactions::submit_batch;
+pub(crate) use transactions::{refusal, submit_batch};
 
 pub(crate) fn register(table: &mut Table) {
     chain::register(table);

@@ -3,11 +3,13 @@
 use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::{Args, BlockSelector, Quantity};
+use crate::privacy::parties;
+use crate::privacy::states::{private_at, state_of};
 use crate::register::Table;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use jsonrpsee::types::Params;
 use lonja_primitives::{Account, StateView};
-use lonja_storage::{ProofLimits, StateAt};
+use lonja_storage::{AccountProof, ProofLimits, SlotProof, StateAt};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -22,15 +24,11 @@ pub(super) fn register(table: &mut Table) {
 /// Most slots in one proof (geth's bound).
 const PROOF_SLOTS_MAX: usize = 1_024;
 
-/// The state after the block that the parameter names; the head's when it is absent.
-fn state(context: &Context, args: &Args<'_>, index: usize) -> Result<StateAt, RpcError> {
-    let selector = args.optional(index, "block")?.unwrap_or(BlockSelector::Latest);
-    context.state(context.known_height(selector)?)
-}
-
+/// The account, in the state that it belongs to after the block that the parameter names; the head's when it is absent.
 fn account(context: &Context, args: &Args<'_>, block: usize) -> Result<(StateAt, Account), RpcError> {
     let address: Address = args.required(0, "address")?;
-    let state = state(context, args, block)?;
+    let selector = args.optional(block, "block")?.unwrap_or(BlockSelector::Latest);
+    let state = state_of(context, selector, &address)?;
     let account = state.account(&address)?.unwrap_or_default();
     Ok((state, account))
 }
@@ -48,7 +46,8 @@ fn storage_at(context: &Context, params: &Params<'_>) -> Result<B256, RpcError> 
     let args = Args::new(params, 3)?;
     let address: Address = args.required(0, "address")?;
     let slot: Quantity<U256> = args.required(1, "slot")?;
-    Ok(B256::from(state(context, &args, 2)?.storage(&address, &slot.0)?))
+    let selector = args.optional(2, "block")?.unwrap_or(BlockSelector::Latest);
+    Ok(B256::from(state_of(context, selector, &address)?.storage(&address, &slot.0)?))
 }
 
 /// With the tag `pending`: the nonce that the sender's next transaction needs, after all that wait in the pool
@@ -95,9 +94,11 @@ fn proof(context: &Context, params: &Params<'_>) -> Result<ProofView, RpcError> 
     if keys.len() > PROOF_SLOTS_MAX {
         return Err(RpcError::InvalidParams(format!("too many slots (max {PROOF_SLOTS_MAX})")));
     }
-    let number = context.known_height(selector)?;
     let slots = keys.into_iter().zip(slots).map(|(key, slot)| Slot { key, slot: slot.0 }).collect();
-    prove(context, number, address, slots)
+    match private_at(context, selector, &address)? {
+        Some((number, _)) => prove_private(context, number, address, slots),
+        None => prove(context, context.known_height(selector)?, address, slots),
+    }
 }
 
 /// A slot to be proved.
@@ -114,25 +115,43 @@ pub(crate) fn prove(
     address: Address,
     slots: Vec<Slot>,
 ) -> Result<ProofView, RpcError> {
-    let limits = ProofLimits {
-        changes: context.limits.proof_changes,
-        until: Instant::now() + context.limits.call_time,
-    };
-    let wanted: Vec<U256> = slots.iter().map(|slot| slot.slot).collect();
-    let proof = context.node.reader.proof(number, &address, &wanted, &limits)?;
+    let proof = context.node.reader.proof(number, &address, &wanted(&slots), &proof_limits(context))?;
+    Ok(proof_view(proof, slots))
+}
+
+/// The same against the root of the private state, which no header carries.
+fn prove_private(
+    context: &Context,
+    number: u64,
+    address: Address,
+    slots: Vec<Slot>,
+) -> Result<ProofView, RpcError> {
+    let reader = &parties(context)?.reader;
+    Ok(proof_view(reader.proof(number, &address, &wanted(&slots), &proof_limits(context))?, slots))
+}
+
+fn wanted(slots: &[Slot]) -> Vec<U256> {
+    slots.iter().map(|slot| slot.slot).collect()
+}
+
+fn proof_limits(context: &Context) -> ProofLimits {
+    ProofLimits { changes: context.limits.proof_changes, until: Instant::now() + context.limits.call_time }
+}
+
+fn proof_view(proof: AccountProof, slots: Vec<Slot>) -> ProofView {
     let account = proof.account.unwrap_or_default();
-    let view = |(slot, proved): (Slot, lonja_storage::SlotProof)| SlotProofView {
+    let view = |(slot, proved): (Slot, SlotProof)| SlotProofView {
         key: slot.key,
         value: proved.value,
         proof: proved.proof,
     };
-    Ok(ProofView {
-        address,
+    ProofView {
+        address: proof.address,
         account_proof: proof.proof,
         balance: account.balance,
         code_hash: account.code_hash,
         nonce: U64::from(account.nonce),
         storage_hash: proof.storage_root,
         storage_proof: slots.into_iter().zip(proof.storage).map(view).collect(),
-    })
+    }
 }

@@ -6,11 +6,11 @@ use crate::feed::HeadNews;
 use crate::methods::eth::chain::syncing;
 use crate::params::{Args, LogFilter};
 use crate::register::Table;
-use crate::view::TransactionView;
+use crate::view::{LogView, TransactionView};
 use jsonrpsee::core::SubscriptionError;
 use jsonrpsee::server::{PendingSubscriptionSink, SubscriptionSink};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
-use lonja_chain::history;
+use lonja_chain::history::{self, FoundLog};
 use lonja_primitives::RecoveredTransaction;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -25,7 +25,7 @@ const SYNCING_PERIOD: Duration = Duration::from_secs(1);
 /// What a client subscribes to.
 enum Topic {
     Heads { news: Receiver<Arc<HeadNews>> },
-    Logs { news: Receiver<Arc<HeadNews>>, filter: history::LogFilter },
+    Logs { news: Receiver<Arc<HeadNews>>, private: Receiver<Arc<Vec<FoundLog>>>, filter: history::LogFilter },
     Transactions { arrivals: Receiver<RecoveredTransaction>, full: bool },
     Syncing,
 }
@@ -59,7 +59,7 @@ async fn subscribe(params: &Params<'_>, pending: PendingSubscriptionSink, contex
     metrics::gauge!("lonja_rpc_subscriptions").increment(1);
     let ended = match topic {
         Topic::Heads { news } => heads(&sink, news).await,
-        Topic::Logs { news, filter } => logs(&sink, news, &filter).await,
+        Topic::Logs { news, private, filter } => logs(&sink, news, private, &filter).await,
         Topic::Transactions { arrivals, full } => transactions(&sink, arrivals, full).await,
         Topic::Syncing => sync(&sink, &context).await,
     };
@@ -79,7 +79,11 @@ fn topic(params: &Params<'_>, context: &Context) -> Result<Topic, RpcError> {
         }
         "logs" => {
             let filter = args.optional::<LogFilter>(1, "filter")?.unwrap_or_default().checked()?;
-            Ok(Topic::Logs { news: context.news.subscribe(), filter: filter.search() })
+            Ok(Topic::Logs {
+                news: context.news.subscribe(),
+                private: context.private.news.subscribe(),
+                filter: filter.search(),
+            })
         }
         other => {
             let other: String = other.chars().take(80).collect();
@@ -97,19 +101,29 @@ async fn heads(sink: &SubscriptionSink, mut news: Receiver<Arc<HeadNews>>) -> En
     Ok(())
 }
 
+/// Those of private transactions come when they are known.
 async fn logs(
     sink: &SubscriptionSink,
     mut news: Receiver<Arc<HeadNews>>,
+    mut private: Receiver<Arc<Vec<FoundLog>>>,
     filter: &history::LogFilter,
 ) -> Ended {
-    while let Some(news) = next(sink, &mut news).await? {
-        for log in news.block.logs(filter) {
-            if sink.send(raw(&log)?).await.is_err() {
+    loop {
+        let found = tokio::select! {
+            news = next(sink, &mut news) => news?.map(|news| news.block.logs(filter)),
+            logs = next(sink, &mut private) => logs?.map(|logs| wanted(&logs, filter)),
+        };
+        let Some(found) = found else { return Ok(()) };
+        for log in found {
+            if sink.send(raw(&LogView::from(log))?).await.is_err() {
                 return Ok(());
             }
         }
     }
-    Ok(())
+}
+
+fn wanted(logs: &[FoundLog], filter: &history::LogFilter) -> Vec<FoundLog> {
+    logs.iter().filter(|found| filter.matches(&found.log)).cloned().collect()
 }
 
 async fn transactions(

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::{LATER, NOT_PERMITTED, RpcError};
 use crate::params::{Args, BlockSelector, Quantity};
+use crate::privacy::results;
 use crate::register::Table;
 use crate::submit::Outcomes;
 use crate::view::{ReceiptView, TransactionView};
@@ -50,7 +51,7 @@ fn by_hash(context: &Context, params: &Params<'_>) -> Result<Option<TransactionV
 fn receipt(context: &Context, params: &Params<'_>) -> Result<Option<ReceiptView>, RpcError> {
     let hash: B256 = Args::new(params, 1)?.required(0, "hash")?;
     let Some((number, index)) = location(context, &hash)? else { return Ok(None) };
-    context.block(number)?.receipt_view(index)
+    results::receipt(context, &*context.block(number)?, index)
 }
 
 fn raw_by_hash(context: &Context, params: &Params<'_>) -> Result<Option<Bytes>, RpcError> {
@@ -130,7 +131,8 @@ pub(crate) fn submit_batch(door: &Door, raws: Vec<Bytes>) -> Outcomes {
     door.submit(raws, Origin::Local).into_iter().map(|outcome| outcome.map_err(refusal)).collect()
 }
 
-fn refusal(error: SubmitError) -> RpcError {
+/// What a client is told whose transaction is refused.
+pub(crate) fn refusal(error: SubmitError) -> RpcError {
     match error {
         SubmitError::State(error) => error.into(),
         other => match other.code() {

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 pub(super) fn register(table: &mut Table) {
     table.read("lonja_status", status);
+    table.inline("lonja_syncing", |context, _| Ok(syncing(context)));
 }
 
 /// Everything an operator looks at first, in one answer; numbers are JSON numbers.
@@ -39,6 +40,7 @@ fn status(context: &Context, _params: &Params<'_>) -> Result<Value, RpcError> {
         "head": { "number": head.number, "hash": head.hash, "timestamp": header.timestamp },
         "peers": control.peers().len(),
         "sync": sync(control.sync_status()),
+        "private": context.node.privacy.as_ref().map(|privacy| privacy.standing()),
         "blockPeriodMs": params.block_period_ms.max(params.empty_block_period_ms),
         "validatorContract": params.validator_contract,
         "validatorsConnected": validators_connected(context, &consensus),
@@ -49,6 +51,17 @@ fn status(context: &Context, _params: &Params<'_>) -> Result<Value, RpcError> {
         "ready": health.readiness.iter().all(|check| check.ok),
         "checks": health.liveness.iter().chain(&health.readiness).collect::<Vec<_>>(),
     }))
+}
+
+/// What the node is behind with: the public chain, and private transactions. `false` where with nothing.
+fn syncing(context: &Context) -> Value {
+    let head = context.head().number;
+    let standing = context.node.privacy.as_ref().map(|privacy| privacy.standing());
+    let behind = standing.filter(|standing| standing["head"]["number"].as_u64() < Some(head));
+    json!({
+        "public": sync(context.node.control.sync_status()),
+        "private": behind.unwrap_or(Value::Bool(false)),
+    })
 }
 
 /// How many validators of the next block are this node or a peer of it, by the addresses of their keys.
