@@ -18,7 +18,8 @@ use commands::{
     account::AccountCommand, config::ConfigCommand, db::DbCommand, devnet::DevnetCommand,
     doctor::DoctorCommand, evm::EvmCommand, export::ExportCommand, genesis::GenesisCommand,
     import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
-    permission::PermissionCommand, status::StatusCommand, validator::ValidatorCommand,
+    permission::PermissionCommand, ptm::Incomplete, ptm::PtmCommand, status::StatusCommand,
+    validator::ValidatorCommand,
 };
 use eyre::Result;
 use lonja_conformance::TransitionError;
@@ -60,6 +61,9 @@ enum Command {
     /// Who belongs to the network and what they may do: members, nodes, accounts, votes
     #[command(subcommand)]
     Permission(Box<PermissionCommand>),
+    /// Run a manager of private transactions without a node, and make its keys
+    #[command(subcommand)]
+    Ptm(PtmCommand),
     /// One screen about a running node
     Status(StatusCommand),
     /// Find out what is wrong with a node: one check a line, with what to do
@@ -90,12 +94,16 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            // Tools around `evm t8n` tell its errors apart by these.
-            error
-                .downcast_ref::<TransitionError>()
-                .map_or(ExitCode::FAILURE, |error| ExitCode::from(error.exit_code()))
+            exit_code(&error)
         }
     }
+}
+
+/// Tools around `evm t8n` and `ptm recover` tell outcomes apart by these.
+fn exit_code(error: &eyre::Report) -> ExitCode {
+    let transition = error.downcast_ref::<TransitionError>().map(TransitionError::exit_code);
+    let code = transition.or_else(|| error.downcast_ref::<Incomplete>().map(Incomplete::exit_code));
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 fn run(command: Command) -> Result<()> {
@@ -109,6 +117,7 @@ fn run(command: Command) -> Result<()> {
         Command::Account(account) => account.run(),
         Command::Validator(validator) => block_on(validator.run()),
         Command::Permission(permission) => block_on(permission.run()),
+        Command::Ptm(ptm) => ptm.run(),
         Command::Status(status) => block_on(status.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Export(export) => export.run(),

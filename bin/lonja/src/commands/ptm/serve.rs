@@ -1,0 +1,153 @@
+//! `lonja ptm serve`: a manager as a process of its own.
+
+use super::options::{PtmOptions, PtmSettings};
+use super::secrets::{self, KeySource};
+use crate::manager::{FOLDER, KEY, make_key};
+use crate::{files, logging};
+use clap::Args;
+use eyre::{Context, Result, eyre};
+use lonja_ptm::tessera::{Groups, Peers, Server, serve_managers, serve_nodes, serve_third_parties};
+use lonja_ptm::{EmbeddedManager, NoCourier, Parts, PrivateTransactionManager, Settings};
+use lonja_storage::{StoreOptions, open_payloads};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Threads for requests. Opening and sealing takes microseconds; the rest is waiting.
+const WORKERS: usize = 2;
+
+/// Options of `lonja ptm serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    options: PtmOptions,
+}
+
+/// What is said at the end about a manager that runs.
+struct Running {
+    servers: Vec<Server>,
+    peers: Option<CancellationToken>,
+    /// Held as long as it serves.
+    _manager: EmbeddedManager,
+}
+
+/// A runtime for a manager.
+pub fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?)
+}
+
+impl ServeArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let settings = self.options.resolve()?;
+        logging::start(&settings.log, settings.log_format)?;
+        runtime()?.block_on(serve(settings))
+    }
+}
+
+async fn serve(settings: PtmSettings) -> Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let running = start(settings).await?;
+    tracing::info!("ready");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    if let Some(peers) = &running.peers {
+        peers.cancel();
+    }
+    for server in running.servers {
+        server.stop().await;
+    }
+    Ok(())
+}
+
+async fn start(settings: PtmSettings) -> Result<Running> {
+    let PtmSettings { nodes, clients, managers, .. } = &settings;
+    let (nodes, clients, managers) = (nodes.clone(), clients.clone(), managers.clone());
+    let embedded = open(settings)?;
+    let manager: Arc<dyn PrivateTransactionManager> = Arc::new(embedded.clone());
+    let mut servers = Vec::new();
+    let (mut courier, mut stop) = (None, None);
+    if let Some((listen, options)) = managers {
+        let url = options.url.clone();
+        let peers = Peers::new(embedded.clone(), options)?;
+        courier = Some(peers.group_courier());
+        let server = serve_managers(&listen, peers.clone(), None).await?;
+        tracing::info!(address = %server.address(), %url, "serving other managers");
+        servers.push(server);
+        let token = CancellationToken::new();
+        stop = Some(token.clone());
+        tokio::spawn(async move { peers.run(token).await });
+    }
+    for listen in nodes {
+        let groups = Groups { manager: embedded.clone(), courier: courier.clone() };
+        let server = serve_nodes(&listen, manager.clone(), Some(groups)).await?;
+        tracing::info!(address = %server.address(), "serving nodes");
+        servers.push(server);
+    }
+    if let Some((listen, cors)) = clients {
+        let known = embedded.clone();
+        let server =
+            serve_third_parties(&listen, manager, Some(Arc::new(move || known.known_keys())), cors).await?;
+        tracing::info!(address = %server.address(), "serving clients");
+        servers.push(server);
+    }
+    Ok(Running { servers, peers: stop, _manager: embedded })
+}
+
+/// Opens store and keys.
+pub fn open(settings: PtmSettings) -> Result<EmbeddedManager> {
+    let folder = settings.data_dir.join(FOLDER);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.wrap_err_with(|| format!("cannot make {}", folder.display()))?;
+    let sources = match settings.keys {
+        keys if keys.is_empty() => vec![own_key(&folder)?],
+        keys => keys,
+    };
+    let keyring = secrets::open(sources, settings.password_file.as_deref())?;
+    for key in keyring.keys() {
+        tracing::info!(%key, "a key of this manager");
+    }
+    let (node_key, _) = files::read_or_make_key(&settings.data_dir.join(files::NODE_KEY))?;
+    // The store of a node belongs to the node's network.
+    let genesis = settings.data_dir.join(files::GENESIS);
+    let genesis = match genesis.exists() {
+        true => files::read_genesis(&genesis)?.1.header.hash(),
+        false => alloy_primitives::B256::ZERO,
+    };
+    let store = open_payloads(&folder.join("db"), &StoreOptions::payloads());
+    let store = store.map_err(|error| eyre!("{}: {error}", folder.join("db").display()))?;
+    let parts = Parts {
+        store,
+        keyring,
+        node: node_key.node_id(),
+        signer: Arc::new(node_key),
+        courier: Arc::new(NoCourier),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let manager = Settings {
+        genesis,
+        enhancements: settings.enhancements,
+        always_send_to: settings.always_send_to,
+        outbox: settings.outbox,
+        accept_erase: settings.accept_erase.into(),
+        ..Settings::default()
+    };
+    Ok(EmbeddedManager::start(parts, manager)?)
+}
+
+/// The key in the data directory, made when there is none.
+fn own_key(folder: &Path) -> Result<KeySource> {
+    let path = folder.join(KEY);
+    // What cannot be looked at is not missing: reading it tells why.
+    if !path.try_exists().unwrap_or(true) {
+        let key = make_key(&path)?;
+        tracing::info!(file = %path.display(), %key, "there was no key; a new one was made");
+    }
+    Ok(KeySource::of_file(path))
+}
