@@ -96,6 +96,20 @@ contract ExtensionTest {
         _refuses(STRANGER, abi.encodeCall(it.walletAddressesToVote, (2)), "no such voter");
     }
 
+    /// Nodes put the parties' keys behind the arguments.
+    function test_what_stands_behind_the_arguments_makes_no_difference() public {
+        bytes memory arguments = abi.encodePacked(abi.encode(TARGET, RECIPIENT, KEY), keccak256("one"), keccak256("two"));
+        bytes memory code = abi.encodePacked(vm.parseJsonBytes(artifact, ".creation"), arguments);
+        address made;
+        vm.prank(CREATOR);
+        assembly {
+            made := create(0, add(code, 0x20), mload(code))
+        }
+        vm.assertEq(made.codehash, address(it).codehash, "the same code");
+        vm.assertEq(IExtension(made).targetRecipientPTMKey(), KEY, "the same key");
+        vm.assertEq(IExtension(made).contractToExtend(), TARGET, "the same contract");
+    }
+
     function test_creation_refuses_nonsense() public {
         vm.assertEq(_create(address(0), RECIPIENT, KEY), address(0), "no contract");
         vm.assertEq(_create(TARGET, address(0), KEY), address(0), "no recipient");
