@@ -60,16 +60,20 @@ impl Peers {
     /// Pushes every standard payload that concerns a key to its manager, one after the other.
     pub(crate) async fn all_again(&self, key: &PublicKey) -> Result<(), PtmError> {
         let (_place, url) = (self.begin_resend()?, self.place(key)?);
-        let mut cursor = Some(0);
+        let (mut cursor, mut refused) = (Some(0), None);
         while let Some(from) = cursor {
             let (page, next) = self.manager.concerning(key, from, PAGE)?;
             let standard = page.iter().filter(|envelope| envelope.mode == PrivacyMode::Standard);
             for copy in standard.flat_map(|envelope| self.copies(key, envelope)) {
-                self.lines.push(&url, *key, &copy).await?;
+                match self.lines.push(&url, *key, &copy).await {
+                    // One that it does not want keeps it from no other.
+                    Err(error @ PtmError::Refused { .. }) => refused = Some(error),
+                    pushed => pushed?,
+                }
             }
             cursor = next;
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// Pushes everything that concerns a key to its manager, in batches. Answers how many copies that were.
