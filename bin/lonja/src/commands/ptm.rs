@@ -4,7 +4,7 @@ mod keygen;
 mod keys;
 mod options;
 mod recover;
-mod secrets;
+pub mod secrets;
 mod serve;
 mod tessera;
 

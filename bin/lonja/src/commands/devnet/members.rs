@@ -153,6 +153,7 @@ pub fn print_hint(nodes: &[DevNode]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::ptm::secrets::{self, KeySource};
     use lonja_primitives::Signer;
     use std::os::unix::fs::PermissionsExt;
 
@@ -178,8 +179,8 @@ mod tests {
             prepare(2, folder.path()).unwrap();
             let key = folder.path().join("ptm/key.key");
             assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-            let opened = manager::open_keys(std::slice::from_ref(&key), None).unwrap();
-            assert_eq!(opened[0].public(), MEMBERS[1].public().unwrap());
+            let opened = secrets::open(vec![KeySource::of_file(key)], None).unwrap();
+            assert_eq!(opened.default_key(), MEMBERS[1].public().unwrap());
             let keystore: Vec<_> = fs::read_dir(folder.path().join("keystore")).unwrap().collect();
             assert_eq!(keystore.len(), 1);
             assert_eq!(fs::read_to_string(password_file(folder.path())).unwrap(), "\n");

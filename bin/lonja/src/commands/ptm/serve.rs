@@ -1,8 +1,8 @@
 //! `lonja ptm serve`: a manager as a process of its own.
 
 use super::options::{PtmOptions, PtmSettings};
-use super::secrets::{self, KeySource};
-use crate::manager::{FOLDER, KEY, make_key};
+use super::secrets;
+use crate::manager::{FOLDER, own_key};
 use crate::{files, logging};
 use clap::Args;
 use eyre::{Context, Result, eyre};
@@ -139,15 +139,4 @@ pub fn open(settings: PtmSettings) -> Result<EmbeddedManager> {
         ..Settings::default()
     };
     Ok(EmbeddedManager::start(parts, manager)?)
-}
-
-/// The key in the data directory, made when there is none.
-fn own_key(folder: &Path) -> Result<KeySource> {
-    let path = folder.join(KEY);
-    // What cannot be looked at is not missing: reading it tells why.
-    if !path.try_exists().unwrap_or(true) {
-        let key = make_key(&path)?;
-        tracing::info!(file = %path.display(), %key, "there was no key; a new one was made");
-    }
-    Ok(KeySource::of_file(path))
 }
