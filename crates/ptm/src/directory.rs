@@ -219,9 +219,7 @@ impl Directory {
 
     /// Whom to ask for a key, in this order. Empty where nobody is known.
     pub(crate) fn routes(&self, key: &PublicKey) -> Vec<(Route, Standing)> {
-        let claims = self.claims.get(key).map_or(&[][..], Vec::as_slice);
-        let nodes = claims.iter().filter(|claim| claim.standing > Standing::Refuted);
-        let nodes = nodes.map(|claim| (Route::Node(claim.binding.node), claim.standing));
+        let nodes = self.holders(key).into_iter().map(|(node, standing)| (Route::Node(node), standing));
         let urls = self.urls.iter().filter(|(_, keys)| keys.contains(key));
         // What stands at a URL is believed as far as whoever told us of it looked into it.
         nodes.chain(urls.map(|(url, _)| (Route::Url(url.clone()), Standing::Direct))).collect()
@@ -229,11 +227,15 @@ impl Directory {
 
     /// The nodes that may hold this key, the best first.
     pub(crate) fn holders(&self, key: &PublicKey) -> Vec<(NodeId, Standing)> {
-        let node = |(route, standing)| match route {
-            Route::Node(node) => Some((node, standing)),
-            _ => None,
-        };
-        self.routes(key).into_iter().filter_map(node).collect()
+        let claims = self.claims.get(key).map_or(&[][..], Vec::as_slice);
+        let believed = claims.iter().filter(|claim| claim.standing > Standing::Refuted);
+        believed.map(|claim| (claim.binding.node, claim.standing)).collect()
+    }
+
+    /// Every node that may hold a key.
+    pub(crate) fn nodes(&self) -> BTreeSet<NodeId> {
+        let believed = self.claims.values().flatten().filter(|claim| claim.standing > Standing::Refuted);
+        believed.map(|claim| claim.binding.node).collect()
     }
 
     /// The keys that this node claims, or has shown to hold.

@@ -14,18 +14,22 @@ mod outbox;
 mod parties;
 mod receive;
 mod recent;
+mod recover;
+mod resend;
 mod send;
+mod supervise;
 #[cfg(test)]
 mod tests;
 
 use crate::arrivals::Arrivals;
 use crate::courier::{Courier, UrlCourier};
 use crate::directory::Directory;
-use crate::records::{Author, Binding};
+use crate::records::{Author, Binding, Erasure};
 use crate::store::{MAX_GROUPS, PayloadStore, now_ms};
 use crate::{EncodedPayload, Keyring, Lookup, PayloadHash, PeerUrl, PrivacyGroup, PrivatePayload};
 use crate::{PrivateTransactionManager, PtmError, PublicKey, RawPayload, SendRequest, SendSigned, Sent};
 use alloy_primitives::{B256, Bytes};
+pub use erase::ErasureAnswer;
 use futures::future::BoxFuture;
 use lonja_primitives::{NodeId, Signer};
 use lonja_storage::Kv;
@@ -36,9 +40,12 @@ pub use outbox::{OutboxRecipient, OutboxStatus};
 use parking_lot::Mutex;
 use parties::Peers;
 use recent::Recent;
+pub use recover::RecoveryOutcome;
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use supervise::Quiet;
+pub use supervise::{Reading, RequiredParties};
 
 /// Bytes of the largest payload that is sent or taken between nodes. The largest call data that fits into a block is
 /// smaller; and envelopes of it fit into one message.
@@ -91,6 +98,10 @@ pub struct Settings {
     pub outbox: bool,
     /// Whose orders to erase are carried out.
     pub accept_erase: AcceptErase,
+    /// Keys of ours that take part to supervise: reading a payload for them alone leaves a record.
+    pub supervisors: Vec<PublicKey>,
+    /// Whether parties that the network requires are added to the recipients. Otherwise a send without them fails.
+    pub add_required: bool,
     /// How long another node may take for an answer to a small message. A large one gets more time.
     pub answer_time: Duration,
 }
@@ -103,7 +114,9 @@ impl Default for Settings {
             always_send_to: Vec::new(),
             outbox: false,
             accept_erase: AcceptErase::default(),
-            answer_time: Duration::from_secs(5),
+            supervisors: Vec::new(),
+            add_required: true,
+            answer_time: Duration::from_secs(10),
         }
     }
 }
@@ -134,6 +147,11 @@ struct Core {
     /// Payloads that are being sent under a name that somebody chose before.
     sending: Mutex<HashSet<PayloadHash>>,
     outbox: Outbox,
+    /// Held while a recovery is under way, and while files are written anew.
+    recovering: tokio::sync::Mutex<()>,
+    scrubbing: tokio::sync::Mutex<()>,
+    required: OnceLock<Arc<RequiredParties>>,
+    quiet: Quiet,
 }
 
 impl EmbeddedManager {
@@ -167,7 +185,12 @@ impl EmbeddedManager {
             recent: Mutex::default(),
             sending: Mutex::default(),
             outbox,
+            recovering: tokio::sync::Mutex::default(),
+            scrubbing: tokio::sync::Mutex::default(),
+            required: OnceLock::new(),
+            quiet: Quiet::default(),
         });
+        core.resume_scrubbing()?;
         outbox::start(&core);
         Ok(Self { core })
     }
@@ -175,6 +198,11 @@ impl EmbeddedManager {
     /// From now on there are also recipients at URLs. The first courier stays.
     pub fn set_url_courier(&self, courier: Arc<dyn UrlCourier>) {
         let _ = self.core.urls.set(courier);
+    }
+
+    /// From now on this says who has to be a party of what is sent. The first one stays.
+    pub fn set_required_parties(&self, required: Arc<RequiredParties>) {
+        self.core.set_required(required);
     }
 
     /// The keys of its parties.
@@ -202,6 +230,47 @@ impl EmbeddedManager {
     /// rules say that it is dropped without a word.
     pub async fn receive(&self, envelope: EncodedPayload) -> Result<PayloadHash, PtmError> {
         Ok(self.core.receive(envelope, receive::Origin::Manager).await?.hash)
+    }
+
+    /// Asks every node that is known for what it has of our keys, and takes it in: after the store was lost. It goes on where
+    /// the last one stopped, or begins afresh. `wanted`: payloads that stand on the chain and may be ours.
+    ///
+    /// # Errors
+    /// Those of our own store. What others do not give stands in the outcome.
+    pub async fn recover(&self, afresh: bool, wanted: &[PayloadHash]) -> Result<RecoveryOutcome, PtmError> {
+        self.core.recover(afresh, wanted).await
+    }
+
+    /// Erases a payload here, by an order whose hash the tombstone carries. [`scrub`](Self::scrub) follows on its own, soon.
+    ///
+    /// # Errors
+    /// [`PtmError::NotFound`] where there is none.
+    pub async fn erase_by_order(&self, hash: PayloadHash, order: B256) -> Result<Erasure, PtmError> {
+        self.core.erase(hash, order).await
+    }
+
+    /// The record that a payload was erased here.
+    pub fn tombstone(&self, hash: &PayloadHash) -> Result<Option<Erasure>, PtmError> {
+        self.core.tombstone(hash)
+    }
+
+    /// Orders the other parties that are known here to erase a payload, and says what each answers. To be done before it is
+    /// erased here: nobody knows the parties afterwards.
+    ///
+    /// # Errors
+    /// [`PtmError::NotFound`] where the payload is not here.
+    pub async fn ask_parties(&self, hash: PayloadHash, order: B256) -> Result<Vec<ErasureAnswer>, PtmError> {
+        self.core.ask_parties(hash, order).await
+    }
+
+    /// Removes the bytes of what was erased from the files, where this was not done yet. Takes as long as copying the store.
+    pub async fn scrub(&self) -> Result<(), PtmError> {
+        self.core.scrub().await
+    }
+
+    /// Records of readings by supervisors from this number on, `limit` at most, in order.
+    pub fn readings(&self, since: u64, limit: usize) -> Result<Vec<Reading>, PtmError> {
+        self.core.readings(since, limit.min(MAX_PAGE))
     }
 
     /// What was stored and erased, from where the reader stopped the last time. There is one reader: the private follower.
@@ -301,7 +370,7 @@ impl PrivateTransactionManager for EmbeddedManager {
     }
 
     fn lookup(&self, hash: PayloadHash) -> BoxFuture<'_, Lookup> {
-        Box::pin(async move { self.core.lookup(hash) })
+        Box::pin(self.core.lookup_recorded(hash))
     }
 
     fn raw_payload(&self, hash: PayloadHash) -> BoxFuture<'_, Result<RawPayload, PtmError>> {
@@ -326,7 +395,7 @@ impl PrivateTransactionManager for EmbeddedManager {
     }
 
     fn erase(&self, hash: PayloadHash) -> BoxFuture<'_, Result<(), PtmError>> {
-        Box::pin(self.core.erase(hash))
+        Box::pin(async move { self.core.erase(hash, B256::ZERO).await.map(|_| ()) })
     }
 
     fn encrypt(&self, request: SendRequest) -> BoxFuture<'_, Result<EncodedPayload, PtmError>> {
@@ -334,6 +403,6 @@ impl PrivateTransactionManager for EmbeddedManager {
     }
 
     fn decrypt(&self, envelope: EncodedPayload) -> BoxFuture<'_, Result<PrivatePayload, PtmError>> {
-        Box::pin(async move { self.core.decrypt(&envelope) })
+        Box::pin(async move { self.core.recorded(envelope.hash(), self.core.decrypt(&envelope)?).await })
     }
 }

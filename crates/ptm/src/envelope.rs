@@ -261,6 +261,21 @@ impl EncodedPayload {
         Ok(())
     }
 
+    /// As [`merge`](Self::merge), where the copies differ in the affected transactions: each recipient takes off its copy
+    /// those that it cannot vouch for. Afterwards all of them are here.
+    pub(crate) fn unite(&mut self, copy: &Self) -> Result<(), EnvelopeError> {
+        for (hash, security_hash) in &copy.affected {
+            match self.affected.iter().find(|(known, _)| known == hash) {
+                None => self.affected.push((*hash, *security_hash)),
+                Some((_, known)) if known == security_hash => {}
+                Some(_) => return Err(EnvelopeError::Different),
+            }
+        }
+        within(self.affected.len(), crate::limits::MAX_AFFECTED, "affected transactions")?;
+        let affected = self.affected.clone();
+        self.merge(&Self { affected, ..copy.clone() })
+    }
+
     /// Whether everything is equal that all copies of an envelope have in common.
     pub fn is_copy_of(&self, other: &Self) -> bool {
         let set = |envelope: &Self| envelope.affected.iter().copied().collect::<HashSet<_>>();

@@ -48,7 +48,10 @@ pub use codec::{Codec, CodecError};
 pub use courier::{Courier, CourierError, NoCourier, UrlCourier};
 pub use crypto::{CryptoError, KeyPair, SealingKey};
 pub use directory::Route;
-pub use embedded::{AcceptErase, EmbeddedManager, OutboxRecipient, OutboxStatus, Parts, Settings};
+pub use embedded::{
+    AcceptErase, EmbeddedManager, ErasureAnswer, MAX_SENT_BYTES, MAX_SENT_RECIPIENTS, OutboxRecipient,
+    OutboxStatus, Parts, Reading, RecoveryOutcome, RequiredParties, Settings,
+};
 pub use envelope::{
     Addressing, AffectedTransaction, EncodedPayload, EnvelopeError, Nonce, RawTransaction, RecipientBox,
     SecurityHash, recipients_of_send, recipients_of_signed,

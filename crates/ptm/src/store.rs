@@ -12,7 +12,7 @@ mod writer;
 
 use crate::{EncodedPayload, PayloadHash, PrivacyGroup, PtmError, PublicKey, RawTransaction};
 use alloy_primitives::{B256, Bytes};
-pub(crate) use changes::{Keep, Kept};
+pub(crate) use changes::{Keep, Kept, Other};
 use lonja_storage::{Batch, Kv, StoreError, Table};
 pub(crate) use rows::EnvelopeRow;
 use std::sync::Arc;

@@ -74,7 +74,8 @@ pub enum Request {
     Resend {
         /// Whose.
         key: PublicKey,
-        /// Where the last page ended; 0 at first.
+        /// Where the last page ended; 0 at first. Beyond everything there is, it counts as 0: the other side may have a new
+        /// store.
         cursor: u64,
         /// Envelopes wanted, at most.
         limit: u32,
@@ -132,8 +133,10 @@ pub enum Answer {
     Batch {
         /// The envelopes.
         envelopes: Vec<Bytes>,
-        /// Where the next page begins; 0 where this was the last.
+        /// Where the next page begins.
         next: u64,
+        /// Whether there is one.
+        more: bool,
     },
     /// The payload is erased, or was: the tombstone.
     Erased(Erasure),
@@ -181,6 +184,7 @@ struct ProofBody {
 struct BatchBody {
     envelopes: Vec<Bytes>,
     next: u64,
+    more: bool,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -324,8 +328,8 @@ impl Answer {
             Self::Stored { hash, proof } => message(STORED, &StoredBody { hash: hash.0, proof: *proof }),
             Self::Noted => message(NOTED, &NotedBody {}),
             Self::Proof(proof) => message(PROOF, &ProofBody { proof: *proof }),
-            Self::Batch { envelopes, next } => {
-                message(BATCH, &BatchBody { envelopes: envelopes.clone(), next: *next })
+            Self::Batch { envelopes, next, more } => {
+                message(BATCH, &BatchBody { envelopes: envelopes.clone(), next: *next, more: *more })
             }
             Self::Erased(tombstone) => message(ERASED, tombstone),
         }
@@ -357,7 +361,7 @@ fn decode_batch(body: &Bytes) -> Result<Answer, CodecError> {
     let mut rest = body.as_ref();
     let list = alloy_rlp::Header::decode_bytes(&mut rest, true).map_err(|_| unreadable(what))?;
     counted(&Bytes(body.0.slice_ref(list)), MAX_BATCH, "the envelopes")?;
-    exact(body, what).map(|BatchBody { envelopes, next }| Answer::Batch { envelopes, next })
+    exact(body, what).map(|BatchBody { envelopes, next, more }| Answer::Batch { envelopes, next, more })
 }
 
 #[cfg(test)]

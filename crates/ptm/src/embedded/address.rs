@@ -65,6 +65,7 @@ impl Core {
         let members = self.members(metadata)?;
         let to = members.as_deref().unwrap_or(to);
         let recipients = order(to, sender, &self.settings.always_send_to);
+        let recipients = self.with_required(&sender, recipients, metadata)?;
         if recipients.len() > MAX_SENT_RECIPIENTS {
             let (size, limit) = (recipients.len(), MAX_SENT_RECIPIENTS);
             return Err(PtmError::TooLarge { what: "recipients", size, limit });

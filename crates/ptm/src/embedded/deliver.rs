@@ -96,6 +96,8 @@ impl Core {
     /// Asks another node.
     pub(super) async fn ask(&self, node: NodeId, request: Bytes) -> Result<Answer, CourierError> {
         let time = self.answer_time(request.len());
+        let room = tokio::time::timeout(time, self.enter_lane(&node, request.len())).await;
+        let _room = room.map_err(|_| CourierError::Busy)?;
         let answer = tokio::time::timeout(time, self.courier.ask(node, request)).await;
         let answer = answer.map_err(|_| CourierError::TimedOut)??;
         if answer.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::meter::Effort;
 use super::receive::Origin;
+use super::resend::Page;
 use super::{Core, EncodedPayload};
 use crate::wire::{Answer, Refusal, Request};
 use crate::{Codec, PtmError};
@@ -11,7 +12,7 @@ use metrics::counter;
 use std::sync::Arc;
 use std::time::Instant;
 
-fn busy() -> Answer {
+pub(super) fn busy() -> Answer {
     counter!("lonja_ptm_requests_refused_total").increment(1);
     Answer::refused(Refusal::Busy, "too many requests: try again later")
 }
@@ -55,9 +56,8 @@ impl Core {
                 true => self.answer_challenge(peer, &challenge),
                 false => busy(),
             },
-            Request::Resend { .. } | Request::Erase(_) => {
-                Answer::refused(Refusal::Unreadable, "not known here")
-            }
+            Request::Resend { key, cursor, limit } => self.resend(peer, Page { key, cursor, limit }).await,
+            Request::Erase(order) => self.handle_order(peer, &order).await,
         }
     }
 

@@ -13,9 +13,10 @@ use alloy_primitives::B256;
 use lonja_primitives::NodeId;
 use lonja_storage::Table;
 use metrics::counter;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Nodes that were connected and may still be: more than any node has sessions.
 const MAX_PEERS: usize = 1_024;
@@ -30,12 +31,31 @@ const ASKED_AT_ONCE: usize = 16;
 const TOLD_AGAIN: u32 = 20;
 const TELL_PAUSE: Duration = Duration::from_secs(1);
 
+/// Requests under way to one node: as many as one sync of its disk takes well. A large request counts for several.
+const LANE_REQUESTS: u32 = 128;
+
+/// Bytes of a request that count as one more: all that is under way to a node has 16 MiB, or is one message.
+const LANE_BYTES: usize = 128 << 10;
+
 /// Other nodes, as far as they are connected.
 #[derive(Default)]
 pub(super) struct Peers {
     up: HashSet<NodeId>,
     /// Those that are being told of everything at this moment.
     told: HashSet<NodeId>,
+    /// Room for requests to each.
+    lanes: HashMap<NodeId, Arc<Semaphore>>,
+}
+
+impl Peers {
+    /// The room for requests to a node.
+    fn lane(&mut self, node: &NodeId) -> Arc<Semaphore> {
+        if self.lanes.len() >= MAX_PEERS {
+            self.lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+        }
+        let room = || Arc::new(Semaphore::new(LANE_REQUESTS as usize));
+        self.lanes.entry(*node).or_insert_with(room).clone()
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +81,13 @@ pub(super) fn restore(store: &PayloadStore, node: NodeId, genesis: B256) -> Resu
 }
 
 impl Core {
+    /// Waits for room among the requests to a node.
+    pub(super) async fn enter_lane(&self, node: &NodeId, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let lane = self.peers.lock().lane(node);
+        let weight = u32::try_from(bytes / LANE_BYTES).unwrap_or(u32::MAX).saturating_add(1);
+        lane.acquire_many_owned(weight.min(LANE_REQUESTS)).await.ok()
+    }
+
     /// Whether a node shows that it holds a key. Asks only where it did not before.
     pub(super) async fn prove(&self, key: PublicKey, node: NodeId) -> Result<bool, CourierError> {
         if self.directory.lock().standing(&key, &node) == Some(Standing::Proven) {

@@ -5,7 +5,7 @@ use super::recent::Found;
 use super::send::off_the_tasks;
 use crate::envelope::Opened;
 use crate::rules::{self, Received};
-use crate::store::{Keep, Kept};
+use crate::store::{Keep, Kept, Other};
 use crate::{EncodedPayload, PayloadHash, PrivacyMode, PtmError, proof};
 use alloy_primitives::B256;
 use lonja_primitives::NodeId;
@@ -35,6 +35,8 @@ pub(super) struct Taken {
     pub(super) hash: PayloadHash,
     /// Shows that it was opened.
     pub(super) proof: B256,
+    /// What became of it; `None` where it was dropped.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Core {
@@ -59,12 +61,12 @@ impl Core {
             opened.map(|opened| (hash, opened, envelope))
         };
         let (hash, opened, envelope) = off_the_tasks(size, open).await??;
-        let taken = Taken { hash, proof: proof::stored(&hash, &opened.master_key) };
+        let mut taken = Taken { hash, proof: proof::stored(&hash, &opened.master_key), kept: None };
         let known = self.store.envelopes(envelope.affected.iter().map(|(hash, _)| hash))?;
         match rules::check_receive(self.settings.enhancements, &self.keyring, envelope, &known)? {
             Received::Keep(envelope) => {
                 let envelope = if own { self.rebuilt(envelope)? } else { envelope };
-                self.keep(hash, envelope, opened, origin).await?;
+                taken.kept = Some(self.keep(hash, envelope, opened, origin).await?);
             }
             Received::Dropped(reason) => {
                 counter!("lonja_ptm_dropped_total", "reason" => reason.name()).increment(1);
@@ -95,34 +97,36 @@ impl Core {
         envelope: EncodedPayload,
         opened: Opened,
         origin: Origin,
-    ) -> Result<(), PtmError> {
-        let replaces = match origin {
-            Origin::Push { peer, attempt } => self.announce_push(hash, peer, attempt).await?,
-            Origin::Manager => false,
-        };
+    ) -> Result<Kept, PtmError> {
         let sent_here = self.keyring.manages(&envelope.sender);
+        let other = match origin {
+            Origin::Push { peer, attempt } => self.announce_push(hash, peer, attempt).await?,
+            Origin::Manager if sent_here => Other::Unite,
+            Origin::Manager => Other::Refuse,
+        };
         let (changes, payload) = (self.cache.changes(), self.in_clear(&envelope, opened.payload));
-        match self.store.keep(Keep { hash, envelope, sent_here, replaces }).await? {
+        let kept = self.store.keep(Keep { hash, envelope, sent_here, other }).await?;
+        match kept {
             Kept::New => self.cache.put(hash, payload, changes),
             Kept::Merged | Kept::Replaced => self.cache.forget(&hash),
             Kept::Same => {}
         }
-        Ok(())
+        Ok(kept)
     }
 
-    /// Remembers that a push may be withdrawn. `true` where it takes the place of an older attempt.
-    async fn announce_push(&self, hash: PayloadHash, peer: NodeId, attempt: u64) -> Result<bool, PtmError> {
+    /// Remembers that a push may be withdrawn. It takes the place of what an older attempt left.
+    async fn announce_push(&self, hash: PayloadHash, peer: NodeId, attempt: u64) -> Result<Other, PtmError> {
         for _ in 0..LOOKS {
             let found = self.recent.lock().push(&hash, &peer, attempt);
             match found {
                 Found::Leaving => tokio::time::sleep(PAUSE).await,
-                Found::Older => return Ok(true),
-                Found::Other => return Ok(false),
+                Found::Older => return Ok(Other::Replace),
+                Found::Other => return Ok(Other::Refuse),
                 Found::Nothing => {
                     if attempt != 0 && !self.store.has(&hash)? {
                         self.recent.lock().note(hash, peer, attempt, Instant::now());
                     }
-                    return Ok(false);
+                    return Ok(Other::Refuse);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::address::{Addressed, check_size};
 use super::deliver::{Letter, Outcome};
 use super::{Core, PtmError};
-use crate::store::{Keep, now_ms};
+use crate::store::{Keep, Other, now_ms};
 use crate::{EncodedPayload, PayloadHash, PublicKey, RawTransaction, SendRequest, SendSigned, Sent};
 use alloy_primitives::Bytes;
 use metrics::{counter, histogram};
@@ -139,7 +139,7 @@ impl Core {
     }
 
     fn keep_own(&self, envelope: &EncodedPayload, hash: PayloadHash) -> Keep {
-        Keep { hash, envelope: envelope.clone(), sent_here: true, replaces: false }
+        Keep { hash, envelope: envelope.clone(), sent_here: true, other: Other::Refuse }
     }
 
     async fn send_anew(self: &Arc<Self>, letter: &Letter, remote: &[PublicKey]) -> Result<(), PtmError> {

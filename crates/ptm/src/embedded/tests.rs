@@ -1,6 +1,9 @@
+mod erasing;
 mod faults;
 mod networks;
+mod recovering;
 mod secrets;
 mod sending;
+mod supervising;
 mod waiting;
 mod world;

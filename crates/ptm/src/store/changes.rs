@@ -13,8 +13,19 @@ pub(crate) struct Keep {
     pub(crate) envelope: EncodedPayload,
     /// Whether it is sent from here.
     pub(crate) sent_here: bool,
-    /// Whether it takes the place of another envelope of its name. Otherwise it is refused then.
-    pub(crate) replaces: bool,
+    /// What happens where another envelope of its name is here.
+    pub(crate) other: Other,
+}
+
+/// What happens where another envelope of the same name is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Other {
+    /// The new one is refused.
+    Refuse,
+    /// The new one takes its place.
+    Replace,
+    /// Where they differ in the affected transactions alone, all of these stand on the envelope from then on.
+    Unite,
 }
 
 /// What became of an envelope that was to be kept.
@@ -123,12 +134,14 @@ impl Keep {
         };
         let old = EnvelopeRow::decode(&hash, old)?;
         let mut envelope = old.envelope.clone();
-        if let Err(different) = envelope.merge(&self.envelope) {
-            return if self.replaces {
-                Ok((self.instead_of(&old, &cbor, pending), Kept::Replaced))
-            } else {
-                Err(different.into())
-            };
+        let together = match self.other {
+            Other::Unite => envelope.unite(&self.envelope),
+            Other::Refuse | Other::Replace => envelope.merge(&self.envelope),
+        };
+        match (together, self.other) {
+            (Ok(()), _) => {}
+            (Err(_), Other::Replace) => return Ok((self.instead_of(&old, &cbor, pending), Kept::Replaced)),
+            (Err(different), _) => return Err(different.into()),
         }
         let sent_here = old.sent_here || self.sent_here;
         if envelope == old.envelope && sent_here == old.sent_here {

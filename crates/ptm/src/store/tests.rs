@@ -86,7 +86,7 @@ fn open(kv: &MemoryKv) -> PayloadStore {
 }
 
 fn keep(envelope: &EncodedPayload, sent_here: bool) -> Keep {
-    Keep { hash: envelope.hash(), envelope: envelope.clone(), sent_here, replaces: false }
+    Keep { hash: envelope.hash(), envelope: envelope.clone(), sent_here, other: Other::Refuse }
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -132,7 +132,7 @@ fn copies_come_together_and_others_of_the_same_name_are_refused() {
     assert_eq!(refused, Err(PtmError::Store("Invalid existing transaction".into())));
     assert_eq!(store.envelope(&hash).unwrap().unwrap().envelope, row.envelope);
 
-    assert_eq!(wait(store.keep(Keep { replaces: true, ..keep(&first, false) })), Ok(Kept::Same));
+    assert_eq!(wait(store.keep(Keep { other: Other::Replace, ..keep(&first, false) })), Ok(Kept::Same));
 
     // The merged one stands in the index once, with its new number.
     for party in [one, two, whole.sender] {
@@ -141,7 +141,7 @@ fn copies_come_together_and_others_of_the_same_name_are_refused() {
     }
     assert_eq!(store.arrived_after(0, 9).unwrap(), [(2, Arrival::Stored(hash))]);
     assert_eq!(kv.len(Table::EnvelopesByKey), 4);
-    assert_eq!(wait(store.keep(Keep { replaces: true, ..keep(&other, false) })), Ok(Kept::Replaced));
+    assert_eq!(wait(store.keep(Keep { other: Other::Replace, ..keep(&other, false) })), Ok(Kept::Replaced));
     assert_eq!(store.envelope(&hash).unwrap().unwrap().envelope, other);
     assert_eq!(store.index(&one, 0, 9).unwrap(), [(3, hash)]);
     assert_eq!(store.index(&two, 0, 9).unwrap(), []);
@@ -374,6 +374,39 @@ proptest! {
         prop_assert_eq!(arrived.len(), kept.len() + erased.len());
         prop_assert!(arrived.is_sorted_by_key(|(sequence, _)| *sequence));
     }
+}
+
+#[test]
+fn copies_that_lost_affected_transactions_come_together_where_asked() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let mut whole = envelope_between(1, &[2, 3], b"payload");
+    let affected: Vec<_> = (0..3u8)
+        .map(|number| {
+            (
+                PayloadHash::from_data(&[number]),
+                crate::SecurityHash(alloy_primitives::B512::repeat_byte(number)),
+            )
+        })
+        .collect();
+    whole.affected = affected.clone();
+    let copy = |seed: u8, affected: &[usize]| {
+        let mut copy = whole.strip_for(&key_pair(seed).public()).unwrap();
+        let kept = whole.affected.iter().enumerate().filter(|(place, _)| affected.contains(place));
+        copy.affected = kept.map(|(_, affected)| *affected).collect();
+        copy
+    };
+    let (first, second) = (copy(2, &[0, 1]), copy(3, &[1, 2]));
+    let unite = |envelope: &EncodedPayload| Keep { other: Other::Unite, ..keep(envelope, true) };
+    wait(store.keep(unite(&first))).unwrap();
+    assert!(wait(store.keep(keep(&second, true))).is_err());
+    assert_eq!(wait(store.keep(unite(&second))), Ok(Kept::Merged));
+    let row = store.envelope(&first.hash()).unwrap().unwrap();
+    assert_eq!((row.envelope.affected, row.envelope.boxes.len()), (affected, 2));
+    assert_eq!(wait(store.keep(unite(&first))), Ok(Kept::Same));
+    let mut wrong = second.clone();
+    wrong.affected[0].1.0.0[0] ^= 1;
+    assert!(wait(store.keep(unite(&wrong))).is_err());
 }
 
 #[test]

@@ -67,8 +67,8 @@ fn answer() -> impl Strategy<Value = Answer> {
         (hash(), any::<[u8; 32]>()).prop_map(|(hash, proof)| Answer::Stored { hash, proof: proof.into() }),
         Just(Answer::Noted),
         any::<[u8; 32]>().prop_map(|proof| Answer::Proof(proof.into())),
-        (proptest::collection::vec(some_bytes(99), 0..4), any::<u64>())
-            .prop_map(|(envelopes, next)| Answer::Batch { envelopes, next }),
+        (proptest::collection::vec(some_bytes(99), 0..4), any::<u64>(), any::<bool>())
+            .prop_map(|(envelopes, next, more)| Answer::Batch { envelopes, next, more }),
         erasure().prop_map(Answer::Erased),
     ]
 }
@@ -141,7 +141,8 @@ fn lists_are_counted_before_they_are_read() {
     let items = |count: usize| message(ANNOUNCE, &vec![Bytes::new(); count]);
     assert!(matches!(Request::decode(&items(MAX_BINDINGS + 1)), Err(CodecError::TooLarge { .. })));
     assert!(matches!(Request::decode(&items(MAX_BINDINGS)), Err(CodecError::WrongType { .. })));
-    let batch = |count: usize| Answer::Batch { envelopes: vec![Bytes::new(); count], next: 0 }.encode();
+    let batch =
+        |count: usize| Answer::Batch { envelopes: vec![Bytes::new(); count], next: 0, more: false }.encode();
     assert!(Answer::decode(&batch(MAX_BATCH)).is_ok());
     assert!(matches!(Answer::decode(&batch(MAX_BATCH + 1)), Err(CodecError::TooLarge { .. })));
     let long = message(REFUSED, &RefusedBody { refusal: 0, text: "é".repeat(MAX_TEXT_BYTES) });

@@ -51,7 +51,7 @@ fn contains(bytes: &[u8], secret: &[u8]) -> bool {
     bytes.windows(secret.len()).any(|window| window == secret)
 }
 
-fn files_with(directory: &Path, secret: &[u8]) -> usize {
+pub(super) fn files_with(directory: &Path, secret: &[u8]) -> usize {
     let mut found = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
