@@ -20,6 +20,7 @@ pub enum Namespace {
     Admin,
     Lonja,
     QuorumPermission,
+    QuorumExtension,
     Perm,
     Personal,
     Debug,
@@ -125,7 +126,7 @@ pub struct RpcLimits {
 }
 
 /// Name and text of every namespace.
-const NAMESPACES: [(Namespace, &str); 12] = [
+const NAMESPACES: [(Namespace, &str); 13] = [
     (Namespace::Eth, "eth"),
     (Namespace::Net, "net"),
     (Namespace::Web3, "web3"),
@@ -135,6 +136,7 @@ const NAMESPACES: [(Namespace, &str); 12] = [
     (Namespace::Admin, "admin"),
     (Namespace::Lonja, "lonja"),
     (Namespace::QuorumPermission, "quorumPermission"),
+    (Namespace::QuorumExtension, "quorumExtension"),
     (Namespace::Perm, "perm"),
     (Namespace::Personal, "personal"),
     (Namespace::Debug, "debug"),
@@ -195,7 +197,8 @@ impl RpcConfig {
 
     /// Who, beside this machine's own programs, could have an unlocked account sign; in words. `None` where nobody could.
     pub fn open_to(&self) -> Option<String> {
-        let offers = |listener: &&HttpConfig| listener.access.namespaces.contains(&Namespace::Eth);
+        let signs = |namespace: &Namespace| matches!(namespace, Namespace::Eth | Namespace::QuorumExtension);
+        let offers = |listener: &&HttpConfig| listener.access.namespaces.iter().any(signs);
         let mut listeners = self.http.iter().chain(&self.ws).filter(offers).peekable();
         listeners.peek()?;
         if let Some(open) = listeners.find(|listener| !listener.address.ip().is_loopback()) {

@@ -14,6 +14,7 @@ use crate::workers::Workers;
 use alloy_primitives::B256;
 use lonja_accounts::Accounts;
 use lonja_chain::Door;
+use lonja_chain::private::extension::index::ExtensionIndex;
 use lonja_primitives::{BlockRules, ChainSpec, RecoveredTransaction, SealedHeader};
 use lonja_storage::{Head, Reader, StateAt};
 use lonja_txpool::TxPool;
@@ -69,6 +70,8 @@ pub(crate) struct Context {
     pub(crate) turns: Turns,
     /// What private transactions have in common.
     pub(crate) private: Shared,
+    /// Extensions of private contracts that are not finished.
+    pub(crate) extensions: Mutex<ExtensionIndex>,
     /// Why accounts cannot be unlocked by clients, where they cannot.
     pub(crate) unlocking_refused: Option<String>,
     pub(crate) filters: Filters,
@@ -96,6 +99,7 @@ impl Context {
             submitter,
             turns: Turns::new(),
             private: Shared::new(),
+            extensions: Mutex::default(),
             unlocking_refused: None,
             filters: Filters::new(limits.filters, limits.filter_life),
             news: broadcast::channel(HEAD_NEWS_WAITING).0,

@@ -221,6 +221,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_late_is_handed_out_once_and_bounded() {
+        let filters = Filters::new(8, Duration::from_secs(3_600));
+        assert!(!filters.wait_for_logs());
+        let id = filters.add(Kind::Logs { filter: LogFilter::default(), from: LogsFrom::block(5) }).unwrap();
+        assert!(filters.wait_for_logs());
+        let polled = || match filters.poll(&id) {
+            Ok(Poll::Logs { from, .. }) => from,
+            other => panic!("{other:?}"),
+        };
+        filters.late([(4, 0), (5, 0)].into_iter());
+        assert_eq!(polled().late, [(4, 0)], "the other is yet to come");
+        filters.advance_private(&id, 9, &polled().late);
+        filters.advance_private(&id, 7, &[]);
+        filters.late([(8, 1), (9, 0)].into_iter());
+        assert_eq!(polled(), LogsFrom { next: 5, next_private: 9, late: vec![(8, 1)] });
+        filters.late((0..LATE_MAX as u32).map(|index| (8, index + 2)));
+        assert_eq!((polled().late.len(), polled().late[0]), (LATE_MAX, (8, 2)));
+    }
+
+    #[test]
     fn the_number_is_bounded_and_dead_ones_make_room() {
         let filters = Filters::new(2, Duration::from_secs(3_600));
         filters.add(Kind::Blocks { next: 0 }).unwrap();

@@ -45,5 +45,6 @@ pub use control::{
     SyncStatus,
 };
 pub use error::StartError;
+pub use methods::quorum_extension::{ExtensionSender, parties_of};
 pub use privacy::RpcPrivacy;
 pub use server::{HealthHandle, RpcHandle, serve_health, start};

@@ -4,6 +4,7 @@ use crate::config::{Access, Namespace, RpcConfig};
 use crate::context::{Context, RpcContext};
 use crate::control::Health;
 use crate::error::StartError;
+use crate::methods::quorum_extension::ExtensionSender;
 use crate::transport::front::FrontLayer;
 use crate::transport::gate::GateLayer;
 use crate::transport::ipc::{self, IpcListener};
@@ -33,6 +34,8 @@ pub struct RpcHandle {
     pub ipc: Option<PathBuf>,
     /// Where metrics and health are served.
     pub health: Option<SocketAddr>,
+    /// For the node's service that goes on with extensions of private contracts.
+    pub extensions: ExtensionSender,
     stop: CancellationToken,
     sockets: ServerHandle,
     tasks: JoinSet<()>,
@@ -54,7 +57,9 @@ pub async fn start(config: RpcConfig, node: RpcContext) -> Result<RpcHandle, Sta
     let context = Arc::new(context);
     let (stop_handle, sockets) = stop_channel();
     let (stop, tasks) = (CancellationToken::new(), JoinSet::new());
-    let mut handle = RpcHandle { http: None, ws: None, ipc: None, health: None, stop, sockets, tasks };
+    let extensions = ExtensionSender(Arc::clone(&context));
+    let mut handle =
+        RpcHandle { http: None, ws: None, ipc: None, health: None, extensions, stop, sockets, tasks };
     let listeners = Listeners {
         config: &config,
         context: &context,

@@ -24,6 +24,7 @@ use lonja_consensus::machine::BuildRequest;
 use lonja_permissioning::registry::genesis::seed;
 use lonja_permissioning::registry::plan::Plan;
 use lonja_primitives::genesis::NewNetwork;
+use lonja_primitives::spec::Privacy;
 use lonja_primitives::{
     ExtraData, Genesis, HeaderFormat, NodeId, NodeKey, RecoveredTransaction, Signer, Transaction,
 };
@@ -108,6 +109,11 @@ impl TestNode {
 
     /// With a registry as this plan has it; its first validator must be the node of key 1.
     pub(crate) fn with_registry(plan: &str) -> Self {
+        Self::with_registry_and(plan, Privacy::default())
+    }
+
+    /// The same on a network with private transactions.
+    pub(crate) fn with_registry_and(plan: &str, privacy: Privacy) -> Self {
         let plan = Plan::from_json(plan).unwrap();
         let registry = seed(&plan, CHAIN_ID, 1_000).unwrap();
         let network = NewNetwork {
@@ -116,6 +122,7 @@ impl TestNode {
             validator_contract: Some(registry.validator_contract),
             chain_id: CHAIN_ID,
             validators: registry.validators,
+            privacy,
             ..NewNetwork::default()
         };
         Self::open(&Genesis::from_json(&network.to_json()).unwrap(), key(1))

@@ -10,6 +10,7 @@ pub(crate) mod perm;
 pub(crate) mod permissions;
 pub(crate) mod personal;
 pub(crate) mod qbft;
+pub(crate) mod quorum_extension;
 pub(crate) mod quorum_permission;
 pub(crate) mod txpool;
 pub(crate) mod validators;
@@ -38,6 +39,7 @@ pub(crate) fn table(context: Arc<Context>, access: Access) -> Offered {
     admin::register(&mut table);
     lonja::register(&mut table);
     quorum_permission::register(&mut table);
+    quorum_extension::register(&mut table);
     perm::register(&mut table);
     crate::privacy::register(&mut table);
     register_rpc(&mut table);

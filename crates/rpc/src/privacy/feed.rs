@@ -65,6 +65,9 @@ impl Teller {
     }
 
     fn look(&mut self, context: &Context, privacy: &RpcPrivacy) -> Result<(), RpcError> {
+        if privacy.reader.generation() != self.generation {
+            context.private.results.forget();
+        }
         if context.private.news.receiver_count() == 0 && !context.filters.wait_for_logs() {
             *self = Self::new(privacy);
             return Ok(());

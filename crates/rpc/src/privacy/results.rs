@@ -59,6 +59,11 @@ impl RecentResults {
         Self(Cache::with_weighter(CACHE_ITEMS, CACHE_BYTES, Weight))
     }
 
+    /// Gives up what may not hold any more, or was erased.
+    pub(crate) fn forget(&self) {
+        self.0.clear();
+    }
+
     /// What the private transactions of a block gave; of a block that the second pass is past.
     pub(crate) fn of(&self, privacy: &RpcPrivacy, block: &FullBlock) -> Result<Arc<Results>, RpcError> {
         let number = block.header.number;

@@ -13,7 +13,7 @@ mod views;
 mod votes;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::register::Table;
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::CONTRACT;
-use lonja_primitives::spec::MARKER_PRECOMPILE;
+use lonja_primitives::spec::{MARKER_PRECOMPILE, Privacy};
 
 fn marking(rule: &str) -> (TestNode, Client) {
     let node = TestNode::with_markers(privacy_rules(Some(rule)));
@@ -120,4 +120,41 @@ async fn who_is_no_party_sees_the_marker_alone() {
     let refused = client.refused("eth_getPrivateTransactionReceipt", json!([word(1)])).await;
     assert_eq!(refused.message, "privacy marker transaction not found");
     assert_eq!(client.call("eth_getPrivateTransactionByHash", json!([word(1)])).await, Value::Null);
+}
+
+/// A network whose contracts decide who may transact: account 21 may do everything, 22 may transfer only.
+fn permissioned() -> (TestNode, Client) {
+    let plan = crate::methods::lonja::tests::plan();
+    let node = TestNode::with_registry_and(&plan, Privacy::OF_NEW_NETWORKS).joined(true);
+    for n in [21, 22] {
+        node.node.accounts.import(&key(n), &"password".into()).unwrap();
+        node.node.accounts.unlock(key(n).address(), &"password".into(), None).unwrap();
+    }
+    let client = node.client();
+    (node, client)
+}
+
+fn creation_by(n: u8) -> Value {
+    with(message(None, &init_code()), json!({ "from": key(n).address() }))
+}
+
+#[tokio::test]
+async fn where_strangers_may_not_transact_the_sender_signs_the_marker() {
+    let (mut node, client) = permissioned();
+    let (marker, receipt) = send(&mut node, &client, creation_by(21)).await;
+    assert_eq!((&marker["from"], &marker["to"]), (&json!(key(21).address()), &json!(MARKER_PRECOMPILE)));
+    assert_eq!((&receipt["status"], &receipt["from"]), (&json!("0x1"), &json!(key(21).address())));
+}
+
+#[tokio::test]
+async fn who_may_not_transact_shares_nothing() {
+    let (node, client) = permissioned();
+    for n in [2, 22] {
+        let request = with(creation_by(n), json!({ "gas": "0xf4240" }));
+        for method in ["eth_sendTransaction", "eth_fillTransaction"] {
+            let refused = client.refused(method, json!([request])).await;
+            assert_eq!(refused.code, -32007, "{refused:?}");
+        }
+    }
+    assert!(node.manager().sent().is_empty());
 }

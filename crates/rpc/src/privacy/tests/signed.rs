@@ -3,7 +3,7 @@ use crate::testing::{CHAIN_ID, CONTRACT, legacy, sign};
 use alloy_consensus::TxLegacy;
 use alloy_eips::Encodable2718;
 use alloy_primitives::{TxKind, U256};
-use lonja_primitives::spec::MARKER_PRECOMPILE;
+use lonja_primitives::spec::{MARKER_PRECOMPILE, Privacy};
 use lonja_primitives::transaction::sign_private;
 use lonja_ptm::PtmError;
 
@@ -137,5 +137,17 @@ async fn without_markers_nothing_is_put_into_one() {
     let inner = private(draft(0, TxKind::Create, stored.as_slice()));
     let refused = client.refused("eth_distributePrivateTransaction", json!([inner, parties()])).await;
     assert_eq!(refused.message, "privacy marker transactions are not enabled on this network");
+    assert!(node.manager().sent().is_empty());
+}
+
+#[tokio::test]
+async fn who_may_not_transact_has_nothing_shared() {
+    let plan = crate::methods::lonja::tests::plan();
+    let node = TestNode::with_registry_and(&plan, Privacy::OF_NEW_NETWORKS).joined(false);
+    let client = node.client();
+    let stored = node.manager().store(init_code().into());
+    let raw = private(draft(0, TxKind::Create, stored.as_slice()));
+    let refused = client.refused("eth_sendRawPrivateTransaction", json!([raw, parties()])).await;
+    assert_eq!(refused.code, -32007, "{refused:?}");
     assert!(node.manager().sent().is_empty());
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::privacy_rules;
 use crate::{Access, RpcLimits};
 use proptest::prelude::*;
 
@@ -44,6 +45,10 @@ fn value() -> impl Strategy<Value = Value> {
         "number",
         "time",
         "baseFeePerGas",
+        "privateFor",
+        "privateFrom",
+        "privacyFlag",
+        "mandatoryFor",
         "0x00000000000000000000000000000000c0de0001",
     ]);
     leaf.prop_recursive(3, 24, 6, move |inner| {
@@ -60,16 +65,29 @@ fn value() -> impl Strategy<Value = Value> {
 /// Every method, whatever it is given, answers: with a result, or with an error that is the client's own fault.
 #[test]
 fn junk_is_answered_and_never_our_fault() {
+    let (node, ..) = chain();
+    answers_junk(&node, 4_000);
+}
+
+/// The same at a party to private transactions.
+#[test]
+fn junk_is_answered_where_there_is_more_to_say() {
+    let mut node = TestNode::with_markers(privacy_rules(Some("anySigner")));
+    node.submit(dynamic(&key(2), 0, TxKind::Call(CONTRACT), &write_word(7)));
+    node.mine_and_follow();
+    answers_junk(&node, 2_000);
+}
+
+fn answers_junk(node: &TestNode, cases: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let _inside = runtime.enter();
-    let (node, ..) = chain();
     // Some junk is a call of the contract's endless loop.
     let limits = RpcLimits { call_gas: Some(1_000_000), ..RpcLimits::default() };
     let client = node.client_with(Access::full(), limits);
     let names = client.methods();
-    assert!(names.len() > 70, "{names:?}");
+    assert!(names.len() > 90, "{names:?}");
     let params = prop_oneof![prop::collection::vec(value(), 0..5).prop_map(Value::from), value()];
-    let config = ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(method in prop::sample::select(names), params in params)| {
         let answer = runtime.block_on(client.raw(method, &params.to_string()));
         let code = answer["error"]["code"].as_i64();

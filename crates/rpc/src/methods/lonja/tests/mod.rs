@@ -12,7 +12,7 @@ mod shapes;
 mod verdicts;
 
 /// Keys of the plan: 1 and 2 are nodes, 11 to 13 admins, 14 the council, 21 to 23 accounts.
-fn plan() -> String {
+pub(crate) fn plan() -> String {
     let node = |n: u8, roles: &[&str], endpoints: &[&str]| json!({ "key": key(n).node_id().to_string(), "roles": roles, "endpoints": endpoints, "hostProvider": 64_512 });
     let account = |n: u8, access: &[&str]| json!({ "address": key(n).address(), "access": access });
     let one = json!({
