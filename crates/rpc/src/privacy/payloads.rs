@@ -97,7 +97,9 @@ fn payload(
 ) -> BoxFuture<'static, Result<Box<RawValue>, RpcError>> {
     async move {
         let privacy = payloads_of(&context)?;
-        let found = look_up(privacy, digest(&params)?).await?;
+        let hash = digest(&params)?;
+        let _place = context.private.look()?;
+        let found = look_up(privacy, hash).await?;
         answer(&found.map(|found| found.payload).unwrap_or_default())
     }
     .boxed()
@@ -110,6 +112,7 @@ fn payload_with_more(
     async move {
         let privacy = payloads_of(&context)?;
         let hash = digest(&params)?;
+        let _place = context.private.look()?;
         match look_up(privacy, hash).await? {
             Some(found) => {
                 let is_sender = privacy.manager.is_sender(hash).await?;
@@ -128,7 +131,9 @@ fn decrypt(
     async move {
         let privacy = payloads_of(&context)?;
         let json: Bytes = Args::new(&params, 1)?.required(0, "payload")?;
-        let opened = privacy.manager.decrypt(parcel(&json)?).await?;
+        let parcel = parcel(&json)?;
+        let _place = context.private.look()?;
+        let opened = privacy.manager.decrypt(parcel).await?;
         answer(&PayloadView::new(opened, true))
     }
     .boxed()

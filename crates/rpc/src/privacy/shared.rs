@@ -11,6 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 /// its payload in memory meanwhile.
 const DISTRIBUTING_MAX: usize = 256;
 
+/// Payloads that are being looked up: a manager elsewhere has other things to do than to answer clients.
+const LOOKING_MAX: usize = 256;
+
 /// Transactions that somebody sends without waiting for the answer (GoQuorum's bound).
 const UNATTENDED_MAX: usize = 100;
 
@@ -18,6 +21,7 @@ const UNATTENDED_MAX: usize = 100;
 pub(crate) struct Shared {
     distributing: Arc<Semaphore>,
     unattended: Arc<Semaphore>,
+    looking: Arc<Semaphore>,
     /// What private transactions gave in the blocks that clients asked about lately.
     pub(crate) results: RecentResults,
     /// Private logs as they come about, by block.
@@ -29,6 +33,7 @@ impl Shared {
         Self {
             distributing: Arc::new(Semaphore::new(DISTRIBUTING_MAX)),
             unattended: Arc::new(Semaphore::new(UNATTENDED_MAX)),
+            looking: Arc::new(Semaphore::new(LOOKING_MAX)),
             results: RecentResults::new(),
             news: broadcast::channel(HEAD_NEWS_WAITING).0,
         }
@@ -38,6 +43,12 @@ impl Shared {
     pub(super) fn distribute(&self) -> Result<OwnedSemaphorePermit, RpcError> {
         let place = Arc::clone(&self.distributing).try_acquire_owned();
         place.map_err(|_| RpcError::busy("private transactions"))
+    }
+
+    /// A place among those that look at payloads.
+    pub(super) fn look(&self) -> Result<OwnedSemaphorePermit, RpcError> {
+        let place = Arc::clone(&self.looking).try_acquire_owned();
+        place.map_err(|_| RpcError::busy("payloads"))
     }
 
     /// A place among those that nobody waits for.

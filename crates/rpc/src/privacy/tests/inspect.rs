@@ -130,3 +130,14 @@ async fn strangers_have_no_debug_methods() {
     let refused = client.refused("debug_privateStateRoot", json!([])).await;
     assert_eq!(refused.code, -32601);
 }
+
+#[tokio::test]
+async fn too_many_looks_at_once_are_refused() {
+    let (_node, client) = party();
+    let held: Vec<_> = std::iter::from_fn(|| client.context.private.look().ok()).collect();
+    let hash = json!([hex::encode_prefixed([7; 64])]);
+    assert_eq!(client.refused("eth_getQuorumPayload", hash.clone()).await.code, -32005);
+    assert_eq!(client.refused("eth_getQuorumPayloadExtra", hash.clone()).await.code, -32005);
+    drop(held);
+    client.call("eth_getQuorumPayload", hash).await;
+}
