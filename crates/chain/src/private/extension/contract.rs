@@ -1,8 +1,10 @@
 //! The contract that manages an extension: its code, its storage, its words.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, b256, keccak256};
-use alloy_sol_types::{SolConstructor, SolEvent, sol};
+use alloy_sol_types::{SolConstructor, SolEvent, SolType, SolValue, sol, sol_data};
 use lonja_primitives::{StateError, StateView};
+use lonja_ptm::PublicKey;
+use lonja_ptm::limits::MAX_RECIPIENTS;
 use serde::Deserialize;
 use std::sync::LazyLock;
 
@@ -67,11 +69,26 @@ static CREATION: LazyLock<Bytes> = LazyLock::new(|| {
 });
 
 /// What deploys the management contract of an extension of `contract` to the party with this key, for whom `recipient`
-/// votes. The creator's vote is in it.
-pub fn creation(contract: Address, recipient: Address, key: &str) -> Bytes {
+/// votes. The creator's vote is in it. `parties`: all keys whose managers get what is said about the extension, the new
+/// one among them. They stand behind the arguments, where the contract does not look: nobody else would tell the new
+/// party.
+pub fn creation(contract: Address, recipient: Address, key: &PublicKey, parties: &[PublicKey]) -> Bytes {
     let arguments =
-        Extension::constructorCall { toExtend: contract, to: recipient, recipientPTMKey: key.to_owned() };
-    [CREATION.as_ref(), &arguments.abi_encode()].concat().into()
+        Extension::constructorCall { toExtend: contract, to: recipient, recipientPTMKey: key.to_string() };
+    let parties: Vec<u8> = parties.iter().flat_map(|party| party.0).collect();
+    [CREATION.as_ref(), &arguments.abi_encode(), &parties].concat().into()
+}
+
+/// The types of the constructor's arguments.
+type Arguments = (sol_data::Address, sol_data::Address, sol_data::String);
+
+/// The parties that stand in a payload made by [`creation`]; none in any other.
+pub fn parties(payload: &[u8]) -> Vec<PublicKey> {
+    let Some(arguments) = payload.strip_prefix(CREATION.as_ref()) else { return Vec::new() };
+    let Ok(decoded) = Arguments::abi_decode_params(arguments) else { return Vec::new() };
+    let length = <(Address, Address, String)>::abi_encode_params(&decoded).len();
+    let keys = arguments.get(length..).unwrap_or_default();
+    keys.as_chunks().0.iter().take(MAX_RECIPIENTS).map(|key| PublicKey(*key)).collect()
 }
 
 /// Whether this is init code that makes a management contract and nothing else.
@@ -231,8 +248,20 @@ mod tests {
 
     #[test]
     fn only_its_own_creation_code_counts() {
-        let code = creation(Address::repeat_byte(1), Address::repeat_byte(2), "key");
+        let code = creation(Address::repeat_byte(1), Address::repeat_byte(2), &PublicKey([1; 32]), &[]);
         assert!(is_creation(&code) && is_creation(&CREATION));
         assert!(!is_creation(&code[..CREATION.len() - 1]) && !is_creation(&code[1..]) && !is_creation(&[]));
+    }
+
+    #[test]
+    fn the_parties_are_told_in_the_creation() {
+        let (contract, recipient) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        for count in [0, 1, 5] {
+            let keys: Vec<_> = (0..count).map(|number| PublicKey([number; 32])).collect();
+            let payload = creation(contract, recipient, &PublicKey([9; 32]), &keys);
+            assert_eq!(parties(&payload), keys);
+            assert_eq!(parties(&payload[1..]), []);
+        }
+        assert_eq!(parties(&CREATION), []);
     }
 }

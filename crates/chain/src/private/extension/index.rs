@@ -3,6 +3,7 @@
 use super::contract::{CREATED, Management};
 use alloy_primitives::{Address, BloomInput};
 use lonja_primitives::PayloadHash;
+use lonja_ptm::PublicKey;
 use lonja_storage::StoreError;
 use lonja_storage::private::{Origin, PrivateReader};
 use std::collections::BTreeSet;
@@ -23,6 +24,8 @@ pub struct Extension {
     pub creation: PayloadHash,
     /// Privacy flag of that contract, which is the extended one's.
     pub flag: u8,
+    /// Keys of those who must take part, with flag 2.
+    pub mandatory: Vec<PublicKey>,
     /// Where it stands.
     pub state: Management,
 }
@@ -35,7 +38,8 @@ pub fn look(reader: &PrivateReader, management: &Address) -> Result<Option<Exten
     let state = Management::read(&reader.state_at(number)?, management)
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let (management, creation, flag) = (*management, record.creation, record.flag);
-    Ok(state.map(|state| Extension { management, creation, flag, state }))
+    let mandatory = record.mandatory.into_iter().map(PublicKey).collect();
+    Ok(state.map(|state| Extension { management, creation, flag, mandatory, state }))
 }
 
 /// Finds extensions that are not finished. All it knows follows from the private state, so that nothing is kept on disk:

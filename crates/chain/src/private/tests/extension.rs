@@ -95,7 +95,8 @@ impl Scene {
 
     /// Deploys the management contract.
     fn begin(&mut self) {
-        let init = creation(self.contract, sender(RECIPIENT), &party_key(C).to_string());
+        let parties = [A, B, C].map(party_key);
+        let init = creation(self.contract, sender(RECIPIENT), &party_key(C), &parties);
         self.management = sender(CREATOR).create(self.nonce(CREATOR));
         self.begun = self.send(CREATOR, None, init, &[A, B, C], &[]);
         assert!(self.receipt(A).success, "{:?}", self.receipt(A).error);
