@@ -1,13 +1,12 @@
 //! The node as the RPC sees it: answers from what the loop published last, orders put into its letter box.
 
 use crate::event::{Event, Room};
-use crate::follower;
 use crate::halt::Halt;
 use crate::mailbox::{Lane, Sender};
+use crate::manager::Standing;
 use crate::wishes::Wishes;
 use alloy_primitives::Address;
 use arc_swap::ArcSwap;
-use lonja_chain::private::PrivateStatus;
 use lonja_consensus::machine::{Phase, Status};
 use lonja_p2p::P2p;
 use lonja_primitives::{NodeId, VoteKind};
@@ -18,7 +17,6 @@ use lonja_rpc::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 
 /// How far the loop's last sign of life may lie back: it wakes at least once a second.
 const LOOP_SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -57,8 +55,8 @@ pub struct Control {
     pub mailbox: Sender,
     /// What the loop said last.
     pub published: Arc<ArcSwap<Published>>,
-    /// Where the second pass stands, if there is one.
-    pub second: Option<watch::Receiver<PrivateStatus>>,
+    /// How it is with the second pass, if there is one.
+    pub second: Option<Standing>,
     /// The operator's votes.
     pub wishes: Arc<Wishes>,
     /// Whether something is broken for good.
@@ -232,7 +230,7 @@ impl Control {
                 reason: room_text(published.room),
             },
         ];
-        checks.extend(self.second.as_ref().map(|second| follower::check(&second.borrow(), published.head)));
+        checks.extend(self.second.as_ref().map(|second| second.check(published.head)));
         checks
     }
 }

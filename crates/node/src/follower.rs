@@ -59,6 +59,9 @@ const READY_BEHIND: u64 = 10;
 /// It may wait this long before the node counts as not ready.
 const READY_WAIT: Duration = Duration::from_secs(5);
 
+/// Name of the health check.
+pub const CHECK: &str = "private";
+
 /// What the thread works with.
 pub struct Parts {
     /// Owns the state.
@@ -142,7 +145,7 @@ pub fn check(status: &PrivateStatus, public_head: u64) -> HealthCheck {
         }
         None => (true, "at the head".into()),
     };
-    HealthCheck { name: "private", ok, reason }
+    HealthCheck { name: CHECK, ok, reason }
 }
 
 /// Answers of a manager elsewhere, asked for ahead.

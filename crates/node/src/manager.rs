@@ -9,7 +9,7 @@ use lonja_primitives::{ChainSpec, NodeKey};
 use lonja_ptm::tessera::{Cors, Groups, Listen, PeerOptions, Peers, RemoteManager, RemoteOptions, Server};
 use lonja_ptm::tessera::{serve_managers, serve_nodes, serve_third_parties};
 use lonja_ptm::{AcceptErase, EmbeddedManager, Keyring, PrivateTransactionManager, PublicKey};
-use lonja_rpc::RpcPrivacy;
+use lonja_rpc::{HealthCheck, RpcPrivacy};
 use lonja_storage::{Head, History, Reader, StoreOptions, open_payloads, open_private, open_rocks};
 use std::fmt;
 use std::path::Path;
@@ -67,14 +67,23 @@ pub(crate) struct Ground<'a> {
 pub(crate) struct Started {
     /// For the RPC.
     pub privacy: Arc<RpcPrivacy>,
-    /// Where the second pass stands.
-    pub status: watch::Receiver<PrivateStatus>,
+    /// How it is, for health checks.
+    pub standing: Standing,
     /// Its work, for a thread.
     pub worker: Worker,
     /// Those who answer clients, nodes and other managers.
     pub servers: Vec<Server>,
     /// Ends the talks with other managers.
     pub talks: CancellationToken,
+}
+
+/// How it is with the manager and the second pass.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    /// Where the second pass stands.
+    pub status: watch::Receiver<PrivateStatus>,
+    /// The manager of this node, if it has one.
+    embedded: Option<EmbeddedManager>,
 }
 
 /// The manager, and what only one that is part of the node can tell.
@@ -134,18 +143,34 @@ pub(crate) async fn start(
         halt: ground.halt,
         stopping: ground.stopping,
     });
-    let status = following.status();
+    let standing = Standing { status: following.status(), embedded };
     let privacy = RpcPrivacy {
         manager,
         reader,
-        status: status.clone(),
+        status: following.status(),
         markers,
         simulate_root: Arc::new(move |message| {
             let following: Following = following.clone();
             Box::pin(async move { following.simulate_root(message).await })
         }),
     };
-    Ok(Some(Started { privacy: Arc::new(privacy), status, worker, servers, talks }))
+    Ok(Some(Started { privacy: Arc::new(privacy), standing, worker, servers, talks }))
+}
+
+impl Standing {
+    /// Whether what concerns parties can be relied on now, and if not, why.
+    pub fn check(&self, public_head: u64) -> HealthCheck {
+        match self.embedded.as_ref().and_then(EmbeddedManager::halted) {
+            Some(reason) => HealthCheck {
+                name: follower::CHECK,
+                ok: false,
+                reason: format!(
+                    "payloads cannot be kept any more: {reason}. Look at the disk and start the node again"
+                ),
+            },
+            None => follower::check(&self.status.borrow(), public_head),
+        }
+    }
 }
 
 async fn embed(config: EmbeddedConfig, ground: &Ground<'_>) -> Result<Manager, NodeError> {
@@ -218,10 +243,20 @@ impl Manager {
 }
 
 fn remote(options: &RemoteOptions) -> Result<Manager, NodeError> {
-    let manager = RemoteManager::new(options)?;
+    let manager = Arc::new(RemoteManager::new(options)?);
     tracing::info!(address = %options.address, "the manager is elsewhere");
+    let asked = manager.clone();
+    // For the operator who looks at the first lines of the log: nobody waits for it.
+    tokio::spawn(async move {
+        match asked.features().await {
+            Ok(_) => tracing::info!("the manager answers"),
+            Err(error) => {
+                tracing::warn!(%error, "the manager does not answer; it is asked again when it is needed")
+            }
+        }
+    });
     let (servers, talks) = (Vec::new(), CancellationToken::new());
-    Ok(Manager { manager: Arc::new(manager), embedded: None, servers, talks })
+    Ok(Manager { manager, embedded: None, servers, talks })
 }
 
 /// Whether no payload was ever sent or received here: nothing on the chain so far concerns this node.

@@ -216,7 +216,7 @@ impl Node {
 
         let control = Arc::new(Control {
             info,
-            second: second.as_ref().map(|second| second.status.clone()),
+            second: second.as_ref().map(|second| second.standing.clone()),
             p2p: p2p.clone(),
             mailbox: mailbox.clone(),
             published: published.clone(),

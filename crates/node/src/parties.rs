@@ -173,10 +173,7 @@ impl Parties {
         let desk = self.desk();
         let room = self.0.take_room(peer, body.len());
         let (Some(desk), Some(room)) = (desk, room) else {
-            counter!("lonja_parties_refused_total").increment(1);
-            // A full queue: the asker's time runs out.
-            let _ = self.0.p2p.send_to(&peer, Message::PartyAnswer { request, body: Bytes::new() });
-            return;
+            return self.refuse(peer, request);
         };
         tokio::spawn(async move {
             let (shared, working) = (room.shared.clone(), room.working.clone());
@@ -187,6 +184,13 @@ impl Parties {
             let _ = shared.send(peer, Message::PartyAnswer { request, body }, until).await;
             drop(room);
         });
+    }
+
+    /// Tells a peer that nobody deals with its request.
+    pub fn refuse(&self, peer: NodeId, request: u64) {
+        counter!("lonja_parties_refused_total").increment(1);
+        // Where its queue is full, the asker's time runs out.
+        let _ = self.0.p2p.send_to(&peer, Message::PartyAnswer { request, body: Bytes::new() });
     }
 
     /// A peer answers. What nobody waits for, mostly because it comes late, is dropped.

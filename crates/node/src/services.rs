@@ -90,7 +90,13 @@ pub async fn deliver(
                 let validators = &published.consensus.validators;
                 let ingested =
                     tokio::task::block_in_place(|| ingest.take(clock.mono_ms(), peer, message, validators));
-                hand_on(peer, ingested, &receivers, &serving);
+                match ingested {
+                    // What they ask for is mostly to be kept.
+                    Ingested::PartyRequest { request, .. } if published.room == Room::ReadOnly => {
+                        parties.refuse(peer, request);
+                    }
+                    ingested => hand_on(peer, ingested, &receivers, &serving),
+                }
             }
         }
     }

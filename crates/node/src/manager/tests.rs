@@ -4,7 +4,7 @@ use super::*;
 use crate::join::tests::{core, key, next_block};
 use alloy_consensus::TxLegacy;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, Bytes, TxKind, U256};
+use alloy_primitives::{Bytes, TxKind, U256};
 use lonja_chain::ChainCore;
 use lonja_p2p::wire::Message;
 use lonja_p2p::{NetworkId, P2p, P2pConfig, PeerEvent};
@@ -12,6 +12,7 @@ use lonja_primitives::genesis::NewNetwork;
 use lonja_primitives::spec::Privacy;
 use lonja_primitives::transaction::sign_private;
 use lonja_primitives::{Genesis, PayloadHash, Signer, StateView};
+use lonja_ptm::tessera::{Address, Timeouts, TlsClientOptions};
 use lonja_ptm::{KeyPair, Metadata, PtmError, SendRequest, SendSigned};
 use lonja_storage::{MemoryKv, Tuning};
 use lonja_txpool::Origin;
@@ -20,6 +21,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
+
+type Contract = alloy_primitives::Address;
 
 /// No test waits longer than this for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,7 +55,7 @@ impl World {
     }
 
     /// A block in which a contract is created by this payload. Says where.
-    fn create(&mut self, payload: PayloadHash) -> Address {
+    fn create(&mut self, payload: PayloadHash) -> Contract {
         let transaction = TxLegacy {
             nonce: self.sent,
             gas_limit: 1_000_000,
@@ -78,7 +81,9 @@ struct Node {
     outbox: bool,
     p2p: P2p,
     privacy: Arc<RpcPrivacy>,
+    standing: Standing,
     status: watch::Receiver<PrivateStatus>,
+    servers: Vec<Server>,
     thread: JoinHandle<()>,
     parties: Parties,
     halt: Halt,
@@ -120,13 +125,14 @@ impl Node {
                 }
             }
         });
+        let remote = folder.path().join("elsewhere");
         let config = EmbeddedConfig {
             keyring: Keyring::new(vec![KeyPair::from_secret(&[party; 32])]).unwrap(),
             always_send_to: Vec::new(),
             outbox,
             accept_erase: AcceptErase::default(),
             clients: None,
-            nodes: None,
+            nodes: Some(Listen { address: socket(folder.path()), tls: None }),
             managers: None,
         };
         let (halt, stopping) = (Halt::new(), Arc::new(AtomicBool::new(false)));
@@ -142,14 +148,35 @@ impl Node {
             halt: halt.clone(),
             stopping: stopping.clone(),
         };
-        let started = start(ManagerConfig::Embedded(Box::new(config)), true, ground).await.unwrap().unwrap();
-        let Started { privacy, status, worker, .. } = started;
-        let thread = worker.start();
-        Self { folder, key: own, party, outbox, p2p, privacy, status, thread, parties, halt, stopping }
+        let config = match std::fs::read_to_string(remote) {
+            Ok(address) => ManagerConfig::Remote(Box::new(options(address.parse().unwrap()))),
+            Err(_) => ManagerConfig::Embedded(Box::new(config)),
+        };
+        let started = start(config, true, ground).await.unwrap().unwrap();
+        let Started { privacy, standing, worker, servers, .. } = started;
+        let (status, thread) = (standing.status.clone(), worker.start());
+        Self {
+            folder,
+            key: own,
+            party,
+            outbox,
+            p2p,
+            privacy,
+            standing,
+            status,
+            thread,
+            servers,
+            parties,
+            halt,
+            stopping,
+        }
     }
 
     /// Stops it, and gives what a new start needs.
     async fn stop(self) -> (TempDir, NodeKey, u8, bool) {
+        for server in self.servers {
+            server.stop().await;
+        }
         self.p2p.shutdown().await;
         self.parties.close();
         self.stopping.store(true, Ordering::Relaxed);
@@ -197,12 +224,36 @@ impl Node {
     }
 
     /// What the contract keeps here, once the second pass has come to this block.
-    async fn slot(&self, contract: Address, number: u64) -> U256 {
-        let mut status = self.status.clone();
-        let there = status.wait_for(|status| status.head.number >= number && status.waiting.is_none());
-        timeout(PATIENCE, there).await.expect("it comes to the block").unwrap();
-        let state = self.privacy.reader.state_at(number).unwrap();
-        state.storage(&contract, &U256::ZERO).unwrap()
+    async fn slot(&self, contract: Contract, number: u64) -> U256 {
+        let read = async {
+            let mut status = self.status.clone();
+            loop {
+                let there =
+                    status.wait_for(|status| status.head.number >= number && status.waiting.is_none());
+                there.await.unwrap();
+                // Nothing can be read while it is on its way back to an earlier block.
+                let state = self.privacy.reader.state_at(number);
+                match state.ok().and_then(|state| state.storage(&contract, &U256::ZERO).ok()) {
+                    Some(value) => break value,
+                    None => sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, read).await.expect("it comes to the block")
+    }
+}
+
+/// Where the manager of a node serves others.
+fn socket(folder: &Path) -> Address {
+    format!("unix:{}", folder.join("q2t.ipc").display()).parse().unwrap()
+}
+
+fn options(address: Address) -> RemoteOptions {
+    RemoteOptions {
+        address,
+        third_party: None,
+        timeouts: Timeouts::default(),
+        tls: TlsClientOptions::default(),
     }
 }
 
@@ -315,6 +366,34 @@ async fn a_payload_that_was_stored_first_is_sent_later() {
     let contract = world.create(hash);
     assert_eq!(two.slot(contract, 1).await, ANSWER);
     for node in [one, two] {
+        node.stop().await;
+    }
+}
+
+/// A node that leaves payloads to another manager, which comes and goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_elsewhere_is_waited_for() {
+    let mut world = World::new();
+    let one = Node::new(&world, 1).await;
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("elsewhere"), socket(one.folder.path()).to_string()).unwrap();
+    let two = Node::start(&world, folder, key(102), 9, false).await;
+    assert_eq!(two.manager().keys().await.unwrap(), [one.party()]);
+    let contract = world.create(one.send(&[]).await);
+    assert_eq!(two.slot(contract, 1).await, ANSWER, "both have the same payloads");
+    let hash = one.send(&[]).await;
+    let (folder, own, number, outbox) = one.stop().await;
+    let late = world.create(hash);
+    let mut status = two.status.clone();
+    let waits = status.wait_for(|status| status.waiting.is_some());
+    let wait = timeout(PATIENCE, waits).await.unwrap().unwrap().waiting.clone().unwrap();
+    assert_eq!((wait.number, wait.payload), (2, Some(hash)));
+    assert!(wait.reason.contains("q2t.ipc"), "{}", wait.reason);
+    assert!(two.standing.check(2).reason.contains("waiting for the payload"));
+    let one = Node::start(&world, folder, own, number, outbox).await;
+    assert_eq!(two.slot(late, 2).await, ANSWER);
+    assert!(two.standing.check(2).ok);
+    for node in [two, one] {
         node.stop().await;
     }
 }
