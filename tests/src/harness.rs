@@ -4,6 +4,7 @@ mod cable;
 mod load;
 mod namespace;
 mod network;
+pub mod party;
 mod ports;
 mod process;
 mod registry;
