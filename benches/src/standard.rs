@@ -3,7 +3,7 @@
 //! Each case is a `load` in a process of its own on a fresh devnet, so that it can be repeated alone; how much the network is
 //! offered follows from what it took in the saturated cases.
 
-mod markdown;
+pub mod markdown;
 
 use crate::load::report::Report;
 use clap::Args;

@@ -7,6 +7,10 @@ const TOKEN: &str = include_str!("../../contracts/Token.hex");
 /// Creation code of the contract that writes storage.
 const SLOTS: &str = include_str!("../../contracts/Slots.hex");
 
+/// Creates a contract of 30 bytes that stores the word it is called with, and logs it as a topic.
+const VAULT: [u8; 41] =
+    hex!("601e80600b6000396000f336156012576000358060005560006000a1005b60005460005260206000f3");
+
 /// `transfer(address,uint256)`.
 const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
 /// `balanceOf(address)`.
@@ -16,10 +20,12 @@ const GIVE: [u8; 4] = [0x9f, 0x98, 0xdf, 0x30];
 /// `write(uint256)`.
 const WRITE: [u8; 4] = [0x2f, 0x04, 0x8a, 0xfa];
 
-/// Gas for creating either contract, with room.
+/// Gas for creating any of them, with room.
 pub const CREATE_GAS: u64 = 1_000_000;
 /// Gas of a token transfer, to an account without tokens, with little room.
 pub const TOKEN_TRANSFER_GAS: u64 = 60_000;
+/// Gas of a call of the contract that keeps a word, with room for its being private.
+pub const VAULT_GAS: u64 = 100_000;
 /// Gas of giving tokens: per call, and per account.
 const GIVE_GAS: [u64; 2] = [60_000, 35_000];
 /// Gas of writing slots: per call (the first one also writes the counter for the first time), and per slot.
@@ -33,6 +39,11 @@ pub fn token(supply: U256) -> Bytes {
 /// Code that creates the contract that writes storage.
 pub fn slots() -> Bytes {
     code(SLOTS).into()
+}
+
+/// Code that creates the contract that keeps a word.
+pub fn vault() -> Bytes {
+    Bytes::from_static(&VAULT)
 }
 
 /// A token transfer.

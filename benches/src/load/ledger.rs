@@ -330,7 +330,7 @@ pub fn reason(error: &RpcError) -> String {
 }
 
 /// A reason without the numbers and hashes that make each one different. A code in front and the status of HTTP stay.
-fn plain(reason: &str) -> String {
+pub fn plain(reason: &str) -> String {
     let (code, words) = match reason.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
         Some((code, words)) if code.parse::<i64>().is_ok() => (format!("({code}) "), words),
         _ => (String::new(), reason),

@@ -1,12 +1,9 @@
 //! Watching the chain grow at one node, block by block.
 
-use super::ledger::Ledger;
 use super::rpc::{BlockView, Endpoint};
 use alloy_primitives::B256;
 use serde::de::IgnoredAny;
 use serde_json::json;
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How long a node may show a block without its receipts before they are no longer waited for.
@@ -15,19 +12,25 @@ const RECEIPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Follows one node. On an Istanbul chain a block that can be read is final.
 pub struct Meter {
     endpoint: Endpoint,
-    ledger: Rc<RefCell<Ledger>>,
     /// How often the node is asked for what was not there yet.
     poll: Duration,
+    /// Whether a block without its receipts is waited for whatever it takes.
+    patient: bool,
 }
 
 impl Meter {
     /// Asks this node every `poll`.
-    pub fn new(endpoint: Endpoint, ledger: Rc<RefCell<Ledger>>, poll: Duration) -> Self {
-        Self { endpoint, ledger, poll }
+    pub fn new(endpoint: Endpoint, poll: Duration) -> Self {
+        Self { endpoint, poll, patient: false }
     }
 
-    /// Enters every block from `next` on into the ledger, as soon as its last receipt can be read. Never returns.
-    pub async fn run(self, mut next: u64) {
+    /// Takes no block before its last receipt is there: where that is private, a party has executed the block then.
+    pub fn patient(self) -> Self {
+        Self { patient: true, ..self }
+    }
+
+    /// Tells of every block from `next` on, as soon as its last receipt can be read. Never returns.
+    pub async fn run(self, mut next: u64, mut tell: impl FnMut(&BlockView, Instant)) {
         loop {
             let params = json!([format!("{next:#x}"), false]);
             match self.endpoint.timed_call::<BlockView>("eth_getBlockByNumber", params).await {
@@ -36,7 +39,7 @@ impl Meter {
                         Some(hash) => self.receipt(*hash).await.unwrap_or(seen),
                         None => seen,
                     };
-                    self.ledger.borrow_mut().block(&block, seen);
+                    tell(&block, seen);
                     next += 1;
                 }
                 Ok((None, _)) => tokio::time::sleep(self.poll).await,
@@ -51,12 +54,13 @@ impl Meter {
     /// When the receipt of this transaction could be read.
     async fn receipt(&self, hash: B256) -> Option<Instant> {
         let started = Instant::now();
-        while started.elapsed() < RECEIPT_TIMEOUT {
+        while self.patient || started.elapsed() < RECEIPT_TIMEOUT {
             let receipt = self.endpoint.timed_call::<IgnoredAny>("eth_getTransactionReceipt", json!([hash]));
-            if let (Some(_), seen) = receipt.await.ok()? {
-                return Some(seen);
+            match receipt.await {
+                Ok((Some(_), seen)) => return Some(seen),
+                Err(_) if !self.patient => return None,
+                _ => tokio::time::sleep(self.poll).await,
             }
-            tokio::time::sleep(self.poll).await;
         }
         None
     }

@@ -7,22 +7,23 @@
 pub mod contracts;
 mod devnet;
 mod lane;
-mod ledger;
-mod meter;
-mod options;
+pub mod ledger;
+pub mod meter;
+pub mod options;
 mod plot;
-mod process;
+pub mod process;
 mod reads;
 pub mod report;
-mod rpc;
-mod run;
+pub mod rpc;
+pub mod run;
+pub mod sample;
 mod sender;
-mod series;
-mod setup;
+pub mod series;
+pub mod setup;
 mod signing;
 mod table;
 mod websocket;
-mod workload;
+pub mod workload;
 
 use alloy_primitives::{Address, B256, U256};
 use devnet::Devnet;
@@ -46,19 +47,25 @@ const PAID_PER_SECOND_MAX: u64 = 20_000;
 const LOST_ASKED_MAX: usize = 100;
 
 /// The network under test.
-struct Target {
-    senders: Vec<Endpoint>,
-    meter: Endpoint,
-    watched: Vec<Watched>,
+pub struct Target {
+    /// Where transactions are sent.
+    pub senders: Vec<Endpoint>,
+    /// Where blocks are read.
+    pub meter: Endpoint,
+    /// Its processes.
+    pub watched: Vec<Watched>,
 }
 
 /// What is ready before the clock starts.
-struct Prepared {
-    workload: Arc<Workload>,
-    accounts: Vec<Address>,
-    token: Option<Address>,
+pub struct Prepared {
+    /// What is sent.
+    pub workload: Arc<Workload>,
+    /// Whoever sends.
+    pub accounts: Vec<Address>,
+    /// The token, where there is one.
+    pub token: Option<Address>,
     /// No account will need, or can pay for, more transactions.
-    each_max: u64,
+    pub each_max: u64,
 }
 
 impl LoadCommand {

@@ -46,7 +46,7 @@ pub struct Answer {
 }
 
 /// A block as `eth_getBlockByNumber` shows it, without what is not needed.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockView {
     /// Gas used.
@@ -149,12 +149,12 @@ fn plain(error: reqwest::Error) -> eyre::Report {
 }
 
 /// Answers to a batch, or to the only request of one.
-pub fn answers(bytes: &[u8]) -> Result<Vec<Answer>> {
+pub fn answers<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Either {
-        Many(Vec<Answer>),
-        One(Answer),
+    enum Either<T> {
+        Many(Vec<T>),
+        One(T),
     }
     Ok(match serde_json::from_slice(bytes).wrap_err("an answer that is not JSON-RPC")? {
         Either::Many(answers) => answers,
@@ -168,12 +168,12 @@ mod tests {
     fn single_answers_and_batches_are_read() {
         let one = r#"{"jsonrpc":"2.0","id":7,"result":"0xab"}"#;
         let two = r#"{"jsonrpc":"2.0","id":8,"error":{"code":-32000,"message":"nonce too low","data":{}}}"#;
-        let answers = |text: &str| super::answers(text.as_bytes()).unwrap();
+        let answers = |text: &str| super::answers::<super::Answer>(text.as_bytes()).unwrap();
         assert_eq!(answers(one)[0].id, Some(7));
         let both = answers(&format!("[{one},{two}]"));
         assert!(both[0].error.is_none());
         assert_eq!(both[1].error.as_ref().unwrap().code, -32000);
-        assert!(super::answers(b"<html>").is_err());
+        assert!(super::answers::<super::Answer>(b"<html>").is_err());
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::ledger::{Answers, Ledger, SeenBlock};
 use super::meter::Meter;
-use super::process::{Machine, Usage, Watched};
 use super::reads::Reader;
-use super::report::{self, Blocks, Process, Processors, Report, Spread, Tool, Transactions};
+use super::report::{self, Blocks, Report, Spread, Tool, Transactions};
+use super::rpc::BlockView;
+use super::sample::{Sample, Samples};
 use super::sender::{Pace, Sender};
 use super::series::{self, MemoryWatch};
 use super::signing::Signing;
@@ -19,25 +20,14 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
 /// After the last offer, what is accepted counts as lost when none of it has come into a block for this time.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often the end of the draining is looked for.
-const DRAIN_LOOK: Duration = Duration::from_millis(100);
+pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
-/// What was used until some moment.
-struct Sample {
-    at: Instant,
-    answers: Answers,
-    usage: Vec<Usage>,
-    own: Usage,
-    machine: Machine,
-}
-
-/// What was used until the beginning and the end of the run, and of the window in it.
+/// What was used, and the answers until the beginning and the end of the window, and until the end of the run.
 pub struct Window {
-    start: Sample,
-    from: Sample,
-    to: Sample,
-    end: Sample,
+    used: Samples,
+    answers: [Answers; 3],
 }
 
 /// One measurement.
@@ -76,7 +66,9 @@ impl<'a> Run<'a> {
         let next = self.target.meter.number("eth_blockNumber", json!([])).await? + 1;
         let poll = Duration::from_millis(self.options.poll_ms);
         let local = LocalSet::new();
-        local.spawn_local(Meter::new(self.target.meter.clone(), self.ledger.clone(), poll).run(next));
+        let ledger = self.ledger.clone();
+        let enter = move |block: &BlockView, seen| ledger.borrow_mut().block(block, seen);
+        local.spawn_local(Meter::new(self.target.meter.clone(), poll).run(next, enter));
         local.spawn_local(self.signing.clone().deliver(self.ledger.clone()));
         local.spawn_local(self.memory.clone().run());
         local.run_until(self.offer_locally()).await
@@ -101,15 +93,16 @@ impl<'a> Run<'a> {
             tokio::task::spawn_local(self.reader.clone().run(reads, end));
         }
         tokio::time::sleep_until(begin.into()).await;
-        let from = self.sample()?;
+        let (from, answers_before) = (self.sample()?, self.answers());
         tokio::time::sleep_until(end.into()).await;
-        let to = self.sample()?;
+        let (to, answers) = (self.sample()?, self.answers());
         sending.await?;
         self.drain().await;
         if self.ledger.borrow().blocks().is_empty() {
             bail!("no block was seen during the whole measurement");
         }
-        Ok(Window { start, from, to, end: self.sample()? })
+        let used = Samples { start, from, to, end: self.sample()? };
+        Ok(Window { used, answers: [answers_before, answers, self.answers()] })
     }
 
     async fn drain(&self) {
@@ -127,13 +120,11 @@ impl<'a> Run<'a> {
     }
 
     fn sample(&self) -> Result<Sample> {
-        Ok(Sample {
-            at: Instant::now(),
-            answers: self.ledger.borrow().answers(),
-            usage: self.target.watched.iter().map(Watched::usage).collect::<Result<_>>()?,
-            own: Watched::own().usage()?,
-            machine: Machine::now()?,
-        })
+        Sample::take(&self.target.watched)
+    }
+
+    fn answers(&self) -> Answers {
+        self.ledger.borrow().answers()
     }
 
     /// Some of what was accepted and is in no block.
@@ -144,14 +135,14 @@ impl<'a> Run<'a> {
     /// What was measured. The client's name and what became of lost ones is not known here.
     pub fn report(&self, window: &Window) -> Result<Report> {
         let ledger = self.ledger.borrow();
-        let Window { from, to, end, .. } = window;
-        let seconds = to.at.duration_since(from.at).as_secs_f64();
+        let Window { used, answers: [before, after, _] } = window;
+        let (Samples { from, to, end, .. }, seconds) = (used, used.seconds());
         let within = |block: &&SeenBlock| (from.at..to.at).contains(&block.seen);
         let blocks: Vec<SeenBlock> = ledger.blocks().iter().filter(within).copied().collect();
         let finalised: usize = blocks.iter().map(|block| block.ours).sum();
         let tally = ledger.tally(from.at, to.at);
-        let processes = self.processes(window, finalised, ledger.finalised().len());
-        let tool = self.tool(from, to, end);
+        let in_all = ledger.finalised().len();
+        let processes = used.processes(&self.target.watched, &self.memory, finalised, in_all);
         let kind = self.options.workload.to_possible_value();
         Ok(Report {
             command: std::env::args().skip(1).collect(),
@@ -161,8 +152,8 @@ impl<'a> Run<'a> {
             seconds,
             rate: self.options.rate,
             finalised_per_s: report::rate(&blocks),
-            offered_per_s: (to.answers.offers - from.answers.offers) as f64 / seconds,
-            refused_per_s: (to.answers.refusals - from.answers.refusals) as f64 / seconds,
+            offered_per_s: (after.offers - before.offers) as f64 / seconds,
+            refused_per_s: (after.refusals - before.refusals) as f64 / seconds,
             transactions: Transactions::of(&tally),
             whole_run: Transactions::of(&ledger.tally(ledger.start(), end.at)),
             lost_still_waiting: None,
@@ -170,64 +161,24 @@ impl<'a> Run<'a> {
             latency_ms: Spread::of(report::milliseconds(&tally.latencies)),
             blocks: Blocks::of(&blocks),
             reads: self.reader.report(from.at, to.at),
-            machine: processors(from, to, &processes),
+            machine: used.processors(&processes),
             processes,
-            tool,
+            tool: self.tool(window),
             series: series::seconds(ledger.start(), ledger.seconds(), ledger.blocks(), ledger.finalised()),
             memory: self.memory.series(),
         })
     }
 
-    fn processes(&self, window: &Window, finalised: usize, in_all: usize) -> Vec<Process> {
-        let of = |(number, process): (usize, &Watched)| {
-            let [start, from, to, end] =
-                [&window.start, &window.from, &window.to, &window.end].map(|sample| &sample.usage[number]);
-            let cpu_s = to.cpu_s - from.cpu_s;
-            // The system remembers the highest of all time; where that was before the run, our own looks must do.
-            let highest = end.peak_rss_bytes;
-            let rose = highest > start.peak_rss_bytes;
-            let peak = if rose { highest } else { self.memory.peak_bytes(number) };
-            let disk = end.disk_bytes.zip(start.disk_bytes);
-            Process {
-                name: process.name.clone(),
-                cpu_s,
-                cpu_us_per_transaction: cpu_s * 1e6 / finalised.max(1) as f64,
-                rss_mib: mib(to.rss_bytes),
-                peak_rss_mib: mib(peak),
-                disk_bytes_per_transaction: disk
-                    .map(|(after, before)| (after as f64 - before as f64) / in_all.max(1) as f64),
-                threads: to.threads_since(from),
-            }
-        };
-        self.target.watched.iter().enumerate().map(of).collect()
-    }
-
-    fn tool(&self, from: &Sample, to: &Sample, end: &Sample) -> Tool {
-        let seconds = to.at.duration_since(from.at).as_secs_f64();
+    fn tool(&self, window: &Window) -> Tool {
+        let Window { used, answers: [_, _, answers] } = window;
         Tool {
-            processors: (to.own.cpu_s - from.own.cpu_s) / seconds,
-            peak_rss_mib: mib(end.own.peak_rss_bytes),
+            processors: used.tool_s() / used.seconds(),
+            peak_rss_mib: used.tool_peak_mib(),
             signed_ahead: self.signed_ahead,
             signed_meanwhile: self.signing.count(),
-            held_back: end.answers.held_back,
-            unsigned: end.answers.unsigned,
+            held_back: answers.held_back,
+            unsigned: answers.unsigned,
             reads_held_back: self.reader.held_back(),
         }
     }
-}
-
-fn processors(from: &Sample, to: &Sample, processes: &[Process]) -> Processors {
-    let watched_s = processes.iter().map(|process| process.cpu_s).sum::<f64>();
-    let tool_s = to.own.cpu_s - from.own.cpu_s;
-    Processors {
-        count: std::thread::available_parallelism().map_or(1, usize::from),
-        watched_s,
-        tool_s,
-        others_s: to.machine.busy_s - from.machine.busy_s - watched_s - tool_s,
-        stolen_s: to.machine.stolen_s - from.machine.stolen_s,
-    }
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }

@@ -2,7 +2,7 @@
 
 use super::contracts;
 use super::ledger;
-use super::rpc::{self, Endpoint};
+use super::rpc::{self, Answer, Endpoint};
 use super::workload::{self, Terms};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256};
 use alloy_sol_types::SolCall;
@@ -95,6 +95,11 @@ impl<'a> Payer<'a> {
         self.create(contracts::slots()).await
     }
 
+    /// Makes the contract that keeps a word.
+    pub async fn vault(&mut self) -> Result<Address> {
+        self.create(contracts::vault()).await
+    }
+
     async fn create(&mut self, code: Bytes) -> Result<Address> {
         let address = self.key.address().create(self.nonce);
         self.send(vec![(contracts::CREATE_GAS, TxKind::Create, U256::ZERO, code)]).await?;
@@ -111,7 +116,7 @@ impl<'a> Payer<'a> {
         for chunk in transactions.chunks(BATCH) {
             let requests: Vec<bytes::Bytes> = chunk.iter().map(|tx| self.sign(tx.clone())).collect();
             let (bytes, _) = self.endpoint.post(workload::body(requests.iter())).await?;
-            if let Some(error) = rpc::answers(&bytes)?.into_iter().find_map(|answer| answer.error) {
+            if let Some(error) = rpc::answers::<Answer>(&bytes)?.into_iter().find_map(|answer| answer.error) {
                 bail!("a transaction that prepares the run was refused: {}", ledger::reason(&error));
             }
             self.wait(WAITING_MAX).await?;

@@ -5,6 +5,7 @@ use alloy_consensus::{SignableTransaction, TxLegacy};
 use alloy_primitives::{Address, B256, Bytes as HexBytes, Signature, TxKind, U256, hex};
 use bytes::Bytes;
 use clap::ValueEnum;
+use lonja_primitives::transaction::PRIVATE_MARK;
 use lonja_primitives::{NodeKey, Signer};
 use std::ops::Range;
 
@@ -42,6 +43,8 @@ pub enum Action {
     Token(Address),
     /// Writes so many slots of the contract at this address.
     Slots(Address, u64),
+    /// Leaves the number of the transaction with the contract at this address that keeps a word.
+    Vault(Address),
 }
 
 /// How the transactions of a run are made. Each has a number: that of account `a` with nonce `n` is
@@ -69,6 +72,7 @@ impl Action {
             Self::Transfer(_) => TRANSFER_GAS,
             Self::Token(_) => contracts::TOKEN_TRANSFER_GAS,
             Self::Slots(_, count) => contracts::write_gas(*count),
+            Self::Vault(_) => contracts::VAULT_GAS,
         }
     }
 
@@ -93,15 +97,16 @@ impl Workload {
     /// Makes the transaction of an account with a nonce. Account `a` pays account `a + 1`.
     pub fn sign(&self, account: usize, nonce: u64) -> Signed {
         let neighbour = self.addresses[(account + 1) % self.addresses.len()];
+        let number = nonce * self.keys.len() as u64 + account as u64;
         let (to, input) = match self.action {
             Action::Transfer(_) => (neighbour, HexBytes::new()),
             Action::Token(token) => (token, contracts::transfer(neighbour, U256::ONE)),
             Action::Slots(contract, count) => (contract, contracts::write(count)),
+            Action::Vault(contract) => (contract, B256::from(U256::from(number + 1)).into()),
         };
         let (gas, value) = (self.action.gas(), self.action.value());
         let tx = transaction(self.terms, nonce, gas, TxKind::Call(to), value, input);
         let (hash, raw) = sign(&self.keys[account], tx);
-        let number = nonce * self.keys.len() as u64 + account as u64;
         Signed { hash, request: request(number, &raw).into() }
     }
 
@@ -136,9 +141,24 @@ pub fn transaction(
 
 /// Signs: the hash and the encoding.
 pub fn sign(key: &NodeKey, tx: TxLegacy) -> (B256, Vec<u8>) {
+    let signature = signature(key, &tx);
+    encode(tx, signature)
+}
+
+/// As [`sign`], for a transaction without a chain id that becomes a private one: its data is the name of a payload.
+pub fn sign_private(key: &NodeKey, tx: TxLegacy) -> (B256, Vec<u8>) {
+    let signature = signature(key, &tx);
+    encode(TxLegacy { chain_id: Some(PRIVATE_MARK), ..tx }, signature)
+}
+
+fn signature(key: &NodeKey, tx: &TxLegacy) -> Signature {
     let signature = key.sign(tx.signature_hash()).0;
     let word = |range: Range<usize>| U256::from_be_slice(&signature[range]);
-    let signed = tx.into_signed(Signature::new(word(0..32), word(32..64), signature[64] == 1));
+    Signature::new(word(0..32), word(32..64), signature[64] == 1)
+}
+
+fn encode(tx: TxLegacy, signature: Signature) -> (B256, Vec<u8>) {
+    let signed = tx.into_signed(signature);
     let mut raw = Vec::with_capacity(192);
     signed.eip2718_encode(&mut raw);
     (*signed.hash(), raw)
@@ -190,7 +210,8 @@ mod tests {
     #[test]
     fn every_account_has_its_transactions_in_nonce_order() {
         let contract = Address::repeat_byte(9);
-        for action in [Action::Transfer(U256::ONE), Action::Token(contract), Action::Slots(contract, 10)] {
+        let calls = [Action::Token(contract), Action::Slots(contract, 10), Action::Vault(contract)];
+        for action in calls.into_iter().chain([Action::Transfer(U256::ONE)]) {
             let workload = workload(action);
             let signed = workload.sign_all(2);
             assert_eq!(signed.len(), workload.accounts());
@@ -203,6 +224,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_private_transaction_is_one() {
+        let key = NodeKey::generate();
+        let free = Terms { gas_price: 0, ..TERMS };
+        let call = TxKind::Call(Address::repeat_byte(9));
+        let tx = transaction(free, 7, 100_000, call, U256::ZERO, HexBytes::from(vec![3; 64]));
+        let (hash, raw) = sign_private(&key, TxLegacy { chain_id: None, ..tx });
+        let tx = RecoveredTransaction::recover(raw.into(), TERMS.chain_id).unwrap();
+        assert!(tx.is_private() && tx.payload_hash().is_some());
+        assert_eq!((tx.hash(), tx.sender(), tx.nonce()), (hash, key.address(), 7));
     }
 
     #[test]

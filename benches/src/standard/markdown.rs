@@ -43,7 +43,7 @@ const ROWS: [Row; 16] = [
 ];
 
 /// All cases side by side, and the commands that repeat them.
-pub fn table(done: &[Done]) -> String {
+pub(super) fn table(done: &[Done]) -> String {
     let mut text = String::from("|");
     done.iter().for_each(|done| write!(text, " | {}", title(done)).expect("memory"));
     text += " |\n|---|";
@@ -90,7 +90,8 @@ fn command(report: &Report) -> String {
     words.join(" ")
 }
 
-fn model() -> String {
+/// The processor's name, in brackets, where it is known.
+pub fn model() -> String {
     let file = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = file.lines().find(|line| line.starts_with("model name"));
     let model = line.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim());
@@ -116,7 +117,7 @@ fn most(values: &[f64]) -> f64 {
 }
 
 /// Without decimals, with commas.
-fn count(value: f64) -> String {
+pub fn count(value: f64) -> String {
     let digits = format!("{:.0}", value.max(0.0));
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {
