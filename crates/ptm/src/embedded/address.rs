@@ -95,9 +95,10 @@ impl Core {
     pub(super) fn remote(&self, addressed: &Addressed) -> Result<Vec<PublicKey>, PtmError> {
         let all = addressed.recipients.iter().filter(|key| !self.keyring.manages(key)).copied();
         let remote: Vec<PublicKey> = all.collect();
-        let directory = self.directory.lock();
         for recipient in &remote {
-            match directory.routes(recipient).into_iter().next() {
+            // The directory is not held meanwhile: whoever knows versions may be telling it something.
+            let best = self.directory.lock().routes(recipient).into_iter().next();
+            match best {
                 None => return Err(PtmError::UnknownRecipient(*recipient)),
                 Some((Route::Url(url), _)) => {
                     let versions = self.urls.get().map(|urls| urls.versions(&url)).unwrap_or_default();

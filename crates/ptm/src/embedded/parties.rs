@@ -198,12 +198,23 @@ impl Core {
         });
     }
 
+    /// The peers that can be reached. The others are forgotten until they connect again.
+    fn forget_unreachable(&self) -> Vec<NodeId> {
+        // Nothing is held while the courier is asked.
+        let up = self.peers.lock().up.clone();
+        let (reachable, gone): (Vec<NodeId>, Vec<NodeId>) =
+            up.into_iter().partition(|peer| self.courier.is_reachable(peer));
+        let mut peers = self.peers.lock();
+        for peer in &gone {
+            peers.up.remove(peer);
+        }
+        reachable
+    }
+
     /// What was new here may be new to others.
     fn pass_on(self: &Arc<Self>, from: NodeId, bindings: Vec<Binding>) {
-        let mut peers = self.peers.lock();
-        peers.up.retain(|peer| self.courier.is_reachable(peer));
-        let others: Vec<NodeId> = peers.up.iter().copied().filter(|peer| *peer != from).collect();
-        drop(peers);
+        let mut others = self.forget_unreachable();
+        others.retain(|peer| *peer != from);
         if others.is_empty() || bindings.is_empty() {
             return;
         }
@@ -233,10 +244,11 @@ impl Core {
 
     /// There is a way to this node now: it is told what we know, and gets what waits for it.
     pub(super) fn connected(self: &Arc<Self>, peer: NodeId) {
-        let mut peers = self.peers.lock();
-        if peers.up.len() >= MAX_PEERS {
-            peers.up.retain(|peer| self.courier.is_reachable(peer));
+        let full = self.peers.lock().up.len() >= MAX_PEERS;
+        if full {
+            self.forget_unreachable();
         }
+        let mut peers = self.peers.lock();
         if peers.up.len() < MAX_PEERS {
             peers.up.insert(peer);
         }
