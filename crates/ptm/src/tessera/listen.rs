@@ -399,6 +399,12 @@ async fn respond(request: Request<Incoming>, host: Option<IpAddr>, common: &Comm
         tracing::error!(%error, "a request failed by a fault of this program");
         Reply::text(500, "internal error")
     });
+    let class = match reply.status {
+        200..400 => "taken",
+        400..500 => "refused",
+        _ => "failed",
+    };
+    metrics::counter!("lonja_ptm_http_answers_total", "result" => class).increment(1);
     if only_head {
         return reply.into_response();
     }

@@ -5,20 +5,26 @@ use super::secrets;
 use crate::manager::{FOLDER, own_key};
 use crate::{files, logging};
 use clap::Args;
-use eyre::{Context, Result, eyre};
-use lonja_ptm::tessera::{Groups, Peers, Server, serve_managers, serve_nodes, serve_third_parties};
+use eyre::{Context, Result, bail, eyre};
+use lonja_ptm::tessera::{
+    Address, Groups, Listen, Peers, Server, serve_managers, serve_nodes, serve_third_parties,
+};
 use lonja_ptm::{EmbeddedManager, NoCourier, Parts, PrivateTransactionManager, Settings};
 use lonja_storage::{StoreOptions, open_payloads};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Threads for requests. Opening and sealing takes microseconds; the rest is waiting.
 const WORKERS: usize = 2;
+
+/// How often it is looked at whether the store still takes anything.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Options of `lonja ptm serve`.
 #[derive(Args, Debug)]
@@ -27,12 +33,11 @@ pub struct ServeArgs {
     options: PtmOptions,
 }
 
-/// What is said at the end about a manager that runs.
+/// A manager that runs.
 struct Running {
     servers: Vec<Server>,
     peers: Option<CancellationToken>,
-    /// Held as long as it serves.
-    _manager: EmbeddedManager,
+    manager: EmbeddedManager,
 }
 
 /// A runtime for a manager.
@@ -52,21 +57,63 @@ async fn serve(settings: PtmSettings) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let running = start(settings).await?;
     tracing::info!("ready");
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let halted = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        reason = halted(&running.manager) => Some(reason),
+    };
     tracing::info!("stopping");
     if let Some(peers) = &running.peers {
         peers.cancel();
     }
-    for server in running.servers {
-        server.stop().await;
+    let mut stopping: JoinSet<()> = running.servers.into_iter().map(Server::stop).collect();
+    while stopping.join_next().await.is_some() {}
+    match halted {
+        Some(reason) => bail!("the manager halted: {reason}"),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Resolves when nothing can be kept any more.
+async fn halted(manager: &EmbeddedManager) -> String {
+    loop {
+        if let Some(reason) = manager.halted() {
+            return reason;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Says where more is open than an operator may have meant.
+fn warn_of_open_doors(settings: &PtmSettings) {
+    let is_open = |listen: &Listen| {
+        let local = match &listen.address {
+            Address::Unix(_) => true,
+            Address::Url(url) => {
+                let host = url.authority();
+                ["127.", "localhost", "[::1]"].iter().any(|start| host.starts_with(start))
+            }
+        };
+        let known = listen.tls.as_ref().is_some_and(|tls| !tls.client_authorities.is_empty());
+        !local && !known
+    };
+    for listen in settings.nodes.iter().filter(|listen| is_open(listen)) {
+        tracing::warn!(address = %listen.address, "whoever reaches this address reads and sends everything");
+    }
+    if let Some((listen, options)) = &settings.managers
+        && is_open(listen)
+        && !options.only_configured_hosts
+    {
+        tracing::warn!(
+            address = %listen.address,
+            "whoever reaches this address can push payloads and have them given again, sealed; --tls-client-ca or \
+             --only-peer-hosts keep strangers out"
+        );
+    }
 }
 
 async fn start(settings: PtmSettings) -> Result<Running> {
+    warn_of_open_doors(&settings);
     let PtmSettings { nodes, clients, managers, .. } = &settings;
     let (nodes, clients, managers) = (nodes.clone(), clients.clone(), managers.clone());
     let embedded = open(settings)?;
@@ -97,7 +144,7 @@ async fn start(settings: PtmSettings) -> Result<Running> {
         tracing::info!(address = %server.address(), "serving clients");
         servers.push(server);
     }
-    Ok(Running { servers, peers: stop, _manager: embedded })
+    Ok(Running { servers, peers: stop, manager: embedded })
 }
 
 /// Opens store and keys.

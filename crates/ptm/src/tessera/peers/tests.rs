@@ -192,6 +192,40 @@ async fn without_validation_everything_is_believed() {
 }
 
 #[tokio::test]
+async fn vectors_of_party_infos_are_heard() {
+    for vector in crate::testing::vectors!("party_info.json") {
+        let mut plan = Plan::new(1, &[]);
+        plan.options.validate_keys = false;
+        let first = plan.start().await;
+        let body = crate::testing::bytes(&vector, "encodedHex");
+        let heard = first.ask().ask("POST", "/partyinfo", &octets(VERSIONS), body.0.clone()).await;
+        assert_eq!(heard.status, 200);
+        let info = PartyInfo::decode(&body).unwrap();
+        let table = first.peers.lines.table.lock();
+        assert!(info.own_keys().all(|key| table.place(&key) == Some(info.url.clone())));
+        assert!(info.parties.iter().all(|party| table.urls().contains(party)));
+    }
+}
+
+#[tokio::test]
+async fn vectors_of_negotiation_say_how_a_push_is_read() {
+    let (first, second) = two().await;
+    for vector in crate::testing::vectors!("codec_negotiation.json") {
+        let hash = second.send(b"x", &[&first], Metadata::default()).await.unwrap().hash;
+        let copy = second.manager.envelope(&hash).unwrap().unwrap().strip_for(&first.key()).unwrap();
+        let media = ("content-type", "application/octet-stream");
+        let versions = vector[VERSIONS_HEADER].as_str();
+        let headers: Vec<_> =
+            [media].into_iter().chain(versions.map(|text| (VERSIONS_HEADER, text))).collect();
+        for (codec, name) in [(Codec::Cbor, "CBOR"), (Codec::Legacy, "LEGACY")] {
+            let answer = first.ask().ask("POST", "/push", &headers, copy.encode(codec)).await;
+            let expected = if vector["codec"] == name { 201 } else { 500 };
+            assert_eq!(answer.status, expected, "{vector} {name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_hosts_of_configured_managers_come_in() {
     let mut plan = Plan::new(1, &[]);
     plan.options.only_configured_hosts = true;
