@@ -23,6 +23,7 @@ pub mod core;
 mod disk;
 mod driver;
 pub mod event;
+mod extensions;
 mod follower;
 mod gate;
 mod gossip;

@@ -22,7 +22,7 @@ use crate::parties::Parties;
 use crate::rules::{self, RulesError};
 use crate::services::Work;
 use crate::wishes::Wishes;
-use crate::{addresses, outbox, services, telemetry, upkeep};
+use crate::{addresses, extensions, outbox, services, telemetry, upkeep};
 use alloy_primitives::B256;
 use arc_swap::ArcSwap;
 use lonja_chain::{ChainCore, ChainError, Door};
@@ -290,6 +290,12 @@ impl Node {
         ];
         if config.validate {
             tasks.push(tokio::spawn(comeback.run()));
+        }
+        if let Some(second) = &second {
+            let (accounts, sender) = (config.accounts.clone(), rpc.extensions.clone());
+            let parts =
+                extensions::Parts::of(&second.privacy, reader.clone(), accounts, sender, config.key.clone());
+            tasks.push(tokio::spawn(extensions::run(parts)));
         }
         let upkeep_thread = upkeep::start(reader, config.audit_every, halt.clone(), stopping.clone());
         let mut threads = vec![loop_thread, outbox_thread, chain_thread, sync_thread, gossip_thread];

@@ -1,8 +1,8 @@
 //! The contract that manages an extension: its code, its storage, its words.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, b256, keccak256};
-use alloy_sol_types::{SolConstructor, SolEvent, SolType, SolValue, sol, sol_data};
-use lonja_primitives::{StateError, StateView};
+use alloy_sol_types::{SolCall, SolConstructor, SolEvent, SolType, SolValue, sol, sol_data};
+use lonja_primitives::{PayloadHash, StateError, StateView};
 use lonja_ptm::PublicKey;
 use lonja_ptm::limits::MAX_RECIPIENTS;
 use serde::Deserialize;
@@ -89,6 +89,16 @@ pub fn parties(payload: &[u8]) -> Vec<PublicKey> {
     let length = <(Address, Address, String)>::abi_encode_params(&decoded).len();
     let keys = arguments.get(length..).unwrap_or_default();
     keys.as_chunks().0.iter().take(MAX_RECIPIENTS).map(|key| PublicKey(*key)).collect()
+}
+
+/// The creator's call that names the payload with the contract's state.
+pub fn share_call(state: &PayloadHash) -> Bytes {
+    Extension::setSharedStateHashCall { hash: state.to_string() }.abi_encode().into()
+}
+
+/// The call that ends an extension.
+pub fn finish_call() -> Bytes {
+    Extension::finishCall {}.abi_encode().into()
 }
 
 /// Whether this is init code that makes a management contract and nothing else.

@@ -26,3 +26,7 @@ pub mod shared;
 mod view;
 
 pub(super) use view::PrivateView;
+
+/// How the reason begins, in the receipt of a transaction that named a state which a party has not: the contract moved on
+/// before the block, or the parties differ.
+pub const NOT_OURS: &str = "contract extension: the shared state is not ours";

@@ -1,6 +1,7 @@
 //! States that are taken.
 
 use super::*;
+use crate::private::extension::NOT_OURS;
 
 #[test]
 fn a_new_party_gets_the_contract_as_the_others_have_it() {
@@ -61,6 +62,7 @@ fn a_contract_that_moved_on_is_shared_again() {
                 error,
                 format!("contract extension: the shared state is not ours as of block {block}")
             );
+            assert!(error.starts_with(NOT_OURS));
             assert_eq!(scene.managed(party).shared, "", "nothing happened there");
         }
         // The new party cannot know, and has what it was given.
