@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::tessera::address::Address;
-use crate::tessera::listen::{Limits, Listen, ListenError};
+use crate::tessera::listen::{Api, Limits, Listen, ListenError};
+use crate::tessera::reply::Call;
 use crate::tessera::server::q2t::Q2t;
 use crate::tessera::server::{MAX_REQUEST_BYTES, serve_nodes};
 use crate::tessera::testing::remote;
+use proptest::prelude::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -123,6 +125,31 @@ async fn mistakes_have_the_statuses_of_tessera() {
     let unknown = asker.post("/sendsignedtx", JSON, unknown).await;
     assert!(unknown.status == 404 && unknown.body_text().starts_with("Raw Transaction with hash "));
     assert_eq!(asker.post("/sendsignedtx", JSON, "{}").await.status, 400);
+}
+
+proptest! {
+    /// Whatever comes, there is an answer, and nothing of what is secret in it.
+    #[test]
+    fn no_request_is_a_trap(
+        method in "GET|POST|DELETE|PUT",
+        path in "/(send|sendraw|storeraw|sendsignedtx|receiveraw|delete|keys|api|transaction/[A-Za-z0-9%+=]{0,90}(/isSender)?|\
+                 encodedpayload/(create|decrypt)|createPrivacyGroup|groups/[a-z]{0,8}|[ -~&&[^ ]]{0,20})",
+        query in proptest::option::of("[a-zA-Z=&%]{0,30}|to=[!-~]{0,50}&isRaw=true"),
+        media in proptest::sample::select(vec![JSON, V21, V30, V40, OCTETS, "nonsense"]),
+        body in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..200),
+            "\\{\"(payload|hash|key|from|to|senderKey|cipherText|privacyFlag)\":(\"[A-Za-z0-9+/=]{0,90}\"|-?[0-9]{1,20}|null|\\[\"a\"\\])\\}"
+                .prop_map(String::into_bytes),
+        ],
+    ) {
+        let (manager, runtime) = (MemoryManager::new(), tokio::runtime::Builder::new_current_thread().build().unwrap());
+        let headers = [("content-type", media), ("c11n-key", "x"), ("c11n-to", "%,")];
+        let headers = headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let (method, headers) = (method.parse().unwrap(), headers.collect());
+        let call = Call { method, path, query, headers, body: body.into() };
+        let reply = runtime.block_on(Q2t { manager, groups: None }.answer(call));
+        prop_assert!((200..600).contains(&reply.status));
+    }
 }
 
 #[tokio::test]
