@@ -8,6 +8,7 @@ mod accounts;
 mod commands;
 mod crash;
 mod devnet;
+mod extensions;
 mod faults;
 mod joining;
 mod lines;
