@@ -1,6 +1,7 @@
 // web3js-quorum, the client library of GoQuorum, between three members: what parties see and others do not.
 const Web3 = require("web3");
 const Web3Quorum = require("web3js-quorum");
+const { Transaction } = require("ethereumjs-tx");
 
 const offset = Number(process.env.PORT_OFFSET ?? 10000);
 const member = (n) => {
@@ -48,18 +49,37 @@ async function main() {
   check("roots of storage agree", (await a.eth.storageRoot(vault)) === (await b.eth.storageRoot(vault)));
   check("state is called private", (await a.eth.getPSI()) === "private");
 
-  // Signed by the node, which puts it into a marker; the library looks for the receipt inside.
+  // Signed by the node.
   const [account] = await a.eth.getAccounts();
   const request = { from: account, data: VAULT, gas: "0x47b760", privateFor: [keys[1]], privacyFlag: 1 };
-  const marked = await a.eth.sendGoQuorumTransaction(request, () => {});
-  check("a marker carries a private contract", marked.status === "0x1" && marked.contractAddress);
-  const metadata = await b.eth.getContractPrivacyMetadata(marked.contractAddress);
+  const made = await a.eth.sendGoQuorumTransaction(request, () => {});
+  check("a node signs for a protected contract", made.contractAddress && Number(made.status) === 1);
+  const metadata = await b.eth.getContractPrivacyMetadata(made.contractAddress);
   check("its party knows its protection", metadata.privacyFlag === 1);
-  const inner = await b.eth.getPrivateTransactionByHash(marked.transactionHash);
-  check("and who signed it", inner.from.toLowerCase() === account.toLowerCase());
-  const outer = await c.eth.getTransaction(marked.transactionHash);
-  check("the third sees a call of the marker", outer.to === (await c.eth.getPrivacyPrecompileAddress()));
-  check("of somebody unknown", outer.from.toLowerCase() !== account.toLowerCase());
+
+  // In a marker, which somebody else signs.
+  const data = await a.ptm.storeRaw({ data: word("cd"), privateFrom: keys[0] });
+  const inner = new Transaction(
+    { nonce: "0x2", to: vault, value: "0x0", gasLimit: "0xf4240", gasPrice: "0x0", data: `0x${data}` },
+    { chain: "mainnet", hardfork: "homestead" },
+  );
+  inner.sign(Buffer.from(signer.privateKey.slice(2), "hex"));
+  const marked = a.utils.setPrivate(`0x${inner.serialize().toString("hex")}`).toString("hex");
+  const carried = await a.eth.distributePrivateTransaction(`0x${marked}`, { privateFor: [keys[1]] });
+  const to = await a.eth.getPrivacyPrecompileAddress();
+  const stranger = a.eth.accounts.create();
+  const marker = await stranger.signTransaction({ to, data: carried, gas: 100_000, gasPrice: 0, nonce: 0, chainId: 1337 });
+  const { transactionHash } = await a.eth.sendSignedTransaction(marker.rawTransaction);
+  check("a marker carries a private transaction", (await see(a)) === word("cd"));
+  // A receipt comes when the node has executed what is in its block.
+  while (!(await b.eth.getTransactionReceipt(transactionHash))) await new Promise((resolve) => setTimeout(resolve, 200));
+  check("to both parties", (await see(b)) === word("cd"));
+  const receipt = await b.eth.getPrivateTransactionReceipt(transactionHash);
+  check("its party has the receipt", receipt.logs.length === 1 && Number(receipt.status) === 1);
+  const carriedThere = await b.eth.getPrivateTransactionByHash(transactionHash);
+  check("and knows who signed it", carriedThere.from.toLowerCase() === signer.address.toLowerCase());
+  const outer = await c.eth.getTransaction(transactionHash);
+  check("the third sees a call of the marker by somebody unknown", outer.to === to && outer.from === stranger.address);
 }
 
 main().catch((error) => {
