@@ -58,10 +58,10 @@ pub struct PrivateCommand {
     #[arg(long, default_value_t = 1000)]
     accounts: usize,
     /// Private transactions that are being sent at the same time; as many accounts sign them where clients do
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 192)]
     in_flight: usize,
-    /// Private transactions per JSON-RPC batch; 1 sends plain requests
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    /// Private transactions per JSON-RPC batch, as many as a node deals with side by side; 1 sends plain requests
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=100))]
     batch: u16,
     /// Accounts that each member signs for
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -88,6 +88,7 @@ pub struct PrivateCommand {
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// Public ones, signed ahead
+    #[value(skip)]
     Public,
     /// Payloads are stored with the manager, and their names signed by clients
     Signed,
@@ -148,14 +149,19 @@ impl PrivateCommand {
         let chain_id = member.rpc.number("eth_chainId", json!([])).await?;
         let terms = Terms { chain_id, gas_price: 0 };
         println!("{}: {}", member.name, member.rpc.url());
-        let mut cases = vec![self.measure_public(network, terms).await?];
+        let client: Option<String> = member.rpc.call("web3_clientVersion", json!([])).await?;
+        let mut cases = Vec::new();
+        let mut done = |mut case: Case| {
+            case.report.client = client.clone().unwrap_or_default();
+            case.report.print();
+            cases.push(case);
+        };
+        done(self.measure_public(network, terms).await?);
         let vault = shared_vault(network).await?;
         for way in Way::PRIVATE {
             if self.only.is_empty() || self.only.contains(&way) {
                 let book = Default::default();
-                let case = Run { options: self, network, terms, vault, way, book }.measure().await?;
-                case.report.print();
-                cases.push(case);
+                done(Run { options: self, network, terms, vault, way, book }.measure().await?);
             }
         }
         Ok(cases)
@@ -177,7 +183,6 @@ impl PrivateCommand {
         let window = run.offer().await?;
         let mut report = run.report(&window)?;
         report.workload = Way::Public.name().to_owned();
-        report.print();
         let per_s = [report.finalised_per_s; 3];
         Ok(Case { way: Way::Public, per_s, executed_well: [0; 2], report })
     }
