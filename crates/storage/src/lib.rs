@@ -53,8 +53,8 @@ pub use open::{Opened, open};
 pub use payloads::open_payloads;
 pub use prepare::{Brought, PreparedState};
 pub use private::{
-    ContractRecord, ContractState, Fate, Origin, PrivateAudit, PrivateBlock, PrivateReader, PrivateReceipt, PrivateStore,
-    PrivateWriter, open_private, verify_private,
+    ContractRecord, ContractState, Fate, Origin, PrivateAudit, PrivateBlock, PrivateReader, PrivateReceipt,
+    PrivateStore, PrivateWriter, open_private, verify_private,
 };
 pub use proof::{AccountProof, ProofLimits, SlotProof};
 pub use reader::{Head, Reader};

@@ -18,7 +18,14 @@ fn context<'a>(
     env: &'a BlockEnv,
     time_left: &'a (dyn Fn() -> Duration + Sync),
 ) -> CallContext<'a> {
-    CallContext { rules: rules(Fork::Osaka), env, state: world, private: None, gas_cap: 50_000_000, time_left }
+    CallContext {
+        rules: rules(Fork::Osaka),
+        env,
+        state: world,
+        private: None,
+        gas_cap: 50_000_000,
+        time_left,
+    }
 }
 
 fn run(world: &World, request: &CallRequest, overrides: &Overrides) -> Result<CallOutcome, CallError> {

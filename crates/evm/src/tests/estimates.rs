@@ -14,8 +14,14 @@ const OTHER: Address = Address::repeat_byte(0xc1);
 
 fn estimate(world: &World, rules: BlockRules, request: &CallRequest) -> Result<u64, CallError> {
     let env = env(rules.fork);
-    let context =
-        CallContext { rules, env: &env, state: world, private: None, gas_cap: 50_000_000, time_left: &|| Duration::MAX };
+    let context = CallContext {
+        rules,
+        env: &env,
+        state: world,
+        private: None,
+        gas_cap: 50_000_000,
+        time_left: &|| Duration::MAX,
+    };
     estimate_gas(&context, request, &Overrides::default())
 }
 
