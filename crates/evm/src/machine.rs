@@ -64,8 +64,9 @@ pub(crate) fn block_machine<'a>(rules: &BlockRules, env: &BlockEnv, overlay: Ove
     built(rules, machine(rules, env, overlay, Purpose::Block))
 }
 
-/// A machine for the payload of a private transaction, whose shell was judged and charged.
-pub(crate) fn private_machine<'a>(
+/// A machine that judges no nonce, signer or gas limit: for the payload of a private transaction, whose shell was judged, and
+/// for questions.
+pub(crate) fn watched_machine<'a>(
     rules: &BlockRules,
     env: &BlockEnv,
     overlay: Overlay<'a>,
@@ -83,9 +84,7 @@ pub(crate) fn inquiry_machine<'a>(
     overlay: Overlay<'a>,
     watch: Watch<'a>,
 ) -> Evm<'a> {
-    let mut machine = machine(rules, env, overlay, Purpose::Call);
-    machine.chain = watch;
-    let mut evm = built(rules, machine);
+    let mut evm = watched_machine(rules, env, overlay, watch);
     crate::reading::install(evm.instruction.instruction_table_mut());
     evm
 }

@@ -66,6 +66,21 @@ impl Reader {
         Ok(Some(Block { header: header.into_header(), transactions }))
     }
 
+    /// A block with its hash and the senders of its transactions, in one look at its body.
+    pub fn block_with_senders(
+        &self,
+        number: u64,
+    ) -> Result<Option<(SealedHeader, Vec<Bytes>, Vec<Address>)>, StoreError> {
+        let Some(header) = self.header(number)? else { return Ok(None) };
+        let (transactions, senders) = self.body(number)?;
+        if transactions.len() != senders.len() {
+            return Err(StoreError::damaged(format!(
+                "the senders of block {number} do not fit its transactions"
+            )));
+        }
+        Ok(Some((header, transactions, senders)))
+    }
+
     /// The receipts of a block.
     pub fn receipts(&self, number: u64) -> Result<Option<Vec<Receipt>>, StoreError> {
         self.row(Table::Receipts, number)?.map(|bytes| decode_receipts(&bytes)).transpose()

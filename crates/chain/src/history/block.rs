@@ -44,17 +44,15 @@ pub struct Outcome {
 
 /// A published block; `None` above the head.
 pub fn block(reader: &Reader, number: u64) -> Result<Option<HistoryBlock>, StoreError> {
-    let Some(block) = reader.block(number)? else { return Ok(None) };
+    let Some((header, transactions, senders)) = reader.block_with_senders(number)? else { return Ok(None) };
     let missing = |what: &str| StoreError::Damaged(format!("the {what} of block {number} are missing"));
-    let header = reader.header(number)?.ok_or_else(|| missing("header fields"))?;
-    let senders = reader.senders(number)?.ok_or_else(|| missing("senders"))?;
     let receipts = reader.receipts(number)?.ok_or_else(|| missing("receipts"))?;
-    if senders.len() != block.transactions.len() || receipts.len() != block.transactions.len() {
-        return Err(missing("senders or receipts of some transactions"));
+    if receipts.len() != transactions.len() {
+        return Err(missing("receipts of some transactions"));
     }
+    let block = Block { header: header.header().clone(), transactions };
     let size = block.size();
-    let Block { transactions, .. } = block;
-    Ok(Some(HistoryBlock { header, size, transactions, senders, receipts }))
+    Ok(Some(HistoryBlock { header, size, transactions: block.transactions, senders, receipts }))
 }
 
 /// The block of a transaction and its outcome; `None` while it is in no published block.

@@ -50,18 +50,15 @@ pub(super) fn read(
     if !privacy.transactions {
         return Ok(None);
     }
-    let missing =
-        |what: &str| ChainError::Halt(format!("the {what} of block {number} is missing in the store"));
-    let block = reader.block(number)?.ok_or_else(|| missing("body"))?;
-    if !block.transactions.iter().any(may_name) {
+    let block = reader.block_with_senders(number)?;
+    let (header, transactions, senders) =
+        block.ok_or_else(|| ChainError::Halt(format!("block {number} is missing in the store")))?;
+    if !transactions.iter().any(may_name) {
         return Ok(None);
     }
-    let header = reader.header(number)?.ok_or_else(|| missing("header"))?;
-    let senders = reader.senders(number)?.ok_or_else(|| missing("list of senders"))?;
     let damaged =
         |error| ChainError::Halt(format!("a transaction of block {number} does not decode: {error}"));
-    let transactions: Result<Vec<_>, _> = block
-        .transactions
+    let transactions: Result<Vec<_>, _> = transactions
         .into_iter()
         .zip(senders)
         .map(|(raw, sender)| RecoveredTransaction::stored(raw, sender, spec.chain_id))

@@ -1,8 +1,9 @@
 //! The follower: owns the private state and takes it along the public chain.
 
-use super::block::{self, Carrier, NamingBlock};
+use super::block::{self, NamingBlock};
+use super::inside::Insides;
 use super::payloads::{Ask, Missing, Payloads};
-use super::run::{Done, PrivateRun, inner_of};
+use super::run::{Done, PrivateRun};
 use crate::error::ChainError;
 use lonja_primitives::{ChainSpec, PayloadHash};
 use lonja_ptm::Lookup;
@@ -198,9 +199,10 @@ impl PrivateFollower {
         block: &NamingBlock,
         payloads: &mut Payloads<'_, '_>,
     ) -> Result<Result<Done, Missing>, ChainError> {
-        if let Err(missing) = self.prefetch(block, payloads) {
-            return Ok(Err(missing));
-        }
+        let insides = match self.prefetch(block, payloads) {
+            Ok(insides) => insides,
+            Err(missing) => return Ok(Err(missing)),
+        };
         if self.nothing_runs(block, payloads) {
             let seen = block.named.iter().map(|named| {
                 let erased = matches!(payloads.get(&named.hash), Ok(Lookup::Erased));
@@ -211,21 +213,15 @@ impl PrivateFollower {
         let parent = self.public.state_at(block.header.number.saturating_sub(1))?;
         let private = self.writer.state();
         let run = PrivateRun::new(&self.spec, block, &parent, &private, &self.writer, &self.reader);
-        run.run(&self.spec, block, payloads)
+        run.run(&self.spec, block, payloads, &insides)
     }
 
     /// Asks for everything that the block names, and for what is inside of its markers.
-    fn prefetch(&self, block: &NamingBlock, payloads: &mut Payloads<'_, '_>) -> Result<(), Missing> {
+    fn prefetch(&self, block: &NamingBlock, payloads: &mut Payloads<'_, '_>) -> Result<Insides, Missing> {
         payloads.prefetch(block.named.iter().map(|named| named.hash))?;
-        let mut inside = Vec::new();
-        for named in block.named.iter().filter(|named| named.carrier == Carrier::Marker) {
-            let Some(marker) = block.transactions.get(named.index as usize) else { continue };
-            if let Lookup::Found(payload) = payloads.get(&named.hash)? {
-                let inner = inner_of(&self.spec, &block.header, marker, &payload.payload);
-                inside.extend(inner.map(|(_, hash)| hash));
-            }
-        }
-        payloads.prefetch(inside.into_iter())
+        let insides = Insides::open(&self.spec, block, payloads)?;
+        payloads.prefetch(insides.hashes())?;
+        Ok(insides)
     }
 
     fn nothing_runs(&self, block: &NamingBlock, payloads: &mut Payloads<'_, '_>) -> bool {

@@ -18,6 +18,7 @@ mod block;
 mod checks;
 pub mod extension;
 mod follow;
+mod inside;
 pub mod marker;
 mod payloads;
 mod run;

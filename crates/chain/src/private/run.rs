@@ -5,16 +5,16 @@ use super::checks::{execution_root, participation, same_execution};
 use super::extension::PrivateView;
 use super::extension::contract::{CODE_HASH, is_creation};
 use super::extension::judge::{Effect, Stop};
-use super::marker;
+use super::inside::Insides;
 use super::payloads::{Missing, Payloads};
 use crate::error::{BlockError, ChainError};
+use alloy_primitives::map::HashSet;
 use alloy_primitives::{Address, Bytes};
 use alloy_trie::TrieAccount;
 use lonja_evm::{
     BlockEnv, BlockExecutor, DualView, ExecuteError, LayeredView, PrivateMessage, PrivateOutcome,
     execute_private, intrinsic_gas, revert_reason,
 };
-use lonja_primitives::spec::MarkerRule;
 use lonja_primitives::{
     AccountChange, BlockRules, ChainSpec, PayloadHash, RecoveredTransaction, StateChanges, StateError,
     StateView,
@@ -59,6 +59,7 @@ pub(super) fn resolve(
     block: &NamingBlock,
     named: &Named,
     payloads: &mut Payloads<'_, '_>,
+    insides: &Insides,
     ran: &dyn Fn(&PayloadHash) -> Result<bool, ChainError>,
 ) -> Result<Result<Resolved, Missing>, ChainError> {
     let Some(tx) = block.transactions.get(named.index as usize) else {
@@ -74,7 +75,7 @@ pub(super) fn resolve(
         let ours = Ours { named: *named, tx: tx.clone(), payload, hash: named.hash };
         return Ok(Ok(Resolved { ours: Some(ours), seen }));
     }
-    let Some((inner, hash)) = inner_of(spec, &block.header, tx, &payload.payload) else {
+    let Some((inner, hash)) = insides.of(spec, block, named.index, &payload.payload) else {
         return Ok(Ok(Resolved { ours: None, seen }));
     };
     if ran(&hash)? {
@@ -93,35 +94,17 @@ pub(super) fn resolve(
     Ok(Ok(Resolved { ours, seen }))
 }
 
+/// Whether a payload with this fate may not run once more.
+fn runs(fate: Fate) -> bool {
+    matches!(fate, Fate::Executed | Fate::Erased)
+}
+
 fn fate(lookup: &Lookup) -> Fate {
     match lookup {
         Lookup::Found(_) => Fate::Executed,
         Lookup::Erased => Fate::Erased,
         Lookup::NotOurs | Lookup::Unavailable(_) => Fate::NotOurs,
     }
-}
-
-/// The transaction in a marker, and the name of its payload, if the rules let this marker carry it. If not, nothing happens.
-pub(super) fn inner_of(
-    spec: &ChainSpec,
-    header: &lonja_primitives::SealedHeader,
-    marker: &RecoveredTransaction,
-    payload: &[u8],
-) -> Option<(RecoveredTransaction, PayloadHash)> {
-    let inner = match marker::decode(payload, spec.chain_id) {
-        Ok(inner) => inner,
-        Err(error) => {
-            tracing::debug!(marker = %marker.hash(), %error, "a marker carries nothing that can run");
-            return None;
-        }
-    };
-    let same = inner.sender() == marker.sender() && inner.nonce() == marker.nonce();
-    let allowed = match spec.privacy_at(header.number).markers? {
-        MarkerRule::SameSigner => same,
-        MarkerRule::AnySigner => true,
-    };
-    let hash = inner.payload_hash()?;
-    (allowed && inner.gas_limit() <= header.gas_limit).then_some((inner, hash))
 }
 
 /// One block on the states before it.
@@ -135,6 +118,8 @@ pub(super) struct PrivateRun<'a> {
     public: BlockExecutor<'a>,
     pub(super) public_changes: StateChanges,
     records: BTreeMap<Address, ContractRecord>,
+    /// Payloads of this block that ran, or were erased and would have.
+    ran: HashSet<PayloadHash>,
     pub(super) done: Done,
 }
 
@@ -161,6 +146,7 @@ impl<'a> PrivateRun<'a> {
             public,
             public_changes: StateChanges::default(),
             records: BTreeMap::new(),
+            ran: HashSet::default(),
             done: Done::default(),
         }
     }
@@ -172,6 +158,7 @@ impl<'a> PrivateRun<'a> {
         spec: &ChainSpec,
         block: &NamingBlock,
         payloads: &mut Payloads<'_, '_>,
+        insides: &Insides,
     ) -> Result<Result<Done, Missing>, ChainError> {
         let mut named = block.named.iter().peekable();
         for (index, tx) in (0u32..).zip(&block.transactions) {
@@ -181,10 +168,10 @@ impl<'a> PrivateRun<'a> {
             self.public_step(tx, index, &block.header)?;
             let Some(next) = named.next_if(|named| named.index == index) else { continue };
             let ran = |hash: &PayloadHash| self.ran_before(hash, index);
-            match resolve(spec, block, next, payloads, &ran)? {
+            match resolve(spec, block, next, payloads, insides, &ran)? {
                 Err(missing) => return Ok(Err(missing)),
                 Ok(Resolved { ours, seen }) => {
-                    self.done.seen.extend(seen.into_iter().map(|(hash, fate)| (hash, index, fate)));
+                    seen.into_iter().for_each(|(hash, fate)| self.note_seen(hash, index, fate));
                     let Some(mine) = ours else { continue };
                     if let Err(missing) = self.private_step(&mine, payloads)? {
                         return Ok(Err(missing));
@@ -197,11 +184,16 @@ impl<'a> PrivateRun<'a> {
 
     /// Whether the payload ran before this place: what comes in a marker runs once, whoever sends it again.
     fn ran_before(&self, hash: &PayloadHash, index: u32) -> Result<bool, ChainError> {
-        let ran = |fate: Fate| matches!(fate, Fate::Executed | Fate::Erased);
-        let in_block = self.done.seen.iter().any(|(other, _, fate)| other == hash && ran(*fate));
         let before = (self.env.number, index);
-        let runs = |(number, index, fate): &(u64, u32, Fate)| ran(*fate) && (*number, *index) < before;
-        Ok(in_block || self.reader.seen(hash)?.iter().any(runs))
+        let runs = |(number, index, fate): &(u64, u32, Fate)| runs(*fate) && (*number, *index) < before;
+        Ok(self.ran.contains(hash) || self.reader.seen(hash)?.iter().any(runs))
+    }
+
+    pub(super) fn note_seen(&mut self, hash: PayloadHash, index: u32, fate: Fate) {
+        if runs(fate) {
+            self.ran.insert(hash);
+        }
+        self.done.seen.push((hash, index, fate));
     }
 
     fn public_step(
@@ -271,7 +263,7 @@ impl<'a> PrivateRun<'a> {
         let done = &self.done;
         let private = PrivateView { base: self.private, changes: &done.changes, brought: &done.brought };
         let state = DualView { private: &private, public: &public };
-        let outcome = execute_private(&self.rules, &self.env, &state, &message).map_err(fault)?;
+        let outcome = execute_private(&self.rules, &self.env, &state, &message).map_err(BlockError::from)?;
         let called = private_ones(&private, &outcome)?;
         if let Err(wrong) = self.check(mine, &outcome, &called)? {
             return Ok(Err(wrong));
@@ -449,12 +441,5 @@ fn receipt(outcome: PrivateOutcome, inner: Option<Bytes>) -> PrivateReceipt {
         logs: outcome.logs,
         contract: outcome.contract.filter(|_| outcome.success),
         inner,
-    }
-}
-
-fn fault(error: ExecuteError) -> ChainError {
-    match error {
-        ExecuteError::State(error) => error.into(),
-        other => BlockError::from(other).into(),
     }
 }

@@ -5,7 +5,7 @@ use super::layered::DualView;
 use crate::block::{ExecuteError, Failure};
 use crate::call::halt_text;
 use crate::env::BlockEnv;
-use crate::machine::{Evm, private_machine};
+use crate::machine::{Evm, watched_machine};
 use crate::overlay::{Overlay, ReadError};
 use crate::watch::Watch;
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
@@ -79,7 +79,7 @@ pub fn execute_private(
         overlay.replace_account(message.sender, before)?;
     }
     let watch = Watch::default().in_realm(state.private);
-    let mut evm = private_machine(rules, env, overlay, watch);
+    let mut evm = watched_machine(rules, env, overlay, watch);
     evm.ctx.set_tx(tx_env(message));
     let mut handler = PrivateHandler { shell_gas: message.shell_gas, machine: PhantomData };
     let result = handler.run(&mut Guarded(&mut evm)).map_err(fault)?;

@@ -144,7 +144,7 @@ impl PrivateRun<'_> {
         };
         let index = mine.named.index;
         if !self.done.seen.iter().any(|(other, at, _)| other == hash && *at == index) {
-            self.done.seen.push((*hash, index, fate));
+            self.note_seen(*hash, index, fate);
         }
         Ok(found)
     }
