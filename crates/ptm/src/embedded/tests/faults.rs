@@ -35,7 +35,6 @@ fn network(outbox: bool) -> Arc<Net> {
 }
 
 fn restart(net: &Arc<Net>) {
-    net.plan([]);
     for name in [1, 2, 3, 4, STRANGER] {
         if net.change(name, |member| member.manager.is_none()) {
             net.start(name);
@@ -67,6 +66,7 @@ proptest! {
             net.plan(plan);
             let result = net.wait(manager.send_signed(signed(hash)));
             drop(manager);
+            net.calm();
             let alive = net.change(1, |member| member.manager.is_some());
             if result.is_ok() && alive {
                 let waiting = net.manager(1).outbox_status();

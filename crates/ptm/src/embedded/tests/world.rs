@@ -14,6 +14,7 @@ use lonja_primitives::{NodeId, NodeKey};
 use lonja_storage::{Kv, MemoryKv};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -55,10 +56,16 @@ pub(super) struct Member {
 pub(super) struct Net {
     members: Mutex<HashMap<NodeId, Member>>,
     faults: Mutex<VecDeque<Fault>>,
+    /// Messages that are under way, each of which may have a fault still to come.
+    under_way: AtomicUsize,
     /// Every request that was made, with the name of who is asked.
     pub(super) asked: Mutex<Vec<(u8, Request)>>,
-    pub(super) runtime: Runtime,
+    /// Until the network is dropped.
+    runtime: Option<Runtime>,
 }
+
+/// One message that is under way.
+struct UnderWay<'a>(&'a AtomicUsize);
 
 struct Line {
     net: Weak<Net>,
@@ -107,8 +114,9 @@ impl Net {
 
     pub(super) fn empty() -> Arc<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = Some(runtime.unwrap());
         let (members, faults, asked) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { members, faults, asked, runtime: runtime.unwrap() })
+        Arc::new(Self { members, faults, under_way: AtomicUsize::new(0), asked, runtime })
     }
 
     pub(super) fn add(self: &Arc<Self>, name: u8, seeds: &[u8], settings: Settings) {
@@ -128,7 +136,7 @@ impl Net {
                 node: node(name),
                 signer: Arc::new(member.node_key.clone()),
                 courier: Arc::new(courier),
-                runtime: self.runtime.handle().clone(),
+                runtime: self.runtime().handle().clone(),
             };
             member.manager = Some(EmbeddedManager::start(parts, member.settings.clone()).unwrap());
         });
@@ -153,6 +161,10 @@ impl Net {
 
     pub(super) fn manager(&self, name: u8) -> EmbeddedManager {
         self.change(name, |member| member.manager.clone().expect("it is up"))
+    }
+
+    pub(super) fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("until it is dropped")
     }
 
     fn running(&self) -> Vec<(NodeId, EmbeddedManager)> {
@@ -192,12 +204,18 @@ impl Net {
     }
 
     pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+        self.runtime().block_on(future)
     }
 
     /// What happens to the messages from now on, in the order they are sent. Nothing happens to those behind the list.
     pub(super) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         *self.faults.lock() = faults.into_iter().collect();
+    }
+
+    /// Nothing happens to messages any more, and what was to happen to those under way has happened.
+    pub(super) fn calm(&self) {
+        self.plan([]);
+        self.wait_until("all messages arrived", || self.under_way.load(Ordering::SeqCst) == 0);
     }
 
     pub(super) fn send(&self, request: SendRequest) -> Result<crate::Sent, crate::PtmError> {
@@ -253,6 +271,23 @@ impl Drop for Net {
         for member in self.members.lock().values_mut() {
             member.manager = None;
         }
+        // Whoever carries a message may be the last to hold the network: a worker of this runtime, who cannot wait for it.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -264,6 +299,7 @@ impl Courier for Line {
             if !net.lives(&self.own, self.life) {
                 return Err(dead());
             }
+            let _under_way = UnderWay::new(&net.under_way);
             let fault = net.faults.lock().pop_front().unwrap_or(Fault::None);
             let (own, asked) = (net.name_of(&self.own), net.name_of(&to));
             match fault {
