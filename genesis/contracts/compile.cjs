@@ -17,6 +17,7 @@ const CONTRACTS = {
   Supervision: { address: "0x0000000000000000000000000000000000007005" },
   Policy: { address: "0x0000000000000000000000000000000000007006" },
   Evidence: { address: "0x0000000000000000000000000000000000007007" },
+  Parties: { address: "0x0000000000000000000000000000000000007008" },
 };
 
 // Deployed by transactions, on networks of any age: it has no address, and its creation code is kept too.

@@ -99,6 +99,26 @@ error BadCouncil();
 /// The sender's group, or the council, said so already.
 error AlreadyCounted();
 
+// Keys of private transactions.
+/// No key.
+error BadParty();
+/// No such scope, or a subject that does not go with it.
+error BadScope(uint8 scope, bytes32 subject);
+/// The rule exists.
+error SupervisorExists(bytes32 key);
+/// There is no such rule.
+error SupervisorUnknown(bytes32 key);
+/// More than everything that is sent can be copied to.
+error TooManySupervisors();
+/// Another member has bound the key.
+error PartyTaken(bytes32 memberId);
+/// The key is bound to this node.
+error AlreadyBound(bytes32 party);
+/// The key is not bound so.
+error PartyUnknown(bytes32 party);
+/// More keys for one node, or nodes for one key, than fit.
+error TooManyParties();
+
 // Governance.
 /// No such kind.
 error BadProposalKind(uint16 kind);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import "./GovernanceTally.sol";
+import "./interfaces/IParties.sol";
 import "./interfaces/IValidators.sol";
 
 /// Proposals: bound to their content by its hash, voted on by control groups, executed by any member once they pass. Many may
@@ -147,9 +148,10 @@ contract Governance is GovernanceTally {
         else if (kind == CHANGE_RECORD) (subject,) = abi.decode(payload, (bytes32, MemberRecord));
         else if (kind == REPLACE_ADMINS) (subject,,) = abi.decode(payload, (bytes32, address[], uint8));
         else if (kind == CHANGE_COUNCIL) abi.decode(payload, (address[]));
-        else if (kind == RATIFY || kind == READMIT_VALIDATOR) subject = abi.decode(payload, (bytes32));
+        else if (kind == RATIFY || kind == READMIT_VALIDATOR || kind == RELEASE_PARTY) subject = abi.decode(payload, (bytes32));
         else if (kind == STATEMENT) (subject,,) = abi.decode(payload, (bytes32, uint64, string));
         else if (kind == RELEASE_ACCOUNT) subject = _address(payload);
+        else if (kind == ADD_SUPERVISOR || kind == REMOVE_SUPERVISOR) (,, subject) = _supervisor(payload);
         else if (kind != 0 && kind <= LAST_KIND) subject = _heard(kind, payload);
         else revert BadProposalKind(kind);
     }
@@ -157,6 +159,10 @@ contract Governance is GovernanceTally {
     function _address(bytes calldata payload) private pure returns (bytes32) {
         address account = abi.decode(payload, (address));
         return bytes32(uint256(uint160(account)));
+    }
+
+    function _supervisor(bytes calldata payload) private pure returns (uint8, bytes32, bytes32) {
+        return abi.decode(payload, (uint8, bytes32, bytes32));
     }
 
     function _checkPolicy(bytes calldata payload) private pure {
@@ -200,6 +206,12 @@ contract Governance is GovernanceTally {
         } else if (kind == REPLACE_ADMINS) {
             (bytes32 memberId, address[] memory keys, uint8 threshold) = abi.decode(payload, (bytes32, address[], uint8));
             IRegistry(REGISTRY).replaceAdmins(memberId, keys, threshold);
+        } else if (kind == ADD_SUPERVISOR || kind == REMOVE_SUPERVISOR) {
+            (uint8 scope, bytes32 subject, bytes32 key) = _supervisor(payload);
+            if (kind == ADD_SUPERVISOR) IParties(PARTIES).addSupervisor(scope, subject, key);
+            else IParties(PARTIES).removeSupervisor(scope, subject, key);
+        } else if (kind == RELEASE_PARTY) {
+            IParties(PARTIES).releaseParty(_first(payload));
         } else {
             (bytes32 documentHash, uint64 deadline, string memory title) = abi.decode(payload, (bytes32, uint64, string));
             emit Stated(id, documentHash, deadline, title);

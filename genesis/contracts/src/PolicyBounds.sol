@@ -69,11 +69,16 @@ library PolicyBounds {
         _within(v.minElectorate, 1, MAX_GROUPS, "minElectorate");
         _within(v.openProposals, 1, 100, "openProposals");
         for (uint256 kind = 0; kind <= LAST_KIND; kind++) {
-            uint256 least = kind == SUPERVISION_THRESHOLD ? THREE_QUARTERS : kind == CHANGE_POLICY ? TWO_THIRDS : THIRD;
+            uint256 least = kind == SUPERVISION_THRESHOLD ? THREE_QUARTERS : _isPolicy(kind) ? TWO_THIRDS : THIRD;
             _within(v.thresholds[kind], least, ALL, "thresholds");
             // More than everybody is never.
             if (v.thresholds[kind] == ALL && v.strictKinds >> kind & 1 != 0) revert BadPolicy("strictKinds");
         }
+    }
+
+    /// Who must see everything is as grave as all other values together.
+    function _isPolicy(uint256 kind) private pure returns (bool) {
+        return kind == CHANGE_POLICY || kind == ADD_SUPERVISOR || kind == REMOVE_SUPERVISOR;
     }
 
     function _checkLimits(LimitPolicy calldata l) private pure {

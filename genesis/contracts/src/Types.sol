@@ -56,7 +56,10 @@ uint16 constant STATEMENT = 13;
 uint16 constant SUSPEND_NODE = 14;
 uint16 constant LIFT_NODE = 15;
 uint16 constant RELEASE_ACCOUNT = 16;
-uint16 constant LAST_KIND = 16;
+uint16 constant ADD_SUPERVISOR = 17;
+uint16 constant REMOVE_SUPERVISOR = 18;
+uint16 constant RELEASE_PARTY = 19;
+uint16 constant LAST_KIND = 19;
 
 // The place in the list of thresholds for acts against supervisors and auditors.
 uint16 constant SUPERVISION_THRESHOLD = 0;
@@ -78,6 +81,11 @@ uint8 constant ACT_KEPT_SET = 5;
 uint8 constant ACT_WARNED = 6;
 uint8 constant ACT_ROTATED = 7;
 
+// Whose private transactions a supervisor's key must be a party of.
+uint8 constant SCOPE_EVERYBODY = 1;
+uint8 constant SCOPE_SECTOR = 2;
+uint8 constant SCOPE_MEMBER = 3;
+
 // Bounds of lists, so that no loop over them can outgrow a block.
 uint256 constant MAX_GROUPS = 512;
 uint256 constant MAX_ADMINS = 16;
@@ -87,6 +95,12 @@ uint256 constant MAX_VALIDATORS = 31;
 uint256 constant MAX_NODES_PER_MEMBER = 64;
 uint256 constant MAX_ENDPOINTS_BYTES = 256;
 uint256 constant MAX_PAYLOAD_BYTES = 4096;
+// No sender has more than 16 supervisors: each gets a copy of everything.
+uint256 constant MAX_SUPERVISORS_OF_ALL = 8;
+uint256 constant MAX_SUPERVISORS_OF_SOME = 4;
+uint256 constant MAX_SUPERVISOR_RULES = 64;
+uint256 constant MAX_PARTIES_PER_NODE = 64;
+uint256 constant MAX_NODES_PER_PARTY = 16;
 
 /// A member as stored. Word 0 is the status word.
 struct Member {
@@ -192,6 +206,13 @@ struct Freeze {
     bytes32 supervisor;
     uint64 since;
     uint64 until;
+}
+
+/// A key that must be a party of private transactions. `subject` is 0 for everybody, else a sector or the id of a member.
+struct SupervisorRule {
+    uint8 scope;
+    bytes32 subject;
+    bytes32 key;
 }
 
 /// Selection of validators. Lengths in blocks.

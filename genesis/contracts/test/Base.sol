@@ -6,6 +6,7 @@ import "../src/Errors.sol";
 import "../src/Types.sol";
 import "../src/interfaces/IEvidence.sol";
 import "../src/interfaces/IGovernance.sol";
+import "../src/interfaces/IParties.sol";
 import "../src/interfaces/IPolicy.sol";
 import "../src/interfaces/IQuotas.sol";
 import "../src/interfaces/IRegistry.sol";
@@ -26,6 +27,7 @@ abstract contract Base {
     ISupervision internal constant supervision = ISupervision(SUPERVISION);
     IPolicy internal constant policies = IPolicy(POLICY);
     IEvidence internal constant evidence = IEvidence(EVIDENCE);
+    IParties internal constant parties = IParties(PARTIES);
     INodeRules internal constant nodeRules = INodeRules(NODE_RULES);
     IAccountRules internal constant accountRules = IAccountRules(ACCOUNT_RULES);
 
@@ -40,8 +42,9 @@ abstract contract Base {
     }
 
     function _deploy() internal {
-        string[9] memory names = [
-            "NodeRules", "AccountRules", "Registry", "Governance", "Validators", "Quotas", "Supervision", "Policy", "Evidence"
+        string[10] memory names = [
+            "NodeRules", "AccountRules", "Registry", "Governance", "Validators", "Quotas", "Supervision", "Policy",
+            "Evidence", "Parties"
         ];
         for (uint256 i = 0; i < names.length; i++) {
             string memory json = vm.readFile(string.concat("artifacts/", names[i], ".json"));
@@ -142,6 +145,7 @@ abstract contract Base {
         for (uint256 kind = 0; kind <= LAST_KIND; kind++) thresholds[kind] = 5000;
         thresholds[SUPERVISION_THRESHOLD] = 7500;
         (thresholds[EXPEL_MEMBER], thresholds[REVOKE_NODE], thresholds[CHANGE_POLICY]) = (6666, 6666, 6666);
+        (thresholds[ADD_SUPERVISOR], thresholds[REMOVE_SUPERVISOR]) = (6666, 6666);
         uint32 strict = type(uint32).max;
         strict &= ~uint32(1 << SUPERVISION_THRESHOLD | 1 << EXPEL_MEMBER | 1 << REVOKE_NODE | 1 << CHANGE_POLICY);
         p.votes = VotePolicy(100, 50, 30, 3333, 1, 5, strict, thresholds);

@@ -106,7 +106,8 @@ contract PolicyTest is Base {
         _bad(p, "openProposals");
         for (uint256 kind = 0; kind <= LAST_KIND; kind++) {
             p = policyOf();
-            p.votes.thresholds[kind] = kind == 0 ? 7499 : kind == CHANGE_POLICY ? 6665 : 3332;
+            bool large = kind == CHANGE_POLICY || kind == ADD_SUPERVISOR || kind == REMOVE_SUPERVISOR;
+            p.votes.thresholds[kind] = kind == 0 ? 7499 : large ? 6665 : 3332;
             _bad(p, "thresholds");
             p.votes.thresholds[kind] = 10001;
             _bad(p, "thresholds");
@@ -159,6 +160,7 @@ contract PolicyTest is Base {
         p.quota.enabled = true;
         policies.check(p);
         eq(thresholds[EXPEL_MEMBER] + thresholds[REVOKE_NODE] + thresholds[CHANGE_POLICY], 3 * 6666, "two thirds");
+        eq(thresholds[ADD_SUPERVISOR] + thresholds[REMOVE_SUPERVISOR] + thresholds[RELEASE_PARTY], 3 * 6666, "two thirds");
         eq(thresholds[REPLACE_ADMINS] + thresholds[CHANGE_COUNCIL] + thresholds[RELEASE_ACCOUNT], 3 * 6666, "two thirds");
     }
 

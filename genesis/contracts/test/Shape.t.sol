@@ -29,13 +29,13 @@ interface GoQuorumBoot {
 contract ShapeTest is Base {
     uint256 internal constant CODE_SIZE_LIMIT = 24576;
 
-    function _all() internal pure returns (address[9] memory) {
-        return [NODE_RULES, ACCOUNT_RULES, REGISTRY, GOVERNANCE, VALIDATORS, QUOTAS, SUPERVISION, POLICY, EVIDENCE];
+    function _all() internal pure returns (address[10] memory) {
+        return [NODE_RULES, ACCOUNT_RULES, REGISTRY, GOVERNANCE, VALIDATORS, QUOTAS, SUPERVISION, POLICY, EVIDENCE, PARTIES];
     }
 
     /// No code that changes elsewhere is ever run in place of this one, none is created and none destroyed.
     function test_code_is_small_and_cannot_be_exchanged() public view {
-        address[9] memory all = _all();
+        address[10] memory all = _all();
         for (uint256 i = 0; i < all.length; i++) {
             bytes memory code = all[i].code;
             yes(code.length > 1000, "has code");
@@ -62,7 +62,7 @@ contract ShapeTest is Base {
     }
 
     function test_nobody_sends_value_here() public {
-        address[9] memory all = _all();
+        address[10] memory all = _all();
         for (uint256 i = 0; i < all.length; i++) {
             (bool ok,) = all[i].call{value: 1}("");
             no(ok, "plain");
@@ -92,7 +92,7 @@ contract ShapeTest is Base {
             abi.encodeCall(GoQuorumBoot.updateNetworkBootStatus, ()),
             abi.encodeCall(GoQuorumBoot.confirmImplChange, (STRANGER))
         ];
-        address[9] memory all = _all();
+        address[10] memory all = _all();
         for (uint256 i = 0; i < all.length; i++) {
             for (uint256 k = 0; k < calls.length; k++) {
                 by(admin(0));
