@@ -200,6 +200,9 @@ pub struct Privacy {
     pub enhancements: bool,
     /// Whether a public transaction to [`MARKER_PRECOMPILE`] may carry a private one, and who may sign it.
     pub markers: Option<MarkerRule>,
+    /// Says who has to be a party of whose private transactions, and at which nodes parties are: `requiredParties`,
+    /// `requiredPartiesOfNode`, `isSupervisor`, `holdersOf`. `None`: nobody has to, and nodes say themselves.
+    pub parties: Option<Address>,
 }
 
 /// Who may sign a privacy marker transaction.
@@ -214,7 +217,7 @@ pub enum MarkerRule {
 impl Privacy {
     /// What new networks begin with.
     pub const OF_NEW_NETWORKS: Self =
-        Self { transactions: true, enhancements: true, markers: Some(MarkerRule::AnySigner) };
+        Self { transactions: true, enhancements: true, markers: Some(MarkerRule::AnySigner), parties: None };
 }
 
 impl MarkerRule {

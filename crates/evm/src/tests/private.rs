@@ -22,7 +22,12 @@ const SHELL_GAS: u64 = 22_024;
 const SHELL_GAS_PRAGUE: u64 = 23_560;
 
 fn with_privacy(fork: Fork) -> BlockRules {
-    let privacy = Privacy { transactions: true, enhancements: true, markers: Some(MarkerRule::AnySigner) };
+    let privacy = Privacy {
+        transactions: true,
+        enhancements: true,
+        markers: Some(MarkerRule::AnySigner),
+        parties: None,
+    };
     BlockRules { privacy, ..rules(fork) }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn read(mut root: Fields<'_>, mut warnings: Vec<String>) -> Result<Dr
     let engines = read_engines(&mut config, &mut warnings)?;
     let limits = read_limits(&mut config)?;
     let first = permissions::take(&mut config, Null::Refused)?.unwrap_or_default();
-    let first_privacy = privacy::take(&mut config)?.unwrap_or_default();
+    let first_privacy = privacy::take(&mut config, Null::Refused)?.unwrap_or_default();
     ignore_rest(config, &mut warnings)?;
 
     let consensus = consensus_of(&engines);
@@ -279,7 +279,7 @@ fn read_transitions(
             beneficiary: read_beneficiary(&mut fields)?,
             selection,
             permissions: permissions::take(&mut fields, Null::TakesAway)?.unwrap_or_default(),
-            privacy: privacy::take(&mut fields)?.unwrap_or_default(),
+            privacy: privacy::take(&mut fields, Null::TakesAway)?.unwrap_or_default(),
         });
         fields.finish()?;
     }

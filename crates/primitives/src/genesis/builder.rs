@@ -173,18 +173,20 @@ struct PrivacyEntries {
     transactions: bool,
     enhancements: bool,
     markers: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parties: Option<Address>,
 }
 
 impl PrivacyEntries {
     fn is_empty(&self) -> bool {
-        !self.transactions && !self.enhancements && self.markers.is_none()
+        !self.transactions && !self.enhancements && self.markers.is_none() && self.parties.is_none()
     }
 }
 
 impl From<&Privacy> for PrivacyEntries {
     fn from(privacy: &Privacy) -> Self {
-        let Privacy { transactions, enhancements, markers } = *privacy;
-        Self { transactions, enhancements, markers: markers.map(MarkerRule::name) }
+        let Privacy { transactions, enhancements, markers, parties } = *privacy;
+        Self { transactions, enhancements, markers: markers.map(MarkerRule::name), parties }
     }
 }
 

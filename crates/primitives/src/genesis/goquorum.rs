@@ -247,7 +247,7 @@ fn read_schedule(config: &mut Fields<'_>, warnings: &mut Vec<String>) -> Result<
         permitted_from,
         enhancements_from: config.u64("privacyEnhancementsBlock")?,
         markers_from: config.u64("privacyPrecompileBlock")?,
-        privacy: privacy::take(config)?.unwrap_or_default(),
+        privacy: privacy::take(config, Null::Refused)?.unwrap_or_default(),
     })
 }
 

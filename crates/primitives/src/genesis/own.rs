@@ -70,13 +70,14 @@
 //! | `system` | the contract whose `endBlock` is called at the end of every block |
 //! | `quotas` | the contract that meters gas per member |
 //!
-//! `privacy` (not with chain id 1; the latter two need `transactions`):
+//! `privacy` (not with chain id 1; the others need `transactions`):
 //!
 //! | field | default | meaning |
 //! |---|---|---|
 //! | `transactions` | false | legacy transactions with `v` 37 or 38 are private: the public state sees nonce and intrinsic gas |
 //! | `enhancements` | false | private contracts may be protected, and bound to their parties |
 //! | `markers` | `null` | a public transaction to 0x7a may carry a private one: `anySigner`, or `sameSigner` as GoQuorum has it |
+//! | `parties` | nobody | the contract that says who has to be a party, and at which nodes parties are; in a transition `null` takes it away |
 
 use super::fields::{Fields, Names};
 use super::header::{HeaderFields, check_validators};
@@ -173,7 +174,7 @@ pub(super) fn read(mut root: Fields<'_>) -> Result<Draft, GenesisError> {
     let limits =
         root.object("limits")?.map_or(Ok(DEFAULT_LIMITS), |fields| read_limits(fields, DEFAULT_LIMITS))?;
     let permissions = permissions::take(&mut root, Null::Refused)?.unwrap_or_default();
-    let privacy = privacy::take(&mut root)?.unwrap_or_default();
+    let privacy = privacy::take(&mut root, Null::Refused)?.unwrap_or_default();
     let alloc =
         root.object("alloc")?.map_or(Ok(Default::default()), |fields| alloc::read(fields, Names::Exact))?;
     let mut spec = ChainSpec {
@@ -411,7 +412,7 @@ fn read_transition(
     let consensus = fields.object("consensus")?;
     let limits = fields.object("limits")?;
     let permissions = permissions::take(&mut fields, Null::TakesAway)?;
-    let privacy = privacy::take(&mut fields)?;
+    let privacy = privacy::take(&mut fields, Null::TakesAway)?;
     if consensus.is_none() && limits.is_none() && permissions.is_none() && privacy.is_none() {
         return Err(fields.error("block", "nothing changes with this block"));
     }

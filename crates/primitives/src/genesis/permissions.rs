@@ -118,6 +118,7 @@ pub(super) fn warn_of_missing(
         ("permissions.accounts", accounts),
         ("permissions.system", system),
         ("permissions.quotas", quotas),
+        ("privacy.parties", spec.privacy_at(0).parties),
     ];
     for (what, contract) in asked {
         let Some(contract) = contract else { continue };

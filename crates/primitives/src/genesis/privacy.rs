@@ -1,17 +1,19 @@
 //! The object `privacy`, the same in all shapes.
 //!
 //! ```json
-//! { "transactions": true, "enhancements": true, "markers": "anySigner" }
+//! { "transactions": true, "enhancements": true, "markers": "anySigner", "parties": "0x…" }
 //! ```
 //!
 //! Names are written exactly, whatever the shape around. What is left out stays as it was before, in block 0 switched
-//! off; `null` takes the markers away.
+//! off; `null` takes the markers or the contract away.
 
 use super::GenesisError;
 use super::fields::{Fields, Names};
 use super::json::Json;
+use super::permissions::{Null, take_contract};
 use crate::spec::{MarkerRule, Privacy};
 use crate::transaction::PRIVATE_MARK;
+use alloy_primitives::Address;
 
 /// What one object says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +22,7 @@ pub(super) struct Patch {
     enhancements: Option<bool>,
     /// The inner `None` takes the rule away.
     markers: Option<Option<MarkerRule>>,
+    parties: Option<Option<Address>>,
 }
 
 impl Patch {
@@ -29,12 +32,13 @@ impl Patch {
             transactions: self.transactions.unwrap_or(base.transactions),
             enhancements: self.enhancements.unwrap_or(base.enhancements),
             markers: self.markers.unwrap_or(base.markers),
+            parties: self.parties.unwrap_or(base.parties),
         }
     }
 }
 
 /// Takes the field `privacy`.
-pub(super) fn take(parent: &mut Fields<'_>) -> Result<Option<Patch>, GenesisError> {
+pub(super) fn take(parent: &mut Fields<'_>, null: Null) -> Result<Option<Patch>, GenesisError> {
     let path = parent.path_of("privacy");
     let Some(value) = parent.take("privacy") else { return Ok(None) };
     let mut fields = Fields::new(&path, value, Names::Exact)?;
@@ -42,6 +46,7 @@ pub(super) fn take(parent: &mut Fields<'_>) -> Result<Option<Patch>, GenesisErro
         transactions: fields.bool("transactions")?,
         enhancements: fields.bool("enhancements")?,
         markers: take_markers(&mut fields)?,
+        parties: take_contract(&mut fields, "parties", null)?,
     };
     fields.finish()?;
     Ok(Some(patch))
@@ -68,7 +73,7 @@ fn known() -> String {
 /// Whether the rules of all heights make sense on the chain with this id.
 pub(super) fn check(chain_id: u64, list: &[(u64, Privacy)]) -> Result<(), GenesisError> {
     for (from, privacy) in list {
-        let Privacy { transactions, enhancements, markers } = *privacy;
+        let Privacy { transactions, enhancements, markers, parties } = *privacy;
         let refused = |field: &str, reason: &str| {
             Err(GenesisError::new(format!("privacy.{field}"), format!("from block {from} on: {reason}")))
         };
@@ -78,9 +83,10 @@ pub(super) fn check(chain_id: u64, list: &[(u64, Privacy)]) -> Result<(), Genesi
             return refused("transactions", reason);
         }
         let needed = "it needs private transactions (transactions: true)";
-        match (transactions, enhancements, markers) {
-            (false, true, _) => return refused("enhancements", needed),
-            (false, _, Some(_)) => return refused("markers", needed),
+        match (transactions, enhancements, markers, parties) {
+            (false, true, ..) => return refused("enhancements", needed),
+            (false, _, Some(_), _) => return refused("markers", needed),
+            (false, .., Some(_)) => return refused("parties", needed),
             _ => {}
         }
     }

@@ -245,7 +245,7 @@ impl Encoding {
 
     /// As with the contracts.
     fn privacy(&mut self, privacy: &Privacy) {
-        let Privacy { transactions, enhancements, markers } = privacy;
+        let Privacy { transactions, enhancements, markers, parties } = privacy;
         if *transactions {
             self.byte(8);
         }
@@ -256,6 +256,10 @@ impl Encoding {
             None => {}
             Some(MarkerRule::SameSigner) => self.byte(10),
             Some(MarkerRule::AnySigner) => self.byte(11),
+        }
+        if let Some(contract) = parties {
+            self.byte(12);
+            self.addresses(&[*contract]);
         }
     }
 

@@ -49,7 +49,7 @@ const CONTRACT: Address = Address::repeat_byte(0xcc);
 #[test]
 fn every_rule_moves_the_identity() {
     type Change = fn(&mut ChainSpec);
-    let changes: [Change; 38] = [
+    let changes: [Change; 40] = [
         |spec| spec.chain_id += 1,
         |spec| spec.free_gas = !spec.free_gas,
         |spec| spec.forks.truncate(3),
@@ -91,6 +91,8 @@ fn every_rule_moves_the_identity() {
         |spec| spec.privacy[0].1.enhancements = true,
         |spec| spec.privacy[0].1.markers = Some(MarkerRule::SameSigner),
         |spec| spec.privacy[0].1.markers = Some(MarkerRule::AnySigner),
+        |spec| spec.privacy[0].1.parties = Some(CONTRACT),
+        |spec| spec.privacy[0].1.parties = Some(Address::ZERO),
         |spec| spec.privacy.push((9, Privacy { transactions: true, ..Privacy::default() })),
     ];
     let hash = B256::repeat_byte(1);

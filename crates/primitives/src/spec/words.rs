@@ -186,12 +186,13 @@ pub(crate) fn permissions(permissions: &Permissions) -> Vec<Line> {
 }
 
 pub(crate) fn privacy(privacy: &Privacy) -> Vec<Line> {
-    let Privacy { transactions, enhancements, markers } = privacy;
+    let Privacy { transactions, enhancements, markers, parties } = privacy;
     let allowed = |allowed: bool| if allowed { "allowed" } else { "not allowed" };
     vec![
         ("private transactions", allowed(*transactions).to_owned()),
         ("protected private contracts", allowed(*enhancements).to_owned()),
         ("privacy markers", markers.map_or("not allowed".into(), marker_rule)),
+        ("parties named by", parties.map_or("nobody".into(), |at| at.to_string())),
     ]
 }
 

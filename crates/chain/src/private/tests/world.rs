@@ -21,7 +21,7 @@ pub(super) fn chain() -> Network {
 }
 
 pub(super) fn chain_with(rule: MarkerRule) -> Network {
-    let privacy = Privacy { transactions: true, enhancements: true, markers: Some(rule) };
+    let privacy = Privacy { transactions: true, enhancements: true, markers: Some(rule), parties: None };
     Network::of(NewNetwork::default(), |spec| spec.privacy = vec![(0, privacy)])
 }
 

@@ -138,6 +138,7 @@ impl Schedule {
             transactions: true,
             enhancements: begun(self.enhancements_from) || switched(|entry| entry.enhancements),
             markers: markers.then_some(MarkerRule::SameSigner),
+            parties: None,
         };
         let patches = self.begun(height).filter_map(|entry| entry.privacy);
         patches.fold(self.privacy.over(of_goquorum), |base, patch| patch.over(base))

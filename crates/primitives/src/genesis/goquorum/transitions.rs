@@ -96,7 +96,7 @@ fn read_entry(mut fields: Fields<'_>, warnings: &mut Vec<String>) -> Result<Tran
         permissions: permissions::take(&mut fields, Null::TakesAway)?,
         enhancements: fields.bool("privacyEnhancementsEnabled")?,
         markers: fields.bool("privacyPrecompileEnabled")?,
-        privacy: privacy::take(&mut fields)?,
+        privacy: privacy::take(&mut fields, Null::TakesAway)?,
         selection,
         epoch_length: fields.u64("epochlength")?.filter(|epoch| *epoch != 0),
         period_ms: foreign::read_seconds_ms(&mut fields, "blockperiodseconds")?,

@@ -2,7 +2,9 @@ use super::*;
 use crate::spec::{MarkerRule, Privacy};
 
 const ALL: Privacy = Privacy::OF_NEW_NETWORKS;
-const NONE: Privacy = Privacy { transactions: false, enhancements: false, markers: None };
+const NONE: Privacy = Privacy { transactions: false, enhancements: false, markers: None, parties: None };
+/// A contract that names parties.
+const PARTIES: Address = Address::repeat_byte(8);
 /// What a file of GoQuorum's begins with.
 const PLAIN: Privacy = Privacy { transactions: true, ..NONE };
 
@@ -40,6 +42,8 @@ fn own_files_have_none_unless_they_say_so() {
     let same = json!({"transactions": true, "markers": "sameSigner"});
     let with_same = Privacy { markers: Some(MarkerRule::SameSigner), ..PLAIN };
     assert_eq!(rules(&own(json!({ "privacy": same }))), [(0, with_same)]);
+    let named = json!({"transactions": true, "parties": PARTIES});
+    assert_eq!(rules(&own(json!({ "privacy": named }))), [(0, Privacy { parties: Some(PARTIES), ..PLAIN })]);
 }
 
 #[test]
@@ -49,11 +53,15 @@ fn transitions_change_what_they_name_and_keep_the_rest() {
         {"block": 20, "privacy": {"markers": "anySigner"}},
         {"block": 30, "limits": {"gasLimit": 9_000_000}},
         {"block": 40, "privacy": {"enhancements": true}},
-        {"block": 50, "privacy": {"markers": null}}
+        {"block": 50, "privacy": {"markers": null}},
+        {"block": 60, "privacy": {"parties": PARTIES}},
+        {"block": 70, "privacy": {"parties": null}}
     ]}));
     let markers = Privacy { markers: Some(MarkerRule::AnySigner), ..PLAIN };
     let without = Privacy { markers: None, ..ALL };
-    assert_eq!(rules(&file), [(0, NONE), (10, PLAIN), (20, markers), (40, ALL), (50, without)]);
+    let named = Privacy { parties: Some(PARTIES), ..without };
+    let all = [(0, NONE), (10, PLAIN), (20, markers), (40, ALL), (50, without), (60, named), (70, without)];
+    assert_eq!(rules(&file), all);
     let genesis = read(&file);
     assert_eq!(genesis.spec.rules_at(39, 0).privacy, markers);
     let text = genesis.explain();
@@ -77,6 +85,9 @@ fn mistakes_in_own_files_are_named() {
         (json!({"privacy": {"transactions": true, "markers": true}}), "privacy.markers"),
         (json!({"privacy": {"enhancements": true}}), "privacy.enhancements"),
         (json!({"privacy": {"markers": "anySigner"}}), "privacy.markers"),
+        (json!({"privacy": {"parties": PARTIES}}), "privacy.parties"),
+        (json!({"privacy": {"transactions": true, "parties": null}}), "privacy.parties"),
+        (json!({"privacy": {"transactions": true, "parties": Address::ZERO}}), "privacy.parties"),
         (json!({"chainId": 1, "privacy": {"transactions": true}}), "privacy.transactions"),
         (
             json!({"chainId": 1, "transitions": [{"block": 5, "privacy": {"transactions": true}}]}),
@@ -115,7 +126,13 @@ fn a_new_network_reads_back() {
     let network =
         |privacy| NewNetwork { validators: vec![Address::repeat_byte(1)], privacy, ..NewNetwork::default() };
     let read_back = |privacy| Genesis::from_json(&network(privacy).to_json()).unwrap();
-    for privacy in [NONE, PLAIN, ALL, Privacy { markers: Some(MarkerRule::SameSigner), ..ALL }] {
+    for privacy in [
+        NONE,
+        PLAIN,
+        ALL,
+        Privacy { parties: Some(PARTIES), ..ALL },
+        Privacy { markers: Some(MarkerRule::SameSigner), ..ALL },
+    ] {
         assert_eq!(read_back(privacy).spec.privacy, [(0, privacy)]);
     }
     assert!(!network(NONE).to_json().contains("privacy"));
