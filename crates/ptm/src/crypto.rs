@@ -3,11 +3,11 @@
 //! One cipher seals everything: XSalsa20-Poly1305 with the tag in front. Its key is either random (an envelope's master
 //! key), agreed between two parties (X25519, then HSalsa20), or drawn from a password (`key_file`).
 
+use crate::surroundings::{Machine, Surroundings, draw};
 use crate::{Nonce, PayloadHash, PublicKey, RecipientBox, SecurityHash};
 use alloy_primitives::B512;
 use crypto_secretbox::aead::{AeadInPlace, KeyInit};
 use crypto_secretbox::{Tag, XSalsa20Poly1305};
-use rand::TryRngCore;
 use salsa20::cipher::consts::U10;
 use sha3::{Digest, Sha3_512};
 use thiserror::Error;
@@ -43,9 +43,7 @@ pub struct KeyPair {
 
 /// `N` bytes from the operating system's random numbers.
 pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], CryptoError> {
-    let mut bytes = [0; N];
-    rand::rngs::OsRng.try_fill_bytes(&mut bytes).map_err(|_| CryptoError::NoRandomness)?;
-    Ok(bytes)
+    draw(&Machine)
 }
 
 /// A fresh nonce. 24 random bytes never meet again.
@@ -56,7 +54,12 @@ pub fn random_nonce() -> Result<Nonce, CryptoError> {
 impl SealingKey {
     /// A fresh key.
     pub fn random() -> Result<Self, CryptoError> {
-        random_bytes().map(Self)
+        Self::drawn(&Machine)
+    }
+
+    /// A fresh key from these random numbers.
+    pub(crate) fn drawn(from: &dyn Surroundings) -> Result<Self, CryptoError> {
+        draw(from).map(Self)
     }
 
     /// The key with these bytes.

@@ -76,7 +76,7 @@ pub(crate) struct Directory {
     node: NodeId,
     genesis: B256,
     /// Of each key the claims, the best first.
-    claims: HashMap<PublicKey, Vec<Claim>>,
+    claims: BTreeMap<PublicKey, Vec<Claim>>,
     count: usize,
     /// Claims not proven, by who passed them on.
     by_source: HashMap<NodeId, usize>,
@@ -86,7 +86,7 @@ pub(crate) struct Directory {
 impl Directory {
     /// An empty one, of this node.
     pub(crate) fn new(node: NodeId, genesis: B256) -> Self {
-        let (claims, by_source) = (HashMap::new(), HashMap::new());
+        let (claims, by_source) = (BTreeMap::new(), HashMap::new());
         Self { node, genesis, claims, count: 0, by_source, urls: BTreeMap::new() }
     }
 

@@ -25,7 +25,8 @@ use crate::arrivals::Arrivals;
 use crate::courier::{Courier, UrlCourier};
 use crate::directory::Directory;
 use crate::records::{Author, Binding, Erasure};
-use crate::store::{MAX_GROUPS, PayloadStore, now_ms};
+use crate::store::{MAX_GROUPS, PayloadStore};
+use crate::surroundings::{Machine, Surroundings};
 use crate::{EncodedPayload, Keyring, Lookup, PayloadHash, PeerUrl, PrivacyGroup, PrivatePayload};
 use crate::{PrivateTransactionManager, PtmError, PublicKey, RawPayload, SendRequest, SendSigned, Sent};
 use alloy_primitives::{B256, Bytes};
@@ -136,6 +137,7 @@ struct Core {
     courier: Arc<dyn Courier>,
     urls: OnceLock<Arc<dyn UrlCourier>>,
     runtime: tokio::runtime::Handle,
+    surroundings: Arc<dyn Surroundings>,
     store: Arc<PayloadStore>,
     directory: Mutex<Directory>,
     /// What we say of ourselves, signed once.
@@ -161,10 +163,19 @@ impl EmbeddedManager {
     /// # Errors
     /// [`PtmError::Store`] where the store is of another network or format, or is damaged.
     pub fn start(parts: Parts, settings: Settings) -> Result<Self, PtmError> {
+        Self::start_in(Arc::new(Machine), parts, settings)
+    }
+
+    /// As [`start`](Self::start), with other clocks and random numbers than this machine's.
+    pub fn start_in(
+        surroundings: Arc<dyn Surroundings>,
+        parts: Parts,
+        settings: Settings,
+    ) -> Result<Self, PtmError> {
         let Parts { store, keyring, node, signer, courier, runtime } = parts;
         let store = Arc::new(PayloadStore::open(store, settings.genesis)?);
         let author = Author { node, signer: &*signer, genesis: settings.genesis };
-        let now = now_ms();
+        let now = surroundings.unix_ms();
         let bindings = keyring.keys().iter().map(|key| Binding::sign(author, *key, now)).collect();
         let directory = parties::restore(&store, node, settings.genesis)?;
         let outbox = Outbox::open(&store)?;
@@ -176,6 +187,7 @@ impl EmbeddedManager {
             courier,
             urls: OnceLock::new(),
             runtime,
+            surroundings,
             store,
             directory: Mutex::new(directory),
             bindings,
@@ -208,6 +220,11 @@ impl EmbeddedManager {
     /// The keys of its parties.
     pub fn keyring(&self) -> &Arc<Keyring> {
         &self.core.keyring
+    }
+
+    /// Comes when everything that was handed to the store so far is durable.
+    pub async fn settled(&self) -> Result<(), PtmError> {
+        self.core.store.write(Vec::new()).await
     }
 
     /// Why nothing is kept any more, where the store has failed. Only a restart helps.

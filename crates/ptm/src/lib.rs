@@ -35,6 +35,7 @@ mod proof;
 mod records;
 mod rules;
 mod store;
+mod surroundings;
 pub mod tessera;
 #[cfg(test)]
 mod testing;
@@ -63,6 +64,7 @@ pub use lonja_primitives::PayloadHash;
 pub use manager::PrivateTransactionManager;
 pub use party_info::PartyInfo;
 pub use records::{Binding, Erasure, ErasureKind};
+pub use surroundings::{Machine, Surroundings};
 pub use types::{
     Lookup, Metadata, PrivacyMode, PrivatePayload, PublicKey, PublicKeyError, RawPayload, SendRequest,
     SendSigned, Sent,

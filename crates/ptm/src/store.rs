@@ -10,6 +10,7 @@ mod rows;
 mod tests;
 mod writer;
 
+use crate::surroundings::{Machine, Surroundings};
 use crate::{EncodedPayload, PayloadHash, PrivacyGroup, PtmError, PublicKey, RawTransaction};
 use alloy_primitives::{B256, Bytes};
 pub(crate) use changes::{Keep, Kept, Other};
@@ -41,8 +42,7 @@ pub(crate) struct PayloadStore {
 
 /// Milliseconds since 1970, by the clock of this machine.
 pub(crate) fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    Machine.unix_ms()
 }
 
 /// A store that cannot be used now, and one that cannot be right, in the words of the manager.

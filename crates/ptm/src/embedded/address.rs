@@ -22,7 +22,8 @@ impl Addressed {
     }
 
     pub(super) fn seal(&self, core: &Core, payload: &[u8]) -> Result<EncodedPayload, PtmError> {
-        Ok(EncodedPayload::encrypt(&core.keyring, self.sender, payload, &self.addressing())?)
+        let (surroundings, addressing) = (&*core.surroundings, self.addressing());
+        Ok(EncodedPayload::encrypt_from(surroundings, &core.keyring, self.sender, payload, &addressing)?)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Core, MAX_SENT_BYTES};
 use crate::courier::CourierError;
 use crate::directory::{Route, Standing};
+use crate::surroundings::within;
 use crate::wire::{Answer, MAX_PUSHED_BYTES, Refusal, Request};
 use crate::{Codec, EncodedPayload, PayloadHash, PeerUrl, PtmError, PublicKey, proof};
 use alloy_primitives::{B256, Bytes};
@@ -10,7 +11,7 @@ use futures::StreamExt;
 use lonja_primitives::NodeId;
 use metrics::counter;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many of those who claim a key are asked, one after another.
 const MAX_ROUTES: usize = 4;
@@ -96,10 +97,10 @@ impl Core {
     /// Asks another node.
     pub(super) async fn ask(&self, node: NodeId, request: Bytes) -> Result<Answer, CourierError> {
         let time = self.answer_time(request.len());
-        let room = tokio::time::timeout(time, self.enter_lane(&node, request.len())).await;
-        let _room = room.map_err(|_| CourierError::Busy)?;
-        let answer = tokio::time::timeout(time, self.courier.ask(node, request)).await;
-        let answer = answer.map_err(|_| CourierError::TimedOut)??;
+        let room = within(&*self.surroundings, time, self.enter_lane(&node, request.len())).await;
+        let _room = room.ok_or(CourierError::Busy)?;
+        let answer = within(&*self.surroundings, time, self.courier.ask(node, request)).await;
+        let answer = answer.ok_or(CourierError::TimedOut)??;
         if answer.is_empty() {
             return Err(CourierError::Failed("no manager answers there".into()));
         }
@@ -108,15 +109,15 @@ impl Core {
 
     /// Asks another node, again for a while where too much waits there.
     async fn ask_patiently(&self, node: NodeId, request: Bytes) -> Result<Answer, CourierError> {
-        let until = Instant::now() + self.answer_time(request.len());
+        let until = self.surroundings.now() + self.answer_time(request.len());
         let mut pause = FIRST_PAUSE;
         loop {
             let answer = self.ask(node, request.clone()).await;
             let busy = matches!(answer, Ok(Answer::Refused(Refusal::Busy, _)) | Err(CourierError::Busy));
-            if !busy || Instant::now() + pause > until {
+            if !busy || self.surroundings.now() + pause > until {
                 return answer;
             }
-            tokio::time::sleep(pause).await;
+            self.surroundings.sleep(pause).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
     }
@@ -229,13 +230,13 @@ impl Core {
             return Way::Closed(format!("nothing goes to {url} from here"));
         };
         let time = self.answer_time(copy.cipher_text.len());
-        match tokio::time::timeout(time, urls.push(url.clone(), recipient, copy)).await {
-            Ok(Ok(())) => Way::Delivered,
-            Ok(Err(PtmError::Unreachable { reason, .. })) => Way::Closed(reason),
-            Ok(Err(PtmError::Refused { reason, .. })) => Way::Refused(reason),
-            Ok(Err(error @ PtmError::Unavailable(_))) => Way::Closed(error.to_string()),
-            Ok(Err(error)) => Way::Refused(error.to_string()),
-            Err(_) => Way::Closed(format!("{url} did not answer in time")),
+        match within(&*self.surroundings, time, urls.push(url.clone(), recipient, copy)).await {
+            Some(Ok(())) => Way::Delivered,
+            Some(Err(PtmError::Unreachable { reason, .. })) => Way::Closed(reason),
+            Some(Err(PtmError::Refused { reason, .. })) => Way::Refused(reason),
+            Some(Err(error @ PtmError::Unavailable(_))) => Way::Closed(error.to_string()),
+            Some(Err(error)) => Way::Refused(error.to_string()),
+            None => Way::Closed(format!("{url} did not answer in time")),
         }
     }
 
@@ -250,11 +251,11 @@ impl Core {
         nodes.sort_unstable();
         nodes.dedup();
         for node in nodes {
-            let core = Arc::downgrade(self);
+            let (core, surroundings) = (Arc::downgrade(self), self.surroundings.clone());
             self.runtime.spawn(async move {
                 let request = Request::Withdraw { hash, attempt }.encode();
                 for pause in [Duration::ZERO].into_iter().chain(WITHDRAW_AGAIN) {
-                    tokio::time::sleep(pause).await;
+                    surroundings.sleep(pause).await;
                     let Some(core) = core.upgrade() else { return };
                     match core.ask(node, request.clone()).await {
                         Ok(Answer::Refused(Refusal::Busy, _)) | Err(_) => {}

@@ -90,11 +90,11 @@ impl Core {
     }
 
     fn scrub_later(self: &Arc<Self>, delay: Duration) {
-        let core = Arc::downgrade(self);
+        let (core, surroundings) = (Arc::downgrade(self), self.surroundings.clone());
         self.runtime.spawn(async move {
             let mut delay = delay;
             loop {
-                tokio::time::sleep(delay).await;
+                surroundings.sleep(delay).await;
                 let Some(core) = core.upgrade() else { return };
                 match core.scrub().await {
                     Ok(()) => return,

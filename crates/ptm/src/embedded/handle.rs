@@ -10,7 +10,6 @@ use alloy_primitives::Bytes;
 use lonja_primitives::NodeId;
 use metrics::counter;
 use std::sync::Arc;
-use std::time::Instant;
 
 pub(super) fn busy() -> Answer {
     counter!("lonja_ptm_requests_refused_total").increment(1);
@@ -31,7 +30,7 @@ pub(super) fn refused(error: &PtmError) -> Answer {
 impl Core {
     /// Whether a peer may ask for this much more.
     pub(super) fn meter(&self, peer: &NodeId, effort: Effort, count: usize) -> bool {
-        self.meters.lock().take(peer, effort, count, Instant::now())
+        self.meters.lock().take(peer, effort, count, self.surroundings.now())
     }
 
     pub(super) async fn handle(self: &Arc<Self>, peer: NodeId, request: Bytes) -> Answer {

@@ -6,6 +6,7 @@
 use super::Core;
 use super::deliver::Letter;
 use crate::store::{PayloadStore, Row, damaged, now_ms};
+use crate::surroundings::within;
 use crate::{PayloadHash, PtmError, PublicKey};
 use alloy_primitives::{B256, B512};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
@@ -160,12 +161,11 @@ impl Outbox {
     }
 
     /// There is news of these keys: what waits for them is tried at once.
-    pub(super) fn wake(&self, keys: impl IntoIterator<Item = PublicKey>) {
+    pub(super) fn wake(&self, keys: impl IntoIterator<Item = PublicKey>, now: Instant) {
         let mut state = self.state.lock();
         if state.waiting.is_empty() {
             return;
         }
-        let now = Instant::now();
         for key in keys {
             if let Some(attempts) = state.attempts.get_mut(&key) {
                 attempts.next = now;
@@ -197,7 +197,7 @@ impl Outbox {
         due
     }
 
-    fn settle(&self, recipient: PublicKey, error: Option<String>) {
+    fn settle(&self, recipient: PublicKey, error: Option<String>, now: Instant) {
         let mut state = self.state.lock();
         let Some(last_error) = error else {
             state.attempts.remove(&recipient);
@@ -205,8 +205,7 @@ impl Outbox {
         };
         let failed = state.attempts.get(&recipient).map_or(0, |attempts| attempts.failed);
         let pause = FIRST_PAUSE.saturating_mul(1 << failed.min(16)).min(LONGEST_PAUSE);
-        let attempts =
-            Attempts { failed: failed.saturating_add(1), next: Instant::now() + pause, last_error };
+        let attempts = Attempts { failed: failed.saturating_add(1), next: now + pause, last_error };
         state.attempts.insert(recipient, attempts);
     }
 
@@ -252,25 +251,26 @@ fn removed(state: &mut State, number: u64) -> Row {
 
 /// Delivers on its own for as long as the manager is there.
 pub(super) fn start(core: &Arc<Core>) {
-    let (core, wake, runtime) = (Arc::downgrade(core), core.outbox.wake.clone(), core.runtime.clone());
+    let (wake, surroundings) = (core.outbox.wake.clone(), core.surroundings.clone());
+    let (core, runtime) = (Arc::downgrade(core), core.runtime.clone());
     runtime.spawn(async move {
         loop {
             let Some(core) = core.upgrade() else { return };
             core.deliver_due().await;
             gauge!("lonja_ptm_outbox").set(core.outbox.state.lock().waiting.len() as f64);
-            let pause = core.outbox.pause(Instant::now());
+            let pause = core.outbox.pause(surroundings.now());
             drop(core);
-            let _ = tokio::time::timeout(pause, wake.notified()).await;
+            let _ = within(&*surroundings, pause, wake.notified()).await;
         }
     });
 }
 
 impl Core {
     async fn deliver_due(&self) {
-        let due = futures::stream::iter(self.outbox.due(Instant::now()));
+        let due = futures::stream::iter(self.outbox.due(self.surroundings.now()));
         due.for_each_concurrent(RECIPIENTS_AT_ONCE, |(recipient, payloads)| async move {
             let error = self.deliver_waiting(recipient, payloads).await;
-            self.outbox.settle(recipient, error);
+            self.outbox.settle(recipient, error, self.surroundings.now());
         })
         .await;
     }
@@ -311,6 +311,6 @@ impl Core {
     /// What waits for the keys of a node that can be reached now is delivered at once.
     pub(super) fn wake_outbox(&self, node: &NodeId) {
         let keys = self.directory.lock().keys_of(node);
-        self.outbox.wake(keys.into_iter().map(|(key, _)| key));
+        self.outbox.wake(keys.into_iter().map(|(key, _)| key), self.surroundings.now());
     }
 }

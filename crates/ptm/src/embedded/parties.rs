@@ -2,18 +2,19 @@
 
 use super::Core;
 use crate::courier::CourierError;
-use crate::crypto::{SealingKey, random_nonce};
+use crate::crypto::SealingKey;
 use crate::directory::{Directory, Judged, Standing};
 use crate::proof::KeyQuestion;
 use crate::records::Binding;
 use crate::store::{PayloadStore, damaged};
+use crate::surroundings::draw;
 use crate::wire::{Answer, Challenge, MAX_BINDINGS, Refusal, Request};
 use crate::{PtmError, PublicKey};
 use alloy_primitives::B256;
 use lonja_primitives::NodeId;
 use lonja_storage::Table;
 use metrics::counter;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -40,7 +41,7 @@ const LANE_BYTES: usize = 128 << 10;
 /// Other nodes, as far as they are connected.
 #[derive(Default)]
 pub(super) struct Peers {
-    up: HashSet<NodeId>,
+    up: BTreeSet<NodeId>,
     /// Those that are being told of everything at this moment.
     told: HashSet<NodeId>,
     /// Room for requests to each.
@@ -94,7 +95,8 @@ impl Core {
             return Ok(true);
         }
         let fault = |error: crate::CryptoError| CourierError::Failed(error.to_string());
-        let (secret, nonce) = (SealingKey::random().map_err(fault)?, random_nonce().map_err(fault)?);
+        let secret = SealingKey::drawn(&*self.surroundings).map_err(fault)?;
+        let nonce = draw(&*self.surroundings).map_err(fault)?;
         let from = self.keyring.default_key();
         let Ok(shared) = self.keyring.shared_key(&from, &key) else {
             self.settle(&key, &node, false);
@@ -160,7 +162,7 @@ impl Core {
             directory.learn(peer, binding.clone());
         }
         drop(directory);
-        self.outbox.wake(signed.iter().map(|binding| binding.key));
+        self.outbox.wake(signed.iter().map(|binding| binding.key), self.surroundings.now());
         self.prove_some(peer, &signed);
         self.pass_on(peer, signed);
         Some(())
@@ -233,7 +235,7 @@ impl Core {
             for _ in 0..TOLD_AGAIN {
                 match self.ask(peer, request.clone()).await {
                     Ok(Answer::Refused(Refusal::Busy, _)) | Err(CourierError::Busy) => {
-                        tokio::time::sleep(TELL_PAUSE).await;
+                        self.surroundings.sleep(TELL_PAUSE).await;
                     }
                     Ok(_) => break,
                     Err(_) => return,

@@ -10,7 +10,7 @@ use crate::{EncodedPayload, PayloadHash, PrivacyMode, PtmError, proof};
 use alloy_primitives::B256;
 use lonja_primitives::NodeId;
 use metrics::counter;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often and how long a push waits for a withdrawal of the same payload to end, which is one write.
 const LOOKS: u32 = 100;
@@ -119,12 +119,12 @@ impl Core {
         for _ in 0..LOOKS {
             let found = self.recent.lock().push(&hash, &peer, attempt);
             match found {
-                Found::Leaving => tokio::time::sleep(PAUSE).await,
+                Found::Leaving => self.surroundings.sleep(PAUSE).await,
                 Found::Older => return Ok(Other::Replace),
                 Found::Other => return Ok(Other::Refuse),
                 Found::Nothing => {
                     if attempt != 0 && !self.store.has(&hash)? {
-                        self.recent.lock().note(hash, peer, attempt, Instant::now());
+                        self.recent.lock().note(hash, peer, attempt, self.surroundings.now());
                     }
                     return Ok(Other::Refuse);
                 }
@@ -140,7 +140,7 @@ impl Core {
         peer: NodeId,
         attempt: u64,
     ) -> Result<(), PtmError> {
-        if self.recent.lock().pushed_by(&hash, Instant::now()) != Some(peer) {
+        if self.recent.lock().pushed_by(&hash, self.surroundings.now()) != Some(peer) {
             return Ok(());
         }
         let Some(row) = self.store.envelope(&hash)? else { return Ok(()) };
@@ -149,7 +149,7 @@ impl Core {
         if !matches!(proven, Ok(true)) {
             return Err(PtmError::Violation(format!("this node has not shown that it holds {sender}")));
         }
-        if !self.recent.lock().leave(&hash, &peer, attempt, Instant::now()) {
+        if !self.recent.lock().leave(&hash, &peer, attempt, self.surroundings.now()) {
             return Ok(());
         }
         let deleted = self.store.delete(hash).await;

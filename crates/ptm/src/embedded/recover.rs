@@ -152,7 +152,7 @@ impl Core {
             if !matches!(answer, Ok(Answer::Refused(Refusal::Busy, _)) | Err(CourierError::Busy)) {
                 break;
             }
-            tokio::time::sleep(PAUSE).await;
+            self.surroundings.sleep(PAUSE).await;
             answer = self.ask(node, request.clone()).await;
         }
         answer

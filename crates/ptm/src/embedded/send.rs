@@ -106,8 +106,8 @@ impl Core {
     ) -> Result<PayloadHash, PtmError> {
         check_size(&payload)?;
         let sender = self.keyring.sender(from)?;
-        let keyring = self.keyring.clone();
-        let seal = move || RawTransaction::encrypt(&keyring, sender, &payload);
+        let (keyring, surroundings) = (self.keyring.clone(), self.surroundings.clone());
+        let seal = move || RawTransaction::encrypt_from(&*surroundings, &keyring, sender, &payload);
         let raw = off_the_tasks(LARGE_BYTES, seal).await??;
         let hash = raw.hash();
         self.store.keep_raw(hash, &raw).await?;

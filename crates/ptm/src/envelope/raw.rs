@@ -3,9 +3,10 @@
 use super::open::wiped;
 use super::seal::{Drawn, Letter};
 use super::{Addressing, EncodedPayload, EnvelopeError, Nonce, RecipientBox, within};
-use crate::crypto::{SealingKey, payload_hash, random_nonce};
+use crate::crypto::{SealingKey, payload_hash};
 use crate::keyring::Keyring;
 use crate::limits::MAX_PAYLOAD_BYTES;
+use crate::surroundings::{Machine, Surroundings, draw};
 use crate::{PayloadHash, PublicKey, RawPayload};
 use alloy_primitives::Bytes;
 
@@ -26,7 +27,18 @@ pub struct RawTransaction {
 impl RawTransaction {
     /// Seals a payload with a fresh master key. `sender` has to be ours.
     pub fn encrypt(keyring: &Keyring, sender: PublicKey, payload: &[u8]) -> Result<Self, EnvelopeError> {
-        Self::encrypt_with(keyring, sender, payload, &SealingKey::random()?, random_nonce()?)
+        Self::encrypt_from(&Machine, keyring, sender, payload)
+    }
+
+    /// As [`encrypt`](Self::encrypt), with these random numbers.
+    pub(crate) fn encrypt_from(
+        surroundings: &dyn Surroundings,
+        keyring: &Keyring,
+        sender: PublicKey,
+        payload: &[u8],
+    ) -> Result<Self, EnvelopeError> {
+        let (master_key, nonce) = (SealingKey::drawn(surroundings)?, draw(surroundings)?);
+        Self::encrypt_with(keyring, sender, payload, &master_key, nonce)
     }
 
     pub(super) fn encrypt_with(

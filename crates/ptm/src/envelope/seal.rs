@@ -1,11 +1,12 @@
 //! Making envelopes.
 
 use super::{EncodedPayload, EnvelopeError, Nonce, SecurityHash, mode_rule, within};
-use crate::crypto::{SealingKey, payload_hash, random_nonce, security_hash};
+use crate::crypto::{SealingKey, payload_hash, security_hash};
 use crate::keyring::Keyring;
 use crate::limits::{
     MAX_AFFECTED, MAX_EXEC_HASH_BYTES, MAX_GROUP_TEXT_BYTES, MAX_PAYLOAD_BYTES, MAX_RECIPIENTS,
 };
+use crate::surroundings::{Machine, Surroundings, draw};
 use crate::{Metadata, PayloadHash, PublicKey};
 use alloy_primitives::Bytes;
 
@@ -60,11 +61,11 @@ impl AffectedTransaction {
 }
 
 impl Drawn {
-    pub(super) fn random() -> Result<Self, EnvelopeError> {
+    fn random(from: &dyn Surroundings) -> Result<Self, EnvelopeError> {
         Ok(Self {
-            master_key: SealingKey::random()?,
-            cipher_text_nonce: random_nonce()?,
-            recipient_nonce: random_nonce()?,
+            master_key: SealingKey::drawn(from)?,
+            cipher_text_nonce: draw(from)?,
+            recipient_nonce: draw(from)?,
         })
     }
 }
@@ -92,7 +93,18 @@ impl EncodedPayload {
         payload: &[u8],
         addressing: &Addressing<'_>,
     ) -> Result<Self, EnvelopeError> {
-        Self::encrypt_with(keyring, sender, payload, addressing, &Drawn::random()?)
+        Self::encrypt_from(&Machine, keyring, sender, payload, addressing)
+    }
+
+    /// As [`encrypt`](Self::encrypt), with these random numbers.
+    pub(crate) fn encrypt_from(
+        surroundings: &dyn Surroundings,
+        keyring: &Keyring,
+        sender: PublicKey,
+        payload: &[u8],
+        addressing: &Addressing<'_>,
+    ) -> Result<Self, EnvelopeError> {
+        Self::encrypt_with(keyring, sender, payload, addressing, &Drawn::random(surroundings)?)
     }
 
     pub(super) fn encrypt_with(
