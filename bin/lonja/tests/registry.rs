@@ -44,7 +44,8 @@ fn the_example_becomes_a_genesis_file_that_explains_itself() {
         "call; of EUID ESM28005.000000000",
         "4 seats, at least 3; chosen every 86400 blocks",
         "at least 66.66 %",
-        "expel-member, revoke-node, policy, replace-admins, council, release-account",
+        "expel-member, revoke-node, policy, replace-admins, council, release-account, \
+         add-supervisor, remove-supervisor, release-party",
         "no limit for members",
     ] {
         assert!(told.contains(part), "{part}: {told}");

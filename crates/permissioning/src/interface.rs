@@ -20,6 +20,12 @@ pub const CHARGE_GAS: u64 = 20_000_000;
 /// More validators than this are no answer: every header names them all.
 pub const VALIDATORS_MAX: usize = 1_000;
 
+/// More keys that must be parties of what one account sends are no answer: each gets a copy of everything.
+pub const REQUIRED_MAX: usize = 16;
+
+/// More nodes that hold one key are no answer.
+pub const HOLDERS_MAX: usize = 16;
+
 /// Most bytes of an answer in words that are looked at.
 pub const REASON_BYTES_MAX: usize = 1_024;
 
@@ -63,6 +69,18 @@ sol! {
     interface System {
         /// Who built the block, and whose turns before that passed without one.
         function endBlock(address author, address[] missed) external;
+    }
+
+    /// Who has to be a party of what is shared, and where parties are.
+    interface PartyRules {
+        /// The keys that must be parties of what this account sends.
+        function requiredParties(address account) external view returns (bytes32[] keys);
+        /// The keys that must be parties of what is sent by way of a node. `node`: hash of its public key.
+        function requiredPartiesOfNode(bytes32 node) external view returns (bytes32[] keys);
+        /// Whether the key is one that must be a party of anything.
+        function isSupervisor(bytes32 key) external view returns (bool);
+        /// Whether it is known on chain which nodes hold a key, and the public keys (64 bytes) of these.
+        function holdersOf(bytes32 party) external view returns (bool bound, bytes[] publicKeys);
     }
 
     /// How much gas members have left.

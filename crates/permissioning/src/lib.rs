@@ -8,6 +8,7 @@
 //!
 //! * [`Judge`] answers at one state, as one block sees it. A [`Memo`] keeps answers for as long as nothing changed that
 //!   they depended on.
+//! * [`PartyJudge`] answers who has to be a party of what is shared, and which nodes hold a party's key.
 //! * [`Ledger`] keeps the gas that members have left while the transactions of one block are taken up.
 //! * [`end_block`] and [`next_validators`] are the calls that a block itself makes when its transactions are done.
 //! * [`registry`] makes the contracts of lonja's own registry part of a new network's block 0.
@@ -20,6 +21,7 @@ pub mod interface;
 mod judge;
 mod ledger;
 mod memo;
+mod parties;
 mod question;
 pub mod registry;
 mod state;
@@ -33,6 +35,7 @@ pub use judge::{Judge, Memos};
 pub use ledger::Ledger;
 pub use lonja_evm::ExecuteError;
 pub use memo::Memo;
+pub use parties::PartyJudge;
 pub use question::{ConnectionQuestion, OwnEnd, TransactionQuestion};
 pub use state::MemoryState;
 pub use verdict::{ConnectionVerdict, Refusal, Rule, Verdict};

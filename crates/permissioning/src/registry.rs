@@ -15,4 +15,4 @@ pub mod plan;
 pub mod reader;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -1,2 +1,2 @@
 mod rules;
-mod world;
+pub(crate) mod world;

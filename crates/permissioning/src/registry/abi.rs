@@ -14,7 +14,7 @@ pub use contracts::*;
 pub use errors::{Failures, explain_revert, proposal_state};
 pub use proposal::{PayloadError, Proposal, ProposalKind, UnknownKind};
 pub use words::{
-    Access, IdScheme, MemberKind, Role, access_names, account_status, identity_words, member_status,
+    Access, IdScheme, MemberKind, Role, Scope, access_names, account_status, identity_words, member_status,
     node_status, role_names, text_of,
 };
 
@@ -38,6 +38,8 @@ pub const SUPERVISION: Address = address!("0000000000000000000000000000000000007
 pub const POLICY: Address = address!("0000000000000000000000000000000000007006");
 /// Proof of double signing.
 pub const EVIDENCE: Address = address!("0000000000000000000000000000000000007007");
+/// Supervisors' keys, and the nodes that hold parties' keys.
+pub const PARTIES: Address = address!("0000000000000000000000000000000000007008");
 
 /// The place in the list of thresholds for acts against supervisors and auditors.
 pub const SUPERVISION_THRESHOLD: usize = 0;

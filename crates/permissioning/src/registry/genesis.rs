@@ -28,6 +28,8 @@ pub struct RegistryGenesis {
     pub permissions: Permissions,
     /// Which contract names the validators.
     pub validator_contract: Address,
+    /// Which contract names parties, for networks that have them.
+    pub parties: Address,
 }
 
 /// Why a plan cannot become a registry; names whom it is about.
@@ -64,7 +66,7 @@ macro_rules! artifact {
     };
 }
 
-const ARTIFACTS: [&str; 9] = [
+const ARTIFACTS: [&str; 10] = [
     artifact!("NodeRules"),
     artifact!("AccountRules"),
     artifact!("Registry"),
@@ -74,6 +76,7 @@ const ARTIFACTS: [&str; 9] = [
     artifact!("Supervision"),
     artifact!("Policy"),
     artifact!("Evidence"),
+    artifact!("Parties"),
 ];
 
 /// The compiled contracts.
@@ -111,6 +114,7 @@ pub fn seed(plan: &Plan, chain_id: u64, block_period_ms: u64) -> Result<Registry
         validators: validators.map_err(|reason| refused("the first validators", reason))?,
         permissions: permissions(),
         validator_contract: abi::VALIDATORS,
+        parties: abi::PARTIES,
     })
 }
 

@@ -11,13 +11,13 @@ use lonja_primitives::Genesis;
 use lonja_primitives::genesis::NewNetwork;
 use std::time::Duration;
 
-pub(super) struct World {
-    pub(super) plan: Plan,
-    pub(super) genesis: Genesis,
-    pub(super) state: MemoryState,
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) genesis: Genesis,
+    pub(crate) state: MemoryState,
 }
 
-pub(super) fn genesis_of(registry: RegistryGenesis) -> Genesis {
+pub(crate) fn genesis_of(registry: RegistryGenesis) -> Genesis {
     let network = NewNetwork {
         validators: registry.validators,
         alloc: registry.alloc,
@@ -29,32 +29,32 @@ pub(super) fn genesis_of(registry: RegistryGenesis) -> Genesis {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(EXAMPLE)
     }
 
-    pub(super) fn of(plan: &str) -> Self {
+    pub(crate) fn of(plan: &str) -> Self {
         let plan = Plan::from_json(plan).unwrap();
         let genesis = genesis_of(seed(&plan, 1337, 1000).unwrap());
         let state = MemoryState::new(&genesis.state_changes());
         Self { plan, genesis, state }
     }
 
-    pub(super) fn env(number: u64) -> BlockEnv {
+    pub(crate) fn env(number: u64) -> BlockEnv {
         BlockEnv { number, gas_limit: 300_000_000, base_fee: Some(0), ..BlockEnv::default() }
     }
 
-    pub(super) fn reader(&self) -> Reader<'_> {
+    pub(crate) fn reader(&self) -> Reader<'_> {
         Reader::new(&self.genesis.spec.rules_at(1, 0), &Self::env(1), &self.state)
     }
 
-    pub(super) fn judge(&self) -> Judge<'_> {
+    pub(crate) fn judge(&self) -> Judge<'_> {
         let spec = &self.genesis.spec;
         Judge::new(*spec.permissions_at(1), spec.rules_at(1, 0), Self::env(1), &self.state)
     }
 
     /// What a call of this sender in block 1 would come to.
-    pub(super) fn call(&self, from: Address, to: Address, call: &impl SolCall) -> CallOutcome {
+    pub(crate) fn call(&self, from: Address, to: Address, call: &impl SolCall) -> CallOutcome {
         let env = Self::env(1);
         let time_left = || Duration::MAX;
         let context = CallContext {
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// A call of the system in a block of this height, which is kept.
-    pub(super) fn system(&mut self, number: u64, to: Address, call: &impl SolCall) -> SystemOutcome {
+    pub(crate) fn system(&mut self, number: u64, to: Address, call: &impl SolCall) -> SystemOutcome {
         let rules = self.genesis.spec.rules_at(number, 0);
         let mut executor = BlockExecutor::new(rules, Self::env(number), &self.state);
         let outcome = executor.system_call(to, call.abi_encode().into(), 1 << 40).unwrap();

@@ -8,7 +8,7 @@ use lonja_evm::{BlockEnv, BlockExecutor};
 use lonja_primitives::spec::{ConnectionForm, Limits, NodeRule, Permissions, Privacy};
 use lonja_primitives::{Account, AccountChange, BlockRules, Fork, NodeId, StateChanges};
 
-pub(super) const LISTS: Address = address!("0000000000000000000000000000000000009999");
+pub(crate) const LISTS: Address = address!("0000000000000000000000000000000000009999");
 
 const CODE: &str = include_str!("../../../../tests/contracts/Lists.hex");
 
@@ -20,14 +20,14 @@ sol! {
     function setKey(bytes32 high, bytes32 low, bool allowed) external;
 }
 
-pub(super) struct World {
-    pub(super) state: MemoryState,
-    pub(super) number: u64,
-    pub(super) memos: Memos,
-    pub(super) permissions: Permissions,
+pub(crate) struct World {
+    pub(crate) state: MemoryState,
+    pub(crate) number: u64,
+    pub(crate) memos: Memos,
+    pub(crate) permissions: Permissions,
 }
 
-pub(super) fn rules() -> BlockRules {
+pub(crate) fn rules() -> BlockRules {
     BlockRules {
         chain_id: 1337,
         fork: Fork::LATEST,
@@ -45,24 +45,24 @@ pub(super) fn rules() -> BlockRules {
     }
 }
 
-pub(super) fn env(number: u64) -> BlockEnv {
+pub(crate) fn env(number: u64) -> BlockEnv {
     BlockEnv { number, gas_limit: 300_000_000, base_fee: Some(0), ..BlockEnv::default() }
 }
 
-pub(super) fn node(n: u8) -> NodeId {
+pub(crate) fn node(n: u8) -> NodeId {
     NodeId(B512::repeat_byte(n))
 }
 
-pub(super) fn own() -> OwnEnd {
+pub(crate) fn own() -> OwnEnd {
     OwnEnd { node: node(0xee), ip: None, port: 0 }
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_code(hex::decode(CODE.trim()).unwrap())
     }
 
-    pub(super) fn with_code(code: Vec<u8>) -> Self {
+    pub(crate) fn with_code(code: Vec<u8>) -> Self {
         let code = Bytes::from(code);
         let code_hash = alloy_primitives::keccak256(&code);
         let account = Account { nonce: 1, balance: U256::ZERO, code_hash };
@@ -74,11 +74,11 @@ impl World {
     }
 
     /// One block with one call in it. Says whether answers about connections may differ.
-    pub(super) fn block(&mut self, call: impl SolCall) -> bool {
+    pub(crate) fn block(&mut self, call: impl SolCall) -> bool {
         self.block_to(LISTS, call.abi_encode().into())
     }
 
-    pub(super) fn block_to(&mut self, contract: Address, input: Bytes) -> bool {
+    pub(crate) fn block_to(&mut self, contract: Address, input: Bytes) -> bool {
         self.number += 1;
         let mut executor = BlockExecutor::new(rules(), env(self.number), &self.state);
         executor.system_call(contract, input, 10_000_000).unwrap();
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// A judge of the next block.
-    pub(super) fn judge(&self) -> Judge<'_> {
+    pub(crate) fn judge(&self) -> Judge<'_> {
         let judge = Judge::new(self.permissions, rules(), env(self.number + 1), &self.state);
         judge.with_memos(&self.memos, self.number)
     }

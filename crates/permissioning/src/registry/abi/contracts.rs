@@ -102,6 +102,13 @@ sol! {
         uint64 until;
     }
 
+    /// A key that must be a party; `subject` is 0 for everybody, else a sector or the id of a member.
+    struct SupervisorRule {
+        uint8 scope;
+        bytes32 subject;
+        bytes32 key;
+    }
+
     /// Selection of validators. Lengths in blocks.
     struct SelectionPolicy {
         uint16 n;
@@ -402,5 +409,24 @@ sol! {
             bytes calldata headerA, bytes calldata sealA, bytes calldata headerB, bytes calldata sealB
         ) external;
         function known(address validator, uint64 height, uint32 round) external view returns (bool);
+    }
+
+    /// 0x…7008: who must be a party of what is shared, and at which nodes parties are.
+    interface Parties {
+        event SupervisorAdded(bytes32 indexed key, uint8 indexed scope, bytes32 indexed subject);
+        event SupervisorRemoved(bytes32 indexed key, uint8 indexed scope, bytes32 indexed subject);
+        event PartyBound(bytes32 indexed party, bytes32 indexed nodeKey, bytes32 indexed memberId);
+        event PartyUnbound(bytes32 indexed party, bytes32 indexed nodeKey, bytes32 indexed memberId);
+
+        function bindParty(bytes32 nodeKey, bytes32 party) external;
+        function unbindParty(bytes32 nodeKey, bytes32 party) external;
+        function requiredParties(address account) external view returns (bytes32[] memory keys);
+        function requiredPartiesOfNode(bytes32 nodeKey) external view returns (bytes32[] memory keys);
+        function isSupervisor(bytes32 key) external view returns (bool);
+        function supervisors() external view returns (SupervisorRule[] memory);
+        function holdersOf(bytes32 party) external view returns (bool bound, bytes[] memory publicKeys);
+        function nodesOf(bytes32 party) external view returns (bytes32[] memory nodeKeys);
+        function partiesOf(bytes32 nodeKey) external view returns (bytes32[] memory parties);
+        function memberOfParty(bytes32 party) external view returns (bytes32);
     }
 }

@@ -57,6 +57,16 @@ sol! {
         error BadCouncil();
         error AlreadyCounted();
 
+        error BadParty();
+        error BadScope(uint8 scope, bytes32 subject);
+        error SupervisorExists(bytes32 key);
+        error SupervisorUnknown(bytes32 key);
+        error TooManySupervisors();
+        error PartyTaken(bytes32 memberId);
+        error AlreadyBound(bytes32 party);
+        error PartyUnknown(bytes32 party);
+        error TooManyParties();
+
         error BadProposalKind(uint16 kind);
         error BadPayload();
         error PayloadMismatch();
@@ -179,6 +189,19 @@ fn words(failure: Failures::FailuresErrors) -> String {
         F::NoEmergency(e) => format!("{} is under no emergency suspension", e.subject),
         F::BadCouncil(_) => "the council: at most 16 different addresses are expected".into(),
         F::AlreadyCounted(_) => "this word has been counted already".into(),
+        F::BadParty(_) => "a party's key is 32 bytes that are not all zero".into(),
+        F::BadScope(e) => {
+            format!("{} {} is neither everybody, nor a sector, nor a member", e.scope, e.subject)
+        }
+        F::SupervisorExists(e) => format!("{} supervises there already", e.key),
+        F::SupervisorUnknown(e) => format!("{} does not supervise there", e.key),
+        F::TooManySupervisors(_) => {
+            "at most 8 keys may supervise everybody, 4 a sector and 4 a member, by 64 rules in all".into()
+        }
+        F::PartyTaken(e) => format!("member {} has bound this key; a vote can release it", e.memberId),
+        F::AlreadyBound(e) => format!("{} is bound to this node already", e.party),
+        F::PartyUnknown(e) => format!("{} is not bound there", e.party),
+        F::TooManyParties(_) => "a node has at most 64 keys bound to it, and a key at most 16 nodes".into(),
         F::BadProposalKind(e) => format!("there is no kind of proposal {}", e.kind),
         F::BadPayload(_) => "the payload is not what this kind of proposal takes".into(),
         F::PayloadMismatch(_) => "the payload is not the one that was voted on".into(),

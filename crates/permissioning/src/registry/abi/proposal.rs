@@ -1,6 +1,7 @@
 //! What members vote on.
 
 use super::contracts::{MemberInput, MemberRecord, PolicyValues};
+use super::words::Scope;
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::{SolType, sol};
 use std::fmt;
@@ -15,6 +16,7 @@ type Admins = sol! { (bytes32, address[], uint8) };
 type Keys = sol! { (address[],) };
 type Statement = sol! { (bytes32, uint64, string) };
 type Released = sol! { (address,) };
+type Supervisor = sol! { (uint8, bytes32, bytes32) };
 type Admission = (MemberInput,);
 type Values = (sol! { uint64 }, PolicyValues);
 type Record = (sol! { bytes32 }, MemberRecord);
@@ -55,6 +57,12 @@ pub enum ProposalKind {
     LiftNode = 15,
     /// An account is free for another member.
     ReleaseAccount = 16,
+    /// A key has to be a party of what some send.
+    AddSupervisor = 17,
+    /// The end of that.
+    RemoveSupervisor = 18,
+    /// A party's key is free for another member.
+    ReleaseParty = 19,
 }
 
 /// No kind of proposal has this name or number.
@@ -75,7 +83,7 @@ pub enum PayloadError {
 
 impl ProposalKind {
     /// All kinds, by number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::AdmitMember,
         Self::SuspendMember,
         Self::LiftMember,
@@ -92,6 +100,9 @@ impl ProposalKind {
         Self::SuspendNode,
         Self::LiftNode,
         Self::ReleaseAccount,
+        Self::AddSupervisor,
+        Self::RemoveSupervisor,
+        Self::ReleaseParty,
     ];
 
     /// The number in the contracts.
@@ -124,6 +135,9 @@ impl ProposalKind {
             Self::SuspendNode => "suspend-node",
             Self::LiftNode => "lift-node",
             Self::ReleaseAccount => "release-account",
+            Self::AddSupervisor => "add-supervisor",
+            Self::RemoveSupervisor => "remove-supervisor",
+            Self::ReleaseParty => "release-party",
         }
     }
 
@@ -167,6 +181,9 @@ pub enum Proposal {
     SuspendNode { node: B256, reason: B256 },
     LiftNode { node: B256, reason: B256 },
     ReleaseAccount { account: Address },
+    AddSupervisor { scope: Scope, key: B256 },
+    RemoveSupervisor { scope: Scope, key: B256 },
+    ReleaseParty { party: B256 },
 }
 
 impl Proposal {
@@ -189,6 +206,9 @@ impl Proposal {
             Self::SuspendNode { .. } => ProposalKind::SuspendNode,
             Self::LiftNode { .. } => ProposalKind::LiftNode,
             Self::ReleaseAccount { .. } => ProposalKind::ReleaseAccount,
+            Self::AddSupervisor { .. } => ProposalKind::AddSupervisor,
+            Self::RemoveSupervisor { .. } => ProposalKind::RemoveSupervisor,
+            Self::ReleaseParty { .. } => ProposalKind::ReleaseParty,
         }
     }
 
@@ -215,13 +235,17 @@ impl Proposal {
                 Admins::abi_encode_params(&(*member, admins.clone(), *threshold))
             }
             Self::Council { keys } => Keys::abi_encode_params(&(keys.clone(),)),
-            Self::Ratify { subject } | Self::ReadmitValidator { node: subject } => {
-                Subject::abi_encode_params(&(*subject,))
-            }
+            Self::Ratify { subject }
+            | Self::ReadmitValidator { node: subject }
+            | Self::ReleaseParty { party: subject } => Subject::abi_encode_params(&(*subject,)),
             Self::Statement { document, deadline, title } => {
                 Statement::abi_encode_params(&(*document, *deadline, title.clone()))
             }
             Self::ReleaseAccount { account } => Released::abi_encode_params(&(*account,)),
+            Self::AddSupervisor { scope, key } | Self::RemoveSupervisor { scope, key } => {
+                let (number, subject) = scope.words();
+                Supervisor::abi_encode_params(&(number, subject, *key))
+            }
         }
         .into()
     }
@@ -244,6 +268,11 @@ impl Proposal {
     fn decode_as(kind: ProposalKind, payload: &[u8]) -> alloy_sol_types::Result<Self> {
         let subject_and_hash = || SubjectAndHash::abi_decode_params_validate(payload);
         let subject = || Subject::abi_decode_params_validate(payload).map(|(subject,)| subject);
+        let supervisor = || {
+            let (number, subject, key) = Supervisor::abi_decode_params_validate(payload)?;
+            let scope = Scope::from_words(number, &subject);
+            scope.map(|scope| (scope, key)).ok_or_else(|| alloy_sol_types::Error::custom("no such scope"))
+        };
         Ok(match kind {
             ProposalKind::AdmitMember => Self::AdmitMember(Admission::abi_decode_params_validate(payload)?.0),
             ProposalKind::SuspendMember => {
@@ -296,6 +325,15 @@ impl Proposal {
             ProposalKind::ReleaseAccount => {
                 Self::ReleaseAccount { account: Released::abi_decode_params_validate(payload)?.0 }
             }
+            ProposalKind::AddSupervisor => {
+                let (scope, key) = supervisor()?;
+                Self::AddSupervisor { scope, key }
+            }
+            ProposalKind::RemoveSupervisor => {
+                let (scope, key) = supervisor()?;
+                Self::RemoveSupervisor { scope, key }
+            }
+            ProposalKind::ReleaseParty => Self::ReleaseParty { party: subject()? },
         })
     }
 }

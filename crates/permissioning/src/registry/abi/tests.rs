@@ -44,6 +44,7 @@ const UNUSED: &[(&str, &[&str])] = &[
     ),
     ("Validators", &["noteLoss", "readmit", "strike"]),
     ("Policy", &["quotaOf", "replace", "settle"]),
+    ("Parties", &["addSupervisor", "releaseParty", "removeSupervisor"]),
 ];
 
 /// Selectors and signatures as the compiler wrote them, by the kind of entry.
@@ -89,6 +90,7 @@ fn known() -> Vec<Known> {
         Supervision SupervisionCalls SUPERVISION Supervision::SupervisionEvents::SELECTORS,
         Policy PolicyCalls POLICY Policy::PolicyEvents::SELECTORS,
         Evidence EvidenceCalls EVIDENCE Evidence::EvidenceEvents::SELECTORS,
+        Parties PartiesCalls PARTIES Parties::PartiesEvents::SELECTORS,
     ]
 }
 
@@ -184,7 +186,7 @@ fn structs_have_the_contracts_fields_in_their_order() {
     }
     let known = fields![
         Member Node Account MemberInput MemberRecord NodeInput Freeze SelectionPolicy SlaPolicy VotePolicy LimitPolicy
-        QuotaPolicy PolicyValues ProposalView VoteView ValidatorState Act
+        QuotaPolicy PolicyValues ProposalView VoteView ValidatorState Act SupervisorRule
     ];
     assert_eq!(known, compiled);
 }
@@ -243,6 +245,9 @@ fn proposals() -> Vec<Proposal> {
         Proposal::SuspendNode { node: subject, reason: hash },
         Proposal::LiftNode { node: subject, reason: hash },
         Proposal::ReleaseAccount { account: Address::repeat_byte(3) },
+        Proposal::AddSupervisor { scope: Scope::Everybody, key: subject },
+        Proposal::RemoveSupervisor { scope: Scope::Sector(7), key: subject },
+        Proposal::ReleaseParty { party: subject },
     ]
 }
 
@@ -283,8 +288,8 @@ fn payloads_are_read_as_they_are_written() {
         let longer = [&payload[..], &[0; 32]].concat();
         assert!(Proposal::decode(kind.number(), &longer).is_err(), "{kind}");
     }
-    let unknown = Proposal::decode(17, &[]).unwrap_err().to_string();
-    assert!(unknown.starts_with("17 is no kind") && unknown.contains("admit-member"), "{unknown}");
+    let unknown = Proposal::decode(20, &[]).unwrap_err().to_string();
+    assert!(unknown.starts_with("20 is no kind") && unknown.contains("admit-member"), "{unknown}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The numbers of the contracts in words.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 
 /// What a bit or number of the contracts is called, each with its name in plan files.
 macro_rules! names {
@@ -105,6 +105,48 @@ names! {
     Deploy = 4 "deploy",
     /// A label for the member's own tools.
     Governance = 8 "governance",
+}
+
+/// Whom a supervisor's key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Whoever sends, of whatever member or none.
+    Everybody,
+    /// The members of a sector.
+    Sector(u16),
+    /// One member.
+    Member(B256),
+}
+
+impl Scope {
+    /// The number and the subject in the contracts.
+    pub fn words(&self) -> (u8, B256) {
+        match self {
+            Self::Everybody => (1, B256::ZERO),
+            Self::Sector(sector) => (2, B256::from(U256::from(*sector))),
+            Self::Member(id) => (3, *id),
+        }
+    }
+
+    /// The one with this number and subject.
+    pub fn from_words(number: u8, subject: &B256) -> Option<Self> {
+        match number {
+            1 => subject.is_zero().then_some(Self::Everybody),
+            2 => u16::try_from(U256::from_be_bytes(subject.0)).ok().map(Self::Sector),
+            3 => Some(Self::Member(*subject)),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Everybody => f.write_str("everybody"),
+            Self::Sector(sector) => write!(f, "sector {sector}"),
+            Self::Member(id) => write!(f, "member {id}"),
+        }
+    }
 }
 
 /// The names of the roles in a bitmap, with commas between.

@@ -203,6 +203,7 @@ fn first_validators_need_a_contract_that_answers() {
         validators: vec![SOMEBODY],
         permissions: Permissions::default(),
         validator_contract: abi::VALIDATORS,
+        parties: abi::PARTIES,
     });
     assert!(first_validators(&plain).unwrap_err().contains("no contract at"));
     assert!(!is_ours(&plain));
@@ -216,6 +217,7 @@ fn first_validators_need_a_contract_that_answers() {
         validators: vec![SOMEBODY],
         permissions: Permissions::default(),
         validator_contract: abi::VALIDATORS,
+        parties: abi::PARTIES,
     });
     assert!(first_validators(&unseeded).unwrap_err().contains("names no validators"));
 }

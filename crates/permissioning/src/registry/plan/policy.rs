@@ -281,7 +281,10 @@ fn votes(voting: u32, execution: u32) -> VotePolicy {
                 | ProposalKind::Policy
                 | ProposalKind::ReplaceAdmins
                 | ProposalKind::Council
-                | ProposalKind::ReleaseAccount,
+                | ProposalKind::ReleaseAccount
+                | ProposalKind::AddSupervisor
+                | ProposalKind::RemoveSupervisor
+                | ProposalKind::ReleaseParty,
             ) => TWO_THIRDS,
             Threshold::Kind(_) => HALF,
         };
