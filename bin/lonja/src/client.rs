@@ -12,6 +12,9 @@ use tokio::net::UnixStream;
 /// A node on this machine answers within a fraction of this.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Where the node asks many others, each of which may take its time.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// What a node answered instead of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -44,7 +47,16 @@ impl Endpoint {
 
     /// Calls a method and returns its result.
     pub async fn call(&self, method: &str, params: Value) -> Result<Value> {
-        match self.ask(method, params).await? {
+        self.call_within(TIMEOUT, method, params).await
+    }
+
+    /// As [`Endpoint::call`], for methods by which the node waits for others.
+    pub async fn call_patiently(&self, method: &str, params: Value) -> Result<Value> {
+        self.call_within(PATIENCE, method, params).await
+    }
+
+    async fn call_within(&self, time: Duration, method: &str, params: Value) -> Result<Value> {
+        match self.ask_within(time, method, params).await? {
             Ok(result) => Ok(result),
             Err(refused) => bail!("{method}: {} (code {})", refused.message, refused.code),
         }
@@ -52,10 +64,19 @@ impl Endpoint {
 
     /// As [`Endpoint::call`], where what the node refuses is an answer too.
     pub async fn ask(&self, method: &str, params: Value) -> Result<Result<Value, Refused>> {
+        self.ask_within(TIMEOUT, method, params).await
+    }
+
+    async fn ask_within(
+        &self,
+        time: Duration,
+        method: &str,
+        params: Value,
+    ) -> Result<Result<Value, Refused>> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let answer = tokio::time::timeout(TIMEOUT, self.exchange(&request))
+        let answer = tokio::time::timeout(time, self.exchange(&request))
             .await
-            .map_err(|_| eyre!("{self} did not answer within {} s", TIMEOUT.as_secs()))??;
+            .map_err(|_| eyre!("{self} did not answer within {} s", time.as_secs()))??;
         if let Some(error) = answer.get("error") {
             return Ok(Err(Refused {
                 code: error["code"].as_i64().unwrap_or(0),

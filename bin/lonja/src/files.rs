@@ -39,12 +39,17 @@ pub fn write_key(path: &Path, key: &NodeKey) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).wrap_err_with(|| format!("cannot make {}", folder.display()))?;
     }
+    write_secret(path, &format!("{}\n", alloy_primitives::hex::encode(key.to_bytes())))
+}
+
+/// Writes a file that only its owner may read. An existing file is not touched.
+pub fn write_secret(path: &Path, text: &str) -> Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => eyre!("{} exists already; a key is never overwritten", path.display()),
+        ErrorKind::AlreadyExists => eyre!("{} exists already; it is never overwritten", path.display()),
         _ => eyre!("cannot write {}: {error}", path.display()),
     })?;
-    writeln!(file, "{}", alloy_primitives::hex::encode(key.to_bytes()))?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     Ok(())
 }

@@ -18,8 +18,8 @@ use commands::{
     account::AccountCommand, config::ConfigCommand, db::DbCommand, devnet::DevnetCommand,
     doctor::DoctorCommand, evm::EvmCommand, export::ExportCommand, genesis::GenesisCommand,
     import::ImportCommand, init::InitCommand, key::KeyCommand, node::NodeCommand,
-    permission::PermissionCommand, ptm::Incomplete, ptm::PtmCommand, status::StatusCommand,
-    validator::ValidatorCommand,
+    permission::PermissionCommand, private::PrivateCommand, ptm::Incomplete, ptm::PtmCommand,
+    status::StatusCommand, validator::ValidatorCommand,
 };
 use eyre::Result;
 use lonja_conformance::TransitionError;
@@ -61,6 +61,9 @@ enum Command {
     /// Who belongs to the network and what they may do: members, nodes, accounts, votes
     #[command(subcommand)]
     Permission(Box<PermissionCommand>),
+    /// Look after the payloads of private transactions at a running node: recover, purge, prove
+    #[command(subcommand)]
+    Private(PrivateCommand),
     /// Run a manager of private transactions without a node, and make its keys
     #[command(subcommand)]
     Ptm(PtmCommand),
@@ -117,6 +120,7 @@ fn run(command: Command) -> Result<()> {
         Command::Account(account) => account.run(),
         Command::Validator(validator) => block_on(validator.run()),
         Command::Permission(permission) => block_on(permission.run()),
+        Command::Private(private) => block_on(private.run()),
         Command::Ptm(ptm) => ptm.run(),
         Command::Status(status) => block_on(status.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),

@@ -262,7 +262,7 @@ impl Worker {
             tell_arrival(&outcome, erased);
             let moved = matches!(outcome, Arrived::LedBack(_));
             led_back |= moved;
-            to_scrub |= moved && erased;
+            to_scrub |= erased && outcome != Arrived::InTime;
         }
         if to_scrub {
             follower.scrub()?;

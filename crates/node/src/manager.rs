@@ -4,6 +4,7 @@ use crate::follower::{self, Following, Worker};
 use crate::halt::Halt;
 use crate::node::NodeError;
 use crate::parties::Parties;
+use crate::supervision::Supervision;
 use lonja_chain::private::{PrivateFollower, PrivateStatus};
 use lonja_primitives::{ChainSpec, NodeKey};
 use lonja_ptm::tessera::{Cors, Groups, Listen, PeerOptions, Peers, RemoteManager, RemoteOptions, Server};
@@ -61,6 +62,8 @@ pub(crate) struct Ground<'a> {
     pub heads: watch::Receiver<Head>,
     pub halt: Halt,
     pub stopping: Arc<AtomicBool>,
+    /// Whether parties that the network requires are added to the recipients.
+    pub add_required: bool,
 }
 
 /// A manager at work, and the second pass.
@@ -115,9 +118,10 @@ pub(crate) async fn start(
     markers: bool,
     ground: Ground<'_>,
 ) -> Result<Option<Started>, NodeError> {
+    let rules = Supervision::new(ground.spec.clone(), ground.public.clone(), ground.key.node_id());
     let Manager { manager, embedded, servers, talks } = match config {
         ManagerConfig::Off => return Ok(None),
-        ManagerConfig::Embedded(config) => embed(*config, &ground).await?,
+        ManagerConfig::Embedded(config) => embed(*config, &ground, rules.clone()).await?,
         ManagerConfig::Remote(options) => remote(&options)?,
     };
     let options = StoreOptions { history: ground.history, ..StoreOptions::private() };
@@ -131,6 +135,12 @@ pub(crate) async fn start(
         tracing::info!(block = head.number, "no payload is here yet: the second pass begins at this block");
     }
     tracing::info!(block = follower.head().number, "the second pass stands here");
+    if embedded.as_ref().is_some_and(has_nothing) && !reader.payloads_of_ours(None, 1)?.is_empty() {
+        tracing::warn!(
+            "private transactions were executed here, and the payload store is empty: lonja private recover gets \
+             the payloads back from the other parties"
+        );
+    }
     let (following, worker) = follower::prepare(follower::Parts {
         follower,
         public: ground.public,
@@ -143,12 +153,15 @@ pub(crate) async fn start(
         halt: ground.halt,
         stopping: ground.stopping,
     });
-    let standing = Standing { status: following.status(), embedded };
+    let standing = Standing { status: following.status(), embedded: embedded.clone() };
     let privacy = RpcPrivacy {
         manager,
+        embedded,
         reader,
         status: following.status(),
         markers,
+        rules: rules.map(|rules| rules as _),
+        add_required: ground.add_required,
         simulate_root: Arc::new(move |message| {
             let following: Following = following.clone();
             Box::pin(async move { following.simulate_root(message).await })
@@ -173,7 +186,11 @@ impl Standing {
     }
 }
 
-async fn embed(config: EmbeddedConfig, ground: &Ground<'_>) -> Result<Manager, NodeError> {
+async fn embed(
+    config: EmbeddedConfig,
+    ground: &Ground<'_>,
+    rules: Option<Arc<Supervision>>,
+) -> Result<Manager, NodeError> {
     let EmbeddedConfig { keyring, always_send_to, outbox, accept_erase, clients, nodes, managers } = config;
     let folder = ground.data_dir.join("ptm");
     std::fs::create_dir_all(&folder).map_err(|error| NodeError::DataDir(folder.clone(), error))?;
@@ -192,9 +209,14 @@ async fn embed(config: EmbeddedConfig, ground: &Ground<'_>) -> Result<Manager, N
         always_send_to,
         outbox,
         accept_erase,
+        add_required: ground.add_required,
         ..lonja_ptm::Settings::default()
     };
     let embedded = EmbeddedManager::start(parts, settings)?;
+    if let Some(rules) = rules {
+        rules.warn_of_strangers(embedded.keyring().keys());
+        embedded.set_network_rules(rules);
+    }
     tracing::info!(keys = keys.join(","), outbox, "the manager of this node, and its parties");
     let mut manager = Manager {
         manager: Arc::new(embedded.clone()),

@@ -10,6 +10,7 @@ mod erase;
 mod handle;
 mod lookup;
 mod meter;
+mod network;
 mod outbox;
 mod parties;
 mod receive;
@@ -17,6 +18,7 @@ mod recent;
 mod recover;
 mod resend;
 mod send;
+mod state;
 mod supervise;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,9 @@ use crate::records::{Author, Binding, Erasure};
 use crate::store::{MAX_GROUPS, PayloadStore};
 use crate::surroundings::{Machine, Surroundings};
 use crate::{EncodedPayload, Keyring, Lookup, PayloadHash, PeerUrl, PrivacyGroup, PrivatePayload};
-use crate::{PrivateTransactionManager, PtmError, PublicKey, RawPayload, SendRequest, SendSigned, Sent};
+use crate::{
+    PrivateTransactionManager, PtmError, PublicKey, RawPayload, SendRequest, SendSigned, Sent, Statement,
+};
 use alloy_primitives::{B256, Bytes};
 pub use erase::ErasureAnswer;
 use futures::future::BoxFuture;
@@ -36,17 +40,18 @@ use lonja_primitives::{NodeId, Signer};
 use lonja_storage::Kv;
 use lookup::PayloadCache;
 use meter::Meters;
+pub use network::NetworkRules;
 use outbox::Outbox;
 pub use outbox::{OutboxRecipient, OutboxStatus};
 use parking_lot::Mutex;
 use parties::Peers;
 use recent::Recent;
-pub use recover::RecoveryOutcome;
+pub use recover::{RecoveryOutcome, RecoveryStatus};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use supervise::Quiet;
-pub use supervise::{Reading, RequiredParties};
+pub use supervise::Reading;
 
 /// Bytes of the largest payload that is sent or taken between nodes. The largest call data that fits into a block is
 /// smaller; and envelopes of it fit into one message.
@@ -99,8 +104,6 @@ pub struct Settings {
     pub outbox: bool,
     /// Whose orders to erase are carried out.
     pub accept_erase: AcceptErase,
-    /// Keys of ours that take part to supervise: reading a payload for them alone leaves a record.
-    pub supervisors: Vec<PublicKey>,
     /// Whether parties that the network requires are added to the recipients. Otherwise a send without them fails.
     pub add_required: bool,
     /// How long another node may take for an answer to a small message. A large one gets more time.
@@ -115,7 +118,6 @@ impl Default for Settings {
             always_send_to: Vec::new(),
             outbox: false,
             accept_erase: AcceptErase::default(),
-            supervisors: Vec::new(),
             add_required: true,
             answer_time: Duration::from_secs(10),
         }
@@ -151,8 +153,9 @@ struct Core {
     outbox: Outbox,
     /// Held while a recovery is under way, and while files are written anew.
     recovering: tokio::sync::Mutex<()>,
+    recovery: Mutex<RecoveryStatus>,
     scrubbing: tokio::sync::Mutex<()>,
-    required: OnceLock<Arc<RequiredParties>>,
+    rules: OnceLock<Arc<dyn NetworkRules>>,
     quiet: Quiet,
 }
 
@@ -198,8 +201,9 @@ impl EmbeddedManager {
             sending: Mutex::default(),
             outbox,
             recovering: tokio::sync::Mutex::default(),
+            recovery: Mutex::default(),
             scrubbing: tokio::sync::Mutex::default(),
-            required: OnceLock::new(),
+            rules: OnceLock::new(),
             quiet: Quiet::default(),
         });
         core.resume_scrubbing()?;
@@ -212,9 +216,9 @@ impl EmbeddedManager {
         let _ = self.core.urls.set(courier);
     }
 
-    /// From now on this says who has to be a party of what is sent. The first one stays.
-    pub fn set_required_parties(&self, required: Arc<RequiredParties>) {
-        self.core.set_required(required);
+    /// From now on this says who has to be a party of what is sent, and which nodes hold keys. The first one stays.
+    pub fn set_network_rules(&self, rules: Arc<dyn NetworkRules>) {
+        self.core.set_network_rules(rules);
     }
 
     /// The keys of its parties.
@@ -258,6 +262,38 @@ impl EmbeddedManager {
         self.core.recover(afresh, wanted).await
     }
 
+    /// As [`recover`](Self::recover), in the background: [`recovery_status`](Self::recovery_status) says how it gets on.
+    ///
+    /// # Errors
+    /// [`PtmError::Unavailable`] where one is under way.
+    pub fn start_recovery(&self, afresh: bool, wanted: Vec<PayloadHash>) -> Result<(), PtmError> {
+        self.core.start_recovery(afresh, wanted)
+    }
+
+    /// How the newest recovery since the start is getting on.
+    pub fn recovery_status(&self) -> RecoveryStatus {
+        self.core.recovery.lock().clone()
+    }
+
+    /// Whether there is an envelope of this name.
+    pub fn has(&self, hash: &PayloadHash) -> Result<bool, PtmError> {
+        self.core.store.has(hash)
+    }
+
+    /// Whether there is a payload of this name that was stored to be sent.
+    pub fn has_raw(&self, hash: &PayloadHash) -> Result<bool, PtmError> {
+        Ok(self.core.store.raw(hash)?.is_some())
+    }
+
+    /// What this node states about a payload: for others, who check it with [`Statement::check`]. `disclose`: whether the key
+    /// that opens the payload goes with it. A supervisor's disclosure is a reading, and leaves a record.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn statement(&self, hash: PayloadHash, disclose: bool) -> Result<Statement, PtmError> {
+        self.core.statement(hash, disclose).await
+    }
+
     /// Erases a payload here, by an order whose hash the tombstone carries. [`scrub`](Self::scrub) follows on its own, soon.
     ///
     /// # Errors
@@ -266,13 +302,31 @@ impl EmbeddedManager {
         self.core.erase(hash, order).await
     }
 
+    /// As [`erase_by_order`](Self::erase_by_order), also where the payload is not here: it is never taken any more.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn erase_wherever(&self, hash: PayloadHash, order: B256) -> Result<Erasure, PtmError> {
+        self.core.erase_wherever(hash, order).await
+    }
+
+    /// Whether bytes of something that was erased may still stand in the files of the store.
+    pub fn is_scrubbed(&self) -> Result<bool, PtmError> {
+        self.core.is_scrubbed()
+    }
+
+    /// Whether the reader of [`arrivals`](Self::arrivals) has dealt with everything that came and went so far.
+    pub fn is_followed(&self) -> Result<bool, PtmError> {
+        self.core.is_followed()
+    }
+
     /// The record that a payload was erased here.
     pub fn tombstone(&self, hash: &PayloadHash) -> Result<Option<Erasure>, PtmError> {
         self.core.tombstone(hash)
     }
 
     /// Orders the other parties that are known here to erase a payload, and says what each answers. To be done before it is
-    /// erased here: nobody knows the parties afterwards.
+    /// erased here: nobody knows the parties afterwards. Asked again, those are asked that have not done it yet.
     ///
     /// # Errors
     /// [`PtmError::NotFound`] where the payload is not here.

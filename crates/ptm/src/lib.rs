@@ -34,6 +34,7 @@ pub mod path;
 mod proof;
 mod records;
 mod rules;
+mod statement;
 mod store;
 mod surroundings;
 pub mod tessera;
@@ -50,8 +51,8 @@ pub use courier::{Courier, CourierError, NoCourier, UrlCourier};
 pub use crypto::{CryptoError, KeyPair, SealingKey};
 pub use directory::Route;
 pub use embedded::{
-    AcceptErase, EmbeddedManager, ErasureAnswer, MAX_SENT_BYTES, MAX_SENT_RECIPIENTS, OutboxRecipient,
-    OutboxStatus, Parts, Reading, RecoveryOutcome, RequiredParties, Settings,
+    AcceptErase, EmbeddedManager, ErasureAnswer, MAX_SENT_BYTES, MAX_SENT_RECIPIENTS, NetworkRules, OutboxRecipient,
+    OutboxStatus, Parts, Reading, RecoveryOutcome, RecoveryStatus, Settings,
 };
 pub use envelope::{
     Addressing, AffectedTransaction, EncodedPayload, EnvelopeError, Nonce, RawTransaction, RecipientBox,
@@ -64,6 +65,7 @@ pub use lonja_primitives::PayloadHash;
 pub use manager::PrivateTransactionManager;
 pub use party_info::PartyInfo;
 pub use records::{Binding, Erasure, ErasureKind};
+pub use statement::{Evidence, Standing, Statement, StatementError};
 pub use surroundings::{Machine, Surroundings};
 pub use types::{
     Lookup, Metadata, PrivacyMode, PrivatePayload, PublicKey, PublicKeyError, RawPayload, SendRequest,

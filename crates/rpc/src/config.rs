@@ -23,6 +23,7 @@ pub enum Namespace {
     QuorumExtension,
     Perm,
     Personal,
+    Private,
     Debug,
 }
 
@@ -126,7 +127,7 @@ pub struct RpcLimits {
 }
 
 /// Name and text of every namespace.
-const NAMESPACES: [(Namespace, &str); 13] = [
+const NAMESPACES: [(Namespace, &str); 14] = [
     (Namespace::Eth, "eth"),
     (Namespace::Net, "net"),
     (Namespace::Web3, "web3"),
@@ -139,6 +140,7 @@ const NAMESPACES: [(Namespace, &str); 13] = [
     (Namespace::QuorumExtension, "quorumExtension"),
     (Namespace::Perm, "perm"),
     (Namespace::Personal, "personal"),
+    (Namespace::Private, "private"),
     (Namespace::Debug, "debug"),
 ];
 
@@ -186,13 +188,18 @@ impl RpcConfig {
     /// # Errors
     /// What is wrong, in words.
     pub fn check(&self) -> Result<(), String> {
-        let personal = |listener: &&HttpConfig| listener.access.namespaces.contains(&Namespace::Personal);
-        match self.http.iter().chain(&self.ws).find(personal) {
-            Some(_) => {
-                Err("the namespace personal is offered on IPC only: its calls carry passwords".to_owned())
-            }
-            None => Ok(()),
+        let listeners = || self.http.iter().chain(&self.ws);
+        let offered = |namespace| listeners().any(|listener| listener.access.namespaces.contains(&namespace));
+        if offered(Namespace::Personal) {
+            return Err("the namespace personal is offered on IPC only: its calls carry passwords".to_owned());
         }
+        if offered(Namespace::Private) {
+            return Err(
+                "the namespace private is offered on IPC only: its calls erase and disclose payloads"
+                    .to_owned(),
+            );
+        }
+        Ok(())
     }
 
     /// Who, beside this machine's own programs, could have an unlocked account sign; in words. `None` where nobody could.
@@ -291,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_go_over_the_local_socket_only() {
+    fn passwords_and_payloads_go_over_the_local_socket_only() {
         assert!(RpcConfig::default().check().is_ok());
         let mut with_personal = config("127.0.0.1:1");
         with_personal.http.as_mut().unwrap().access.namespaces.insert(Namespace::Personal);
@@ -301,6 +308,10 @@ mod tests {
         assert!(on_ws.check().is_err());
         assert!(Access::full().namespaces.contains(&Namespace::Personal));
         assert!(!Access::public().namespaces.contains(&Namespace::Personal));
+        let mut with_private = config("127.0.0.1:1");
+        with_private.http.as_mut().unwrap().access.namespaces.insert(Namespace::Private);
+        assert!(with_private.check().unwrap_err().contains("IPC only"));
+        assert!(!Access::public().namespaces.contains(&Namespace::Private));
     }
 
     #[test]

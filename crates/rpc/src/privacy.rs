@@ -4,6 +4,7 @@ mod covers;
 pub(crate) mod drafts;
 pub(crate) mod feed;
 mod inspect;
+mod keeping;
 pub(crate) mod logs;
 mod marked;
 mod metadata;
@@ -13,7 +14,9 @@ pub(crate) mod sending;
 mod shared;
 mod signed;
 pub(crate) mod states;
+mod supervised;
 mod terms;
+pub(crate) mod traces;
 
 use crate::context::Context;
 use crate::error::RpcError;
@@ -22,7 +25,7 @@ use alloy_primitives::B256;
 use futures::future::BoxFuture;
 use lonja_chain::private::{PrivateStatus, Simulation, SimulationError};
 use lonja_evm::PrivateMessage;
-use lonja_ptm::PrivateTransactionManager;
+use lonja_ptm::{EmbeddedManager, NetworkRules, PrivateTransactionManager};
 use lonja_storage::PrivateReader;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -39,12 +42,18 @@ pub type SimulateRoot =
 pub struct RpcPrivacy {
     /// Has the payloads and hands them out.
     pub manager: Arc<dyn PrivateTransactionManager>,
+    /// The same manager, where it is part of the node and looks after its payloads itself.
+    pub embedded: Option<EmbeddedManager>,
     /// What private transactions did here.
     pub reader: PrivateReader,
     /// Where the second pass stands; changes with every step of it.
     pub status: watch::Receiver<PrivateStatus>,
     /// Whether private transactions that this node signs go into markers, on networks that have them.
     pub markers: bool,
+    /// Who has to be a party of what an account sends, on networks whose rules name somebody.
+    pub rules: Option<Arc<dyn NetworkRules>>,
+    /// Whether these are added to the recipients. Otherwise a send without them is refused.
+    pub add_required: bool,
     /// See [`SimulateRoot`].
     pub simulate_root: Arc<SimulateRoot>,
 }
@@ -55,6 +64,7 @@ pub(crate) fn register(table: &mut Table) {
     payloads::register(table);
     inspect::register(table);
     marked::register(table);
+    keeping::register(table);
 }
 
 /// What a node without a manager answers to whoever wants to share something.

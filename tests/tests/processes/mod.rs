@@ -20,5 +20,7 @@ mod old_chain;
 mod outages;
 mod parties;
 mod permissions;
+mod private_calls;
+mod recovery;
 mod registry;
 mod torment;

@@ -13,6 +13,7 @@ pub mod init;
 pub mod key;
 pub mod node;
 pub mod permission;
+pub mod private;
 pub mod ptm;
 pub mod status;
 pub mod t8n;

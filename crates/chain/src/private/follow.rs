@@ -145,9 +145,18 @@ impl PrivateFollower {
         self.lead_back(payload, |fate| fate == Fate::NotOurs)
     }
 
-    /// A payload was erased. Where it was executed, the private state is led back to before that, and goes past it.
+    /// A payload was erased. Where it was executed, the private state is led back to before that, and goes past it. Where
+    /// that is too long ago, at least what it gave (logs, output) is removed; what it did to the state stays.
     pub fn erased(&mut self, payload: &PayloadHash) -> Result<Arrived, ChainError> {
-        self.lead_back(payload, |fate| matches!(fate, Fate::Executed | Fate::Read))
+        let outcome = self.lead_back(payload, |fate| matches!(fate, Fate::Executed | Fate::Read))?;
+        if matches!(outcome, Arrived::TooOld(_)) {
+            for (number, index, fate) in self.reader.seen(payload)? {
+                if fate == Fate::Executed {
+                    self.writer.erase_receipt(number, index)?;
+                }
+            }
+        }
+        Ok(outcome)
     }
 
     /// Gives up the whole private state: it is made anew from block 0.

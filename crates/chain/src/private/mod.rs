@@ -21,6 +21,7 @@ mod follow;
 mod inside;
 pub mod marker;
 mod payloads;
+mod replay;
 mod run;
 mod simulate;
 mod status;
@@ -30,5 +31,6 @@ mod tests;
 
 pub use follow::{Advance, Arrived, PrivateFollower, Waiting};
 pub use payloads::Ask;
+pub use replay::{LookUp, Replay, ReplayError};
 pub use simulate::{Simulation, SimulationError, execution_root_text, simulate};
 pub use status::{PrivateStatus, PrivateWait};

@@ -5,6 +5,7 @@ use super::checks::{execution_root, participation, same_execution};
 use super::extension::PrivateView;
 use super::extension::contract::{CODE_HASH, is_creation};
 use super::extension::judge::{Effect, Stop};
+use super::extension::shared::SharedState;
 use super::inside::Insides;
 use super::payloads::{Missing, Payloads};
 use crate::error::{BlockError, ChainError};
@@ -335,12 +336,9 @@ impl<'a> PrivateRun<'a> {
             Effect::None => {}
             Effect::Known(address, record) => self.note(address, record),
             Effect::Brought(state, record) => {
-                let account = Some(state.account);
-                let change = AccountChange { account, storage_wiped: true, storage: BTreeMap::new() };
-                self.done.changes.accounts.insert(state.contract, change);
-                self.done.changes.codes.insert(state.account.code_hash, state.code);
-                self.done.brought.insert(state.contract, state.slots);
-                self.note(state.contract, record);
+                let contract = state.contract;
+                bring(&mut self.done.changes, &mut self.done.brought, *state);
+                self.note(contract, record);
             }
         }
     }
@@ -349,6 +347,15 @@ impl<'a> PrivateRun<'a> {
         self.records.insert(address, record.clone());
         self.done.contracts.push((address, Some(record)));
     }
+}
+
+/// Puts a contract that came whole into the private state.
+pub(super) fn bring(changes: &mut StateChanges, brought: &mut Brought, state: SharedState) {
+    let account = Some(state.account);
+    let change = AccountChange { account, storage_wiped: true, storage: BTreeMap::new() };
+    changes.accounts.insert(state.contract, change);
+    changes.codes.insert(state.account.code_hash, state.code);
+    brought.insert(state.contract, state.slots);
 }
 
 /// How a created contract came to be. One that manages an extension must have been made by the known code directly: code

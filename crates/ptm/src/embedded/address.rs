@@ -98,7 +98,7 @@ impl Core {
         let remote: Vec<PublicKey> = all.collect();
         for recipient in &remote {
             // The directory is not held meanwhile: whoever knows versions may be telling it something.
-            let best = self.directory.lock().routes(recipient).into_iter().next();
+            let best = self.routes(recipient)?.into_iter().next();
             match best {
                 None => return Err(PtmError::UnknownRecipient(*recipient)),
                 Some((Route::Url(url), _)) => {

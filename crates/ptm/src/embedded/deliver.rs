@@ -149,7 +149,9 @@ impl Core {
         recipient: PublicKey,
         touched: &mut Vec<NodeId>,
     ) -> Result<(), Failed> {
-        let routes = self.directory.lock().routes(&recipient);
+        // What cannot be found out now may be later.
+        let routes = self.routes(&recipient);
+        let routes = routes.map_err(|error| Failed { error, later: true, erased: false })?;
         let known = !routes.is_empty();
         let copy = letter.envelope.strip_for(&recipient);
         let copy = copy.map_err(|error| Failed { error: error.into(), later: false, erased: false })?;

@@ -12,6 +12,7 @@ use crate::store::{damaged, now_ms};
 use crate::wire::{Answer, Refusal, Request};
 use crate::{AcceptErase, PayloadHash, PtmError, PublicKey};
 use alloy_primitives::B256;
+use futures::{StreamExt, stream};
 use lonja_primitives::NodeId;
 use lonja_storage::Table;
 use metrics::counter;
@@ -27,6 +28,12 @@ const SCRUB_AGAIN: Duration = Duration::from_secs(60);
 /// Says, in the table of facts, that bytes of what was erased may still stand in files: the number of the erasure.
 const TO_SCRUB: &[u8] = b"to-scrub";
 
+/// Names, in the table of facts, of the parties that have not erased a payload: their keys, 32 bytes each.
+const OUTSTANDING: &[u8] = b"unerased/";
+
+/// Parties that are asked at the same time.
+const ASKED_AT_ONCE: usize = 16;
+
 /// What a party answered to an order to erase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErasureAnswer {
@@ -34,6 +41,10 @@ pub struct ErasureAnswer {
     pub party: PublicKey,
     /// Its tombstone, or why there is none.
     pub result: Result<Erasure, String>,
+}
+
+fn outstanding_name(hash: &PayloadHash) -> Vec<u8> {
+    [OUTSTANDING, hash.as_slice()].concat()
 }
 
 impl Core {
@@ -46,6 +57,15 @@ impl Core {
         if !self.store.has(&hash)? && self.store.raw(&hash)?.is_none() {
             return Err(PtmError::NotFound(format!("Message with hash {hash} was not found")));
         }
+        self.erase_wherever(hash, order).await
+    }
+
+    /// As [`erase`](Self::erase), also where the payload is not here: it is not taken any more then.
+    pub(super) async fn erase_wherever(
+        self: &Arc<Self>,
+        hash: PayloadHash,
+        order: B256,
+    ) -> Result<Erasure, PtmError> {
         let tombstone = Erasure::sign(self.author(), ErasureKind::Done, hash, order, now_ms());
         let mut others = self.outbox.remove_payload(&hash);
         others.push((Table::PtmMeta, TO_SCRUB.to_vec(), Some(tombstone.signature.0.to_vec())));
@@ -54,6 +74,7 @@ impl Core {
         counter!("lonja_ptm_erased_total").increment(1);
         tracing::info!(%hash, %order, "a payload was erased");
         self.scrub_later(SCRUB_DELAY);
+        // An older tombstone stays; where there is one, nothing changed.
         self.tombstone(&hash)?.ok_or_else(|| damaged("a tombstone that was just written is not there"))
     }
 
@@ -79,6 +100,11 @@ impl Core {
             Ok((if latest == Some(until) { vec![row] } else { Vec::new() }, ()))
         });
         done.await
+    }
+
+    /// Whether bytes of something erased may still stand in files.
+    pub(super) fn is_scrubbed(&self) -> Result<bool, PtmError> {
+        Ok(self.store.meta(TO_SCRUB)?.is_none())
     }
 
     /// Goes on after a restart with what was begun before.
@@ -108,27 +134,44 @@ impl Core {
         });
     }
 
-    /// Asks the other parties that are known here to erase a payload.
+    /// Asks the other parties that are known here to erase a payload: all at first, and later those that have not done it.
     pub(super) async fn ask_parties(
         &self,
         hash: PayloadHash,
         order: B256,
     ) -> Result<Vec<ErasureAnswer>, PtmError> {
-        let envelope = self.stored(&hash)?;
+        let parties = self.parties_to_ask(&hash)?;
         let order = Erasure::sign(self.author(), ErasureKind::Order, hash, order, now_ms());
-        let parties = envelope.recipients.iter().chain([&envelope.sender]);
-        let parties = parties.filter(|key| !self.keyring.manages(key)).copied();
-        let mut answers = Vec::new();
-        for party in crate::envelope::each_once(parties) {
-            let result = self.ask_party(party, &order).await;
-            answers.push(ErasureAnswer { party, result });
-        }
+        let asked = parties.into_iter().map(|party| {
+            let order = &order;
+            async move { ErasureAnswer { party, result: self.ask_party(party, order).await } }
+        });
+        let answers: Vec<_> = stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
+        let outstanding = answers.iter().filter(|answer| answer.result.is_err());
+        let outstanding: Vec<u8> = outstanding.flat_map(|answer| answer.party.0).collect();
+        let row = Some(outstanding).filter(|keys| !keys.is_empty());
+        self.store.write(vec![(Table::PtmMeta, outstanding_name(&hash), row)]).await?;
         Ok(answers)
+    }
+
+    /// Once a payload is erased nobody knows its parties: those that have not erased theirs are written down before.
+    fn parties_to_ask(&self, hash: &PayloadHash) -> Result<Vec<PublicKey>, PtmError> {
+        if let Some(keys) = self.store.meta(&outstanding_name(hash))? {
+            let (keys, rest) = keys.as_chunks::<{ PublicKey::LENGTH }>();
+            let wrong = || damaged(format!("the parties that have not erased {hash}"));
+            return rest.is_empty().then(|| keys.iter().copied().map(PublicKey).collect()).ok_or_else(wrong);
+        }
+        if self.store.tombstone(hash)?.is_some() {
+            return Ok(Vec::new());
+        }
+        let envelope = self.stored(hash)?;
+        let parties = envelope.recipients.iter().chain([&envelope.sender]);
+        Ok(crate::envelope::each_once(parties.filter(|key| !self.keyring.manages(key)).copied()))
     }
 
     async fn ask_party(&self, party: PublicKey, order: &Erasure) -> Result<Erasure, String> {
         let mut reason = "nobody is known who holds this key".to_owned();
-        let routes = self.directory.lock().routes(&party);
+        let routes = self.routes(&party).map_err(|error| error.to_string())?;
         for (route, _) in routes {
             let node = match route {
                 Route::Node(node) => node,

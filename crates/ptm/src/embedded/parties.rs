@@ -91,6 +91,10 @@ impl Core {
 
     /// Whether a node shows that it holds a key. Asks only where it did not before.
     pub(super) async fn prove(&self, key: PublicKey, node: NodeId) -> Result<bool, CourierError> {
+        if !self.may_hold(&key, &node).map_err(|error| CourierError::Failed(error.to_string()))? {
+            counter!("lonja_ptm_bindings_ignored_total", "reason" => "bound elsewhere").increment(1);
+            return Ok(false);
+        }
         if self.directory.lock().standing(&key, &node) == Some(Standing::Proven) {
             return Ok(true);
         }

@@ -15,6 +15,7 @@ use crate::{Codec, EncodedPayload, PayloadHash, PtmError, PublicKey};
 use alloy_primitives::Bytes;
 use lonja_primitives::NodeId;
 use lonja_storage::Table;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,21 @@ pub struct RecoveryOutcome {
     pub missing: Vec<PayloadHash>,
 }
 
+/// How the newest recovery is getting on, or how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryStatus {
+    /// Whether it is under way.
+    pub running: bool,
+    /// Nodes that are asked.
+    pub nodes: usize,
+    /// How many of them have given what they have, or would not.
+    pub asked: usize,
+    /// What came of it so far.
+    pub outcome: RecoveryOutcome,
+    /// Why it ended early: the store here failed.
+    pub failed: Option<String>,
+}
+
 impl RecoveryOutcome {
     /// Whether everybody gave everything.
     pub fn is_complete(&self) -> bool {
@@ -77,6 +93,10 @@ impl RecoveryOutcome {
     }
 }
 
+fn under_way() -> PtmError {
+    PtmError::Unavailable("a recovery is under way already".into())
+}
+
 fn cursor_name(key: &PublicKey, node: &NodeId) -> Vec<u8> {
     [CURSOR, &key.0, node.0.as_slice()].concat()
 }
@@ -89,10 +109,46 @@ impl Core {
         wanted: &[PayloadHash],
     ) -> Result<RecoveryOutcome, PtmError> {
         let Ok(_alone) = self.recovering.try_lock() else {
-            return Err(PtmError::Unavailable("a recovery is under way already".into()));
+            return Err(under_way());
         };
-        let mut outcome = RecoveryOutcome::default();
         let nodes = self.directory.lock().nodes();
+        *self.recovery.lock() =
+            RecoveryStatus { running: true, nodes: nodes.len(), ..RecoveryStatus::default() };
+        let result = self.recover_from(nodes, afresh, wanted).await;
+        let mut status = self.recovery.lock();
+        status.running = false;
+        match &result {
+            Ok(outcome) => status.outcome = outcome.clone(),
+            Err(error) => status.failed = Some(error.to_string()),
+        }
+        result
+    }
+
+    /// As [`recover`](Self::recover), on a task of its own. [`RecoveryStatus`] says how it gets on.
+    pub(super) fn start_recovery(
+        self: &Arc<Self>,
+        afresh: bool,
+        wanted: Vec<PayloadHash>,
+    ) -> Result<(), PtmError> {
+        // Said at once where one is under way; the task looks again.
+        drop(self.recovering.try_lock().map_err(|_| under_way())?);
+        self.recovery.lock().running = true;
+        let core = self.clone();
+        self.runtime.spawn(async move {
+            if let Err(error) = core.recover(afresh, &wanted).await {
+                tracing::warn!(%error, "the recovery of payloads ended early");
+            }
+        });
+        Ok(())
+    }
+
+    async fn recover_from(
+        &self,
+        nodes: BTreeSet<NodeId>,
+        afresh: bool,
+        wanted: &[PayloadHash],
+    ) -> Result<RecoveryOutcome, PtmError> {
+        let mut outcome = RecoveryOutcome::default();
         for node in nodes {
             for key in self.keyring.keys() {
                 match self.pull(key, node, afresh, &mut outcome).await {
@@ -102,6 +158,8 @@ impl Core {
                 }
             }
             tracing::info!(?node, recovered = outcome.recovered, known = outcome.known, "a node was asked");
+            let mut status = self.recovery.lock();
+            status.asked = status.asked.saturating_add(1);
         }
         self.take_aside(&mut outcome).await?;
         for hash in wanted {
@@ -134,6 +192,7 @@ impl Core {
             let left = self.take_page(&envelopes, outcome).await?;
             self.lay_aside(left, outcome).await?;
             self.store.put(Table::PtmMeta, &name, next.to_be_bytes()).await?;
+            self.recovery.lock().outcome = outcome.clone();
             if !more {
                 return Ok(Ok(()));
             }

@@ -1,6 +1,7 @@
 //! Supervision: parties that have to take part, and the record that reading leaves.
 //!
-//! The network may require that a supervisor's key is a party of what a member sends: that is looked up before each send.
+//! The network may require that a supervisor's key is a party of what a member sends: that is looked up before each send
+//! ([`NetworkRules`](super::NetworkRules)).
 //! A manager that holds a supervisor's key records each reading of a payload in which it takes part as a supervisor only:
 //! the record is durable before the payload is given out, signed, and chained to the one before, so that none can be left
 //! out or changed afterwards without notice.
@@ -14,11 +15,7 @@ use lonja_primitives::{NodeId, Signature};
 use lonja_storage::Table;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Who has to be a party of what this key sends, as the network says it now. An error closes: nothing is sent then.
-pub type RequiredParties = dyn Fn(&PublicKey) -> Result<Vec<PublicKey>, String> + Send + Sync;
 
 /// Readings of one payload within this time leave one record: an execution that waits asks again and again.
 const QUIET: Duration = Duration::from_secs(60);
@@ -179,10 +176,11 @@ impl Core {
         mut recipients: Vec<PublicKey>,
         metadata: &Metadata,
     ) -> Result<Vec<PublicKey>, PtmError> {
-        let Some(required) = self.required.get() else { return Ok(recipients) };
+        let Some(rules) = self.rules.get() else { return Ok(recipients) };
         let closed =
             |reason| PtmError::Violation(format!("who supervises {sender} cannot be found out: {reason}"));
-        for key in required(sender).map_err(closed)? {
+        // Which account signs is not known here: who knows has asked before.
+        for key in rules.required(None).map_err(closed)? {
             if recipients.contains(&key) {
                 continue;
             }
@@ -202,7 +200,9 @@ impl Core {
 
     /// The supervisor's key, where all of our parties in this payload are supervisors.
     fn supervisor(&self, payload: &PrivatePayload) -> Option<PublicKey> {
-        let supervises = |key: &PublicKey| self.settings.supervisors.contains(key);
+        let Some(rules) = self.rules.get() else { return None };
+        // A record too many does no harm.
+        let supervises = |key: &PublicKey| rules.is_supervisor(key).unwrap_or(true);
         let only = !self.keyring.manages(&payload.sender) && payload.managed_parties.iter().all(supervises);
         payload.managed_parties.first().filter(|_| only).copied()
     }
@@ -254,9 +254,5 @@ impl Core {
             alloy_rlp::decode_exact(row).map_err(|_| damaged("a record of a reading does not read"))
         };
         rows.into_iter().map(read).collect()
-    }
-
-    pub(super) fn set_required(&self, required: Arc<RequiredParties>) {
-        let _ = self.required.set(required);
     }
 }

@@ -4,6 +4,7 @@ mod networks;
 mod recovering;
 mod secrets;
 mod sending;
+mod stating;
 mod supervising;
 mod waiting;
 mod world;

@@ -8,10 +8,13 @@ use crate::error::RpcError;
 use crate::params::Args;
 use crate::register::Table;
 use crate::view::{ReceiptView, TransactionView};
+use alloy_consensus::Transaction as _;
 use alloy_primitives::B256;
 use jsonrpsee::types::Params;
 use lonja_chain::history::Outcome;
-use lonja_primitives::RecoveredTransaction;
+use lonja_primitives::spec::MARKER_PRECOMPILE;
+use lonja_primitives::transaction::is_private;
+use lonja_primitives::{PayloadHash, RecoveredTransaction};
 use std::sync::Arc;
 
 pub(super) fn register(table: &mut Table) {
@@ -20,17 +23,20 @@ pub(super) fn register(table: &mut Table) {
 }
 
 /// A marker in the chain, and what its private transaction gave.
-struct Marked {
+pub(super) struct Marked {
     block: Arc<FullBlock>,
     outcome: Outcome,
     results: Arc<Results>,
 }
 
 impl Marked {
-    /// By the marker's hash. `None` where there is no such transaction in the chain.
     fn find(context: &Context, params: &Params<'_>) -> Result<Option<Self>, RpcError> {
+        Self::at(context, Args::new(params, 1)?.required(0, "hash")?)
+    }
+
+    /// By the marker's hash. `None` where there is no such transaction in the chain.
+    pub(super) fn at(context: &Context, hash: B256) -> Result<Option<Self>, RpcError> {
         let privacy = payloads_of(context)?;
-        let hash: B256 = Args::new(params, 1)?.required(0, "hash")?;
         let Some((number, index)) = context.node.reader.transaction_location(&hash)? else { return Ok(None) };
         let block = context.block(number)?;
         let Some(outcome) = block.outcome(index)? else { return Ok(None) };
@@ -48,6 +54,17 @@ impl Marked {
         let inner = RecoveredTransaction::recover(raw.clone(), chain_id)
             .map_err(|error| RpcError::Internal(format!("a private transaction that ran: {error}")))?;
         Ok(Some((inner, placed)))
+    }
+}
+
+impl Marked {
+    /// The payloads that the transaction names: its own, and where it marks another one that ran here, that one's.
+    pub(super) fn payloads(&self, chain_id: u64) -> Result<Vec<PayloadHash>, RpcError> {
+        let tx = &self.outcome.transaction;
+        let marks = tx.to() == Some(MARKER_PRECOMPILE) && tx.input().len() == PayloadHash::LENGTH;
+        let own = is_private(tx, chain_id) || marks;
+        let inner = self.inner(chain_id)?.map(|(inner, _)| PayloadHash::from_data(inner.tx().input()));
+        Ok(own.then(|| PayloadHash::from_data(tx.input())).into_iter().chain(inner).collect())
     }
 }
 

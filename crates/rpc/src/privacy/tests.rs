@@ -3,11 +3,13 @@
 mod covers;
 mod drafts;
 mod inspect;
+mod keeping;
 mod logs;
 mod receipts;
 mod sending;
 mod signed;
 mod states;
+mod supervised;
 mod terms;
 
 use crate::testing::{Client, OURS, THEIRS, TestNode, init_code, key, privacy_rules, write_word};

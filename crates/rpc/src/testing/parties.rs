@@ -81,9 +81,12 @@ impl TestNode {
         let (asked, spec) = (Arc::clone(&follower), Arc::clone(&self.node.spec));
         self.node.privacy = Some(Arc::new(RpcPrivacy {
             manager: manager.clone(),
+            embedded: None,
             reader: private,
             status,
             markers,
+            rules: None,
+            add_required: true,
             simulate_root: Arc::new(move |message| {
                 let result = asked.lock().simulate_root(&spec, &reader, &message);
                 async move { result }.boxed()

@@ -155,6 +155,33 @@ impl PrivateReader {
         Ok(first)
     }
 
+    /// Payloads that were executed or read here, in the order of their names: those after this one, `limit` at most.
+    /// Passes over all that were not ours on its way.
+    pub fn payloads_of_ours(
+        &self,
+        after: Option<&PayloadHash>,
+        limit: usize,
+    ) -> Result<Vec<PayloadHash>, StoreError> {
+        let from = after.map_or_else(Vec::new, |after| seen_key(after, u64::MAX, u32::MAX).to_vec());
+        self.look(|kv, head| {
+            let (mut found, mut result) = (Vec::<PayloadHash>::new(), Ok(()));
+            kv.scan(Table::Seen, &from, &mut |key, row| match seen_row(key, row) {
+                Ok((payload, number, fate)) => {
+                    let ours = number <= head && matches!(fate, Fate::Executed | Fate::Read);
+                    if ours && found.last() != Some(&payload) && after != Some(&payload) {
+                        found.push(payload);
+                    }
+                    found.len() < limit
+                }
+                Err(error) => {
+                    result = Err(error);
+                    false
+                }
+            })?;
+            result.map(|()| found)
+        })
+    }
+
     /// Visits the occurrences of a payload in order, until `visit` answers `false`.
     fn visit_seen(
         &self,
@@ -168,7 +195,7 @@ impl PrivateReader {
                 match (place_of(place), Fate::decode(row)) {
                     (Some((number, index)), Ok(fate)) => number <= head && visit(number, index, fate),
                     (None, _) => {
-                        result = Err(StoreError::damaged("a key of table seen does not decode"));
+                        result = Err(unreadable_place());
                         false
                     }
                     (_, Err(error)) => {
@@ -227,4 +254,15 @@ pub(super) fn receipt_rows(kv: &dyn KvRead, number: u64) -> Result<Vec<(Vec<u8>,
         is_of_block
     })?;
     Ok(rows)
+}
+
+fn unreadable_place() -> StoreError {
+    StoreError::damaged("a key of table seen does not decode")
+}
+
+/// A row of the table of payloads, with any name.
+fn seen_row(key: &[u8], row: &[u8]) -> Result<(PayloadHash, u64, Fate), StoreError> {
+    let (payload, place) = key.split_first_chunk::<{ PayloadHash::LENGTH }>().ok_or_else(unreadable_place)?;
+    let (number, _) = place_of(place).ok_or_else(unreadable_place)?;
+    Ok((PayloadHash(payload.into()), number, Fate::decode(row)?))
 }

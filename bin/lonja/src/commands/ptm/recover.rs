@@ -26,6 +26,11 @@ pub struct Incomplete {
 }
 
 impl Incomplete {
+    /// Something was recovered, and not everything.
+    pub fn some(text: &str) -> Self {
+        Self { text: text.to_owned(), code: 1 }
+    }
+
     /// What the process ends with.
     pub fn exit_code(&self) -> u8 {
         self.code

@@ -102,6 +102,33 @@ fn a_missing_payload_makes_the_private_head_wait_and_the_public_one_go_on() {
 }
 
 #[test]
+fn what_is_erased_when_there_is_no_way_back_loses_what_it_gave() {
+    let mut chain = chain();
+    let mut a = Party::keeping(&chain, 2);
+    let contract = sender(1).create(0);
+    let (create, call) = (payload(1, counter_init()), payload(2, Bytes::from_static(b"x")));
+    a.has(&create);
+    a.has(&call);
+    chain.submit(&[private(1, 0, None, &create)]);
+    chain.next_block();
+    chain.submit(&[private(1, 1, Some(contract), &call)]);
+    let block = chain.next_block().number;
+    for nonce in 0..4 {
+        chain.submit(&[draft(2, nonce)]);
+        chain.next_block();
+        a.catch_up();
+    }
+    assert_eq!(a.reader().receipts(block).unwrap().len(), 1);
+    a.erased(&call);
+    assert_eq!(a.follower.erased(&call.0).unwrap(), Arrived::TooOld(block));
+    assert_eq!(a.reader().receipts(block).unwrap(), []);
+    assert_eq!(a.reader().bloom_at(block).unwrap(), None);
+    assert_eq!(a.reader().seen(&call.0).unwrap(), [(block, 0, Fate::Erased)]);
+    assert_eq!(slot(&a, contract), U256::ONE, "what it did to the state stays");
+    assert_eq!(a.follower.erased(&call.0).unwrap(), Arrived::InTime, "there is nothing left");
+}
+
+#[test]
 fn a_late_payload_is_executed_from_its_block_on() {
     let mut chain = chain();
     let (mut a, mut late) = (Party::new(&chain), Party::new(&chain));

@@ -10,7 +10,7 @@ use lonja_primitives::transaction::sign_private;
 use lonja_primitives::{PayloadHash, Transaction};
 use lonja_ptm::{Lookup, Metadata, PrivatePayload, PublicKey};
 use lonja_storage::private::{PrivateReader, PrivateStore, open_private};
-use lonja_storage::{MemoryKv, StateAt};
+use lonja_storage::{History, MemoryKv, StateAt, Tuning};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -56,6 +56,12 @@ pub(super) struct Party {
 impl Party {
     pub(super) fn new(chain: &Network) -> Self {
         Self::open(chain, MemoryKv::new(), BTreeMap::new())
+    }
+
+    /// One that keeps only so many past states.
+    pub(super) fn keeping(chain: &Network, states: u64) -> Self {
+        let tuning = Tuning { history: History::Last(states), ..Tuning::default() };
+        Self::open(chain, MemoryKv::with_tuning(tuning), BTreeMap::new())
     }
 
     fn open(chain: &Network, kv: MemoryKv, payloads: BTreeMap<PayloadHash, Lookup>) -> Self {

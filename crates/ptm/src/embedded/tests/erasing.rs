@@ -38,7 +38,9 @@ fn parties_answer_an_order_with_their_tombstones() {
     assert!(again.iter().all(|answer| answer.result.as_ref().is_ok_and(|stone| stone.order == ORDER)));
     let own = net.wait(net.manager(1).erase_by_order(hash, ORDER)).unwrap();
     assert_eq!((own.order, own.node), (ORDER, node(1)));
-    let none = net.wait(net.manager(1).ask_parties(hash, ORDER));
+    // All have done it: there is nobody left to ask. Of what never was here nobody knows the parties.
+    assert_eq!(net.wait(net.manager(1).ask_parties(hash, ORDER)), Ok(vec![]));
+    let none = net.wait(net.manager(1).ask_parties(PayloadHash::from_data(b"unknown"), ORDER));
     assert!(matches!(none, Err(PtmError::NotFound(_))));
     // Nobody takes it again.
     let resent = net.manager(2).envelope(&hash);
@@ -131,4 +133,48 @@ fn bytes_of_what_was_erased_leave_the_files() {
     assert_eq!(runtime.block_on(manager.lookup(gone)), Lookup::Erased);
     assert!(matches!(runtime.block_on(manager.lookup(kept)), Lookup::Found(_)));
     assert_eq!(runtime.block_on(manager.scrub()), Ok(()), "nothing is left to do");
+}
+
+#[test]
+fn parties_that_have_not_erased_it_are_asked_again_and_the_others_not() {
+    let net = network(AcceptErase::FromSender);
+    let hash = net.send(request(1, &[2, 3], b"payload")).unwrap().hash;
+    net.kill(3);
+    let done = |answers: &[ErasureAnswer]| -> Vec<(PublicKey, bool)> {
+        answers.iter().map(|answer| (answer.party, answer.result.is_ok())).collect()
+    };
+    let answers = net.wait(net.manager(1).ask_parties(hash, ORDER)).unwrap();
+    assert_eq!(done(&answers), [(key(2), true), (key(3), false)]);
+    net.wait(net.manager(1).erase_by_order(hash, ORDER)).unwrap();
+    // Though nothing is left here that names the parties, also after a restart.
+    net.kill(1);
+    net.start(1);
+    net.start(3);
+    net.connect();
+    let answers = net.wait(net.manager(1).ask_parties(hash, ORDER)).unwrap();
+    assert_eq!(done(&answers), [(key(3), true)]);
+    assert_eq!(net.lookup(3, hash), Lookup::Erased);
+    assert_eq!(net.wait(net.manager(1).ask_parties(hash, ORDER)), Ok(vec![]));
+}
+
+#[test]
+fn what_is_not_here_can_be_forbidden_to_come() {
+    let net = network(AcceptErase::default());
+    let hash = net.send(request(1, &[2], b"payload")).unwrap().hash;
+    super::recovering::lose(&net, 2);
+    assert!(matches!(net.wait(net.manager(2).erase_by_order(hash, ORDER)), Err(PtmError::NotFound(_))));
+    let manager = net.manager(2);
+    assert_eq!(manager.is_scrubbed(), Ok(true));
+    assert_eq!(net.wait(manager.erase_wherever(hash, ORDER)).unwrap().order, ORDER);
+    assert_eq!(manager.is_scrubbed(), Ok(false));
+    assert_eq!(manager.is_followed(), Ok(false));
+    let mut arrivals = manager.arrivals();
+    assert_eq!(arrivals.take(9), Ok(vec![Arrival::Erased(hash)]));
+    arrivals.done();
+    net.wait_until("it is followed", || manager.is_followed() == Ok(true));
+    net.wait(manager.scrub()).unwrap();
+    assert_eq!(manager.is_scrubbed(), Ok(true));
+    let outcome = net.wait(manager.recover(true, &[hash])).unwrap();
+    assert_eq!((outcome.recovered, outcome.missing), (0, vec![]), "what was erased is not missing");
+    assert_eq!(net.lookup(2, hash), Lookup::Erased);
 }

@@ -7,7 +7,7 @@ use alloy_primitives::Bytes;
 use lonja_storage::{MemoryKv, Table};
 use std::sync::Arc;
 
-fn lose(net: &Arc<Net>, name: u8) {
+pub(super) fn lose(net: &Arc<Net>, name: u8) {
     net.kill(name);
     net.change(name, |member| member.kv = MemoryKv::new());
     net.start(name);
@@ -164,4 +164,30 @@ fn pages_are_bounded_in_bytes() {
     net.change(2, |member| member.settings = settings());
     lose(&net, 2);
     assert_eq!(recover(&net, 2, &[]).recovered, 5);
+}
+
+#[test]
+fn a_recovery_in_the_background_says_how_it_gets_on() {
+    let net = Net::of(&[1, 2, 3]);
+    assert_eq!(net.manager(1).recovery_status(), RecoveryStatus::default());
+    let hash = net.send(request(2, &[1], b"payload")).unwrap().hash;
+    let gone = net.send(request(1, &[], b"for 1 alone")).unwrap().hash;
+    lose(&net, 1);
+    net.kill(3);
+    net.manager(1).start_recovery(false, vec![hash, gone]).unwrap();
+    net.wait_until("it is done", || !net.manager(1).recovery_status().running);
+    let status = net.manager(1).recovery_status();
+    assert_eq!((status.nodes, status.asked, status.failed), (2, 2, None));
+    assert_eq!((status.outcome.recovered, status.outcome.missing), (1, vec![gone]));
+    assert_eq!(status.outcome.incomplete.len(), 1, "one node is away");
+    assert!(matches!(net.lookup(1, hash), Lookup::Found(_)));
+    // Where two begin at once, one does it all.
+    net.start(3);
+    net.connect();
+    net.plan([Fault::Delay(100); 4]);
+    net.manager(1).start_recovery(true, vec![]).unwrap();
+    let second = net.manager(1).start_recovery(true, vec![]);
+    assert!(matches!(second, Err(PtmError::Unavailable(ref why)) if why.contains("under way")), "{second:?}");
+    net.wait_until("it is done", || !net.manager(1).recovery_status().running);
+    assert!(net.manager(1).recovery_status().outcome.is_complete());
 }

@@ -15,7 +15,7 @@ use crate::tests::Model;
 use crate::{Head, Kv, MemoryKv, StoreError, Table, Tuning};
 use alloy_primitives::{Address, B256, B512, Bytes, Log, LogData, U256, keccak256};
 use lonja_primitives::{PayloadHash, StateChanges};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(crate) const GENESIS: B256 = B256::repeat_byte(0x9e);
@@ -180,6 +180,24 @@ impl World {
         for number in 0..=u8::MAX {
             self.check_seen(number);
         }
+        self.check_ours();
+    }
+
+    /// Compares the names of the payloads that ran or were read with what was done, all at once and page by page.
+    fn check_ours(&self) {
+        let is_ours = |payload: &PayloadHash| {
+            let seen = self.reader.seen(payload).unwrap();
+            seen.iter().any(|(.., fate)| matches!(fate, Fate::Executed | Fate::Read))
+        };
+        let expected: BTreeSet<_> = (0..=u8::MAX).map(payload).filter(is_ours).collect();
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.reader.payloads_of_ours(after.as_ref(), 2).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            found.extend(page);
+        }
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
     }
 
     fn check_block(&self, number: u64) {
