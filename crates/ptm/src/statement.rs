@@ -52,6 +52,9 @@ pub struct Statement {
     /// Its signature.
     #[serde(with = "signature_text")]
     pub signature: Signature,
+    /// Hash of a transaction that names the payload on the chain. Not signed: anybody can look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<B256>,
     /// What anybody can check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,

@@ -62,7 +62,9 @@ fn a_lost_payload_store_comes_back_from_the_other_parties() {
     let values = |party: &Party| [vault, own, with_c].map(|contract| party.look(contract));
     wait_until("it has them all", || values(b) == [stored(1), stored(2), stored(3)]);
     let head = network.head(b.number).expect("it answers");
-    wait_until("it is as far", || b.rpc.call("debug_privateStateRoot", json!([format!("{head:#x}")])).is_ok());
+    wait_until("it is as far", || {
+        b.rpc.call("debug_privateStateRoot", json!([format!("{head:#x}")])).is_ok()
+    });
     let root = b.root(head);
 
     // The payloads alone are lost: what came of them stands, and the node says what to do.
@@ -72,7 +74,11 @@ fn a_lost_payload_store_comes_back_from_the_other_parties() {
     party::meet(&parties);
     let report = private(b, &["recover"]).success();
     // Each transaction is in a marker: two payloads for each of the six.
-    assert_eq!((number(&report, "payloads recovered"), number(&report, "still missing")), (12, 0), "{report}");
+    assert_eq!(
+        (number(&report, "payloads recovered"), number(&report, "still missing")),
+        (12, 0),
+        "{report}"
+    );
     assert_eq!(b.root(head), root);
 
     // The private state too: it is made again from what comes back, and what one of the parties has comes when it is there.
@@ -87,8 +93,7 @@ fn a_lost_payload_store_comes_back_from_the_other_parties() {
     });
     assert_eq!(values(b), [None; 3]);
     // The one that is away may be known by what the other tells: then it is named, and the command says that it lacks something.
-    let report: Value =
-        serde_json::from_str(&private(b, &["recover", "--json"]).stdout).expect("it is JSON");
+    let report: Value = serde_json::from_str(&private(b, &["recover", "--json"]).stdout).expect("it is JSON");
     assert_eq!((&report["recovered"], &report["running"]), (&json!(8), &json!(false)), "{report}");
     wait_until("what came back was executed", || values(b) == [stored(1), stored(2), None]);
     network.launch(c.number);
@@ -159,7 +164,8 @@ fn a_payload_is_erased_by_order_at_all_parties_and_the_chain_stays() {
     // The other writes its files anew soon after.
     for party in [a, b] {
         wait_until("no byte of it is left", || files_with(&party.folder, secret(1).as_slice()).is_empty());
-        let refused = party.rpc.call("eth_getPrivateTransactionReceipt", json!([gone])).expect_err("it is gone");
+        let refused =
+            party.rpc.call("eth_getPrivateTransactionReceipt", json!([gone])).expect_err("it is gone");
         assert!(refused.contains("not found for this participant"), "{refused}");
         assert!(!network.member(party.number).log().contains(&format!("{:x}", secret(1))));
         assert_ne!(files_with(&party.folder, secret(2).as_slice()), [] as [std::path::PathBuf; 0]);

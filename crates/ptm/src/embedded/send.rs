@@ -4,7 +4,9 @@ use super::address::{Addressed, check_size};
 use super::deliver::{Letter, Outcome};
 use super::{Core, PtmError};
 use crate::store::{Keep, Other, now_ms};
-use crate::{EncodedPayload, PayloadHash, PublicKey, RawTransaction, SendRequest, SendSigned, Sent};
+use crate::{
+    EncodedPayload, PayloadHash, PrivacyMode, PublicKey, RawTransaction, SendRequest, SendSigned, Sent,
+};
 use alloy_primitives::Bytes;
 use metrics::{counter, histogram};
 use std::sync::Arc;
@@ -87,12 +89,12 @@ impl Core {
         let addressed = self.address_signed(raw.sender, &request.to, &request.metadata)?;
         let remote = self.remote(&addressed)?;
         let _sending = Sending::begin(&self, hash)?;
-        let core = self.clone();
+        let (core, bytes) = (self.clone(), raw.cipher_text.len());
         let wrap = move || {
             let payload = raw.decrypt(&core.keyring)?.payload;
             Ok::<_, PtmError>((raw.wrap(&core.keyring, &addressed.addressing())?, addressed, payload))
         };
-        let (envelope, addressed, payload) = off_the_tasks(LARGE_BYTES, wrap).await??;
+        let (envelope, addressed, payload) = off_the_tasks(bytes, wrap).await??;
         // What was sent before may stand in a block: it is never taken back.
         let attempt = if self.store.has(&hash)? { 0 } else { next_attempt() };
         let letter = Letter::new(&self, envelope, attempt)?;
@@ -107,8 +109,9 @@ impl Core {
         check_size(&payload)?;
         let sender = self.keyring.sender(from)?;
         let (keyring, surroundings) = (self.keyring.clone(), self.surroundings.clone());
+        let bytes = payload.len();
         let seal = move || RawTransaction::encrypt_from(&*surroundings, &keyring, sender, &payload);
-        let raw = off_the_tasks(LARGE_BYTES, seal).await??;
+        let raw = off_the_tasks(bytes, seal).await??;
         let hash = raw.hash();
         self.store.keep_raw(hash, &raw).await?;
         Ok(hash)
@@ -165,10 +168,13 @@ impl Core {
         Ok(())
     }
 
-    /// What the outcomes come to. With an outbox, what can be delivered later waits there.
+    /// What the outcomes come to. With an outbox, what can be delivered later waits there; but not what concerns protected
+    /// contracts: another party may call one before this payload has made it everywhere, and where it is not yet nothing
+    /// would vouch for the call, then or later.
     async fn conclude(&self, letter: &Letter, outcomes: &[Outcome]) -> Result<(), PtmError> {
         let failed = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err());
-        let waits = |failed: &&super::deliver::Failed| failed.later && self.settings.outbox;
+        let may_wait = self.settings.outbox && letter.envelope.mode == PrivacyMode::Standard;
+        let waits = |failed: &&super::deliver::Failed| failed.later && may_wait;
         if let Some(failed) = failed.clone().find(|failed| !waits(failed)) {
             return Err(failed.error.clone());
         }

@@ -21,6 +21,7 @@ impl Core {
             time_ms: now_ms(),
             node: self.node,
             signature: Signature([0; 65]),
+            transaction: None,
             evidence: None,
         };
         match envelope {

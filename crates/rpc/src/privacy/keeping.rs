@@ -286,19 +286,24 @@ fn first_shown(reader: &PrivateReader, payload: &PayloadHash) -> Result<Option<u
     Ok(shown.map(|(number, _, _)| number))
 }
 
-/// How far the erasure of a payload has come.
+/// How far the erasure of payloads has come; their names, as `private_purge` tells them.
 fn purged(context: &Context, params: &Params<'_>) -> Result<Value, RpcError> {
-    let subject: Subject = Args::new(params, 1)?.required(0, "hash")?;
+    let payloads: Vec<PayloadHash> = Args::new(params, 1)?.required(0, "payloads")?;
     let (privacy, manager) = managed(context)?;
-    let (mut tombstones, mut stands) = (Vec::new(), false);
-    for payload in payloads(context, subject)? {
-        tombstones.extend(manager.tombstone(&payload)?.map(TombstoneView::from));
-        stands |= first_shown(&privacy.reader, &payload)?.is_some();
+    let mut tombstones = Vec::new();
+    for payload in &payloads {
+        tombstones.extend(manager.tombstone(payload)?.map(TombstoneView::from));
     }
-    let followed = manager.is_followed()?;
+    let shown: Result<Vec<_>, _> =
+        payloads.iter().map(|payload| first_shown(&privacy.reader, payload)).collect();
+    let (stands, followed) = match shown {
+        Ok(shown) => (shown.iter().any(Option::is_some), manager.is_followed()?),
+        // On its way back at this moment.
+        Err(RpcError::Limit(_)) => (true, false),
+        Err(error) => return Err(error),
+    };
     Ok(json!({
         "tombstones": tombstones,
-        // The order matters: once it is followed, nothing is led back any more.
         "followed": followed,
         "stands": stands,
         "scrubbed": manager.is_scrubbed()?,
@@ -344,10 +349,16 @@ fn statement(
         let disclose = args.optional(1, "disclose")?.unwrap_or(false);
         let manager = managed(&context)?.1.clone();
         let looking = context.clone();
+        // The transaction names the first of them in what everybody sees.
+        let mut transaction = match &subject {
+            Subject::Transaction(hash) => Some(*hash),
+            Subject::Payload(_) => None,
+        };
         let payloads = context.workers.reads.run(move || payloads(&looking, subject)).await?;
         let mut statements: Vec<Statement> = Vec::with_capacity(payloads.len());
         for payload in payloads {
-            statements.push(manager.statement(payload, disclose).await?);
+            let statement = manager.statement(payload, disclose).await?;
+            statements.push(Statement { transaction: transaction.take(), ..statement });
         }
         answer(&statements)
     }

@@ -5,7 +5,7 @@ use crate::client::Endpoint;
 use crate::commands::permission::table::{plain, sheet, table};
 use crate::commands::status::Target;
 use crate::files;
-use alloy_primitives::{B256, B512, FixedBytes, hex};
+use alloy_primitives::{B256, B512, Bytes, FixedBytes, hex};
 use clap::Args;
 use eyre::{Context, Result, bail, eyre};
 use lonja_primitives::{NodeId, PayloadHash, Signature};
@@ -83,14 +83,19 @@ impl CheckProofArgs {
         if statements.is_empty() {
             bail!("{shown} has no statements");
         }
-        let genesis = genesis(&self.target.endpoint()).await?;
+        let endpoint = self.target.endpoint();
+        let genesis = genesis(&endpoint).await?;
         for statement in &statements {
             if statement.genesis != genesis {
                 bail!("the statement is about another network: its genesis is {}", statement.genesis);
             }
             let payload =
                 statement.check().wrap_err_with(|| format!("the statement about {}", statement.payload))?;
-            print!("{}", sheet(&lines(statement)));
+            let mut lines = lines(statement);
+            if let Some(hash) = statement.transaction {
+                lines.push(("on the chain", on_chain(&endpoint, hash, &statement.payload).await?));
+            }
+            print!("{}", sheet(&lines));
             match payload {
                 Some(payload) if self.show => println!("payload: 0x{}", hex::encode(payload)),
                 Some(payload) => println!("the disclosed key opens it: {} bytes (--show)", payload.len()),
@@ -104,6 +109,18 @@ impl CheckProofArgs {
 async fn genesis(endpoint: &Endpoint) -> Result<B256> {
     let block = endpoint.call("eth_getBlockByNumber", json!(["0x0", false])).await?;
     serde_json::from_value(block["hash"].clone()).wrap_err("the node sent no genesis block")
+}
+
+/// Where a transaction that names the payload stands; an error where it names another, or stands nowhere.
+async fn on_chain(endpoint: &Endpoint, hash: B256, payload: &PayloadHash) -> Result<String> {
+    let tx = endpoint.call("eth_getTransactionByHash", json!([hash])).await?;
+    let input: Option<Bytes> = serde_json::from_value(tx["input"].clone()).unwrap_or_default();
+    let input = input.ok_or_else(|| eyre!("the transaction {hash} is not known at this node"))?;
+    if input.len() != PayloadHash::LENGTH || PayloadHash::from_data(&input) != *payload {
+        bail!("the transaction {hash} does not name the payload {payload}");
+    }
+    let (block, from) = (plain(&tx["blockNumber"]), plain(&tx["from"]));
+    Ok(format!("transaction {hash} in block {block}, signed by {from}"))
 }
 
 fn lines(statement: &Statement) -> Vec<(&'static str, String)> {

@@ -36,12 +36,14 @@ impl PurgeArgs {
             true => format!("executing again without it: {}", second_pass(status)),
             false => "writing the files anew without it".to_owned(),
         };
-        let status = until(&endpoint, "private_purged", json!([self.hash]), is_done, line).await?;
+        let names: Vec<&Value> =
+            purged.as_array().into_iter().flatten().map(|one| &one["tombstone"]["payload"]).collect();
+        let status = until(&endpoint, "private_purged", json!([names]), is_done, line).await?;
         match self.json {
             true => println!("{:#}", json!({ "purged": purged, "status": status })),
             false => print!("{}", report(&purged, &status)),
         }
-        outcome(&purged)
+        outcome(&purged, self.order)
     }
 }
 
@@ -71,15 +73,21 @@ fn report(purged: &Value, status: &Value) -> String {
 }
 
 /// The command succeeds when everybody who was asked has erased the payload.
-fn outcome(purged: &Value) -> Result<()> {
-    let parties = purged.as_array().into_iter().flatten().flat_map(|one| one["parties"].as_array());
-    let refused = parties.flatten().filter(|party| !party["refused"].is_null()).count();
-    if refused > 0 {
-        bail!(
-            "it is erased here, and {refused} of the other parties have not done it. The same command asks those again"
-        );
+fn outcome(purged: &Value, order: B256) -> Result<()> {
+    let keeps = |one: &&Value| {
+        let parties = one["parties"].as_array();
+        parties.is_some_and(|parties| parties.iter().any(|party| !party["refused"].is_null()))
+    };
+    let again =
+        |one: &Value| format!("lonja private purge {} --order {order}", plain(&one["tombstone"]["payload"]));
+    let again: Vec<String> = purged.as_array().into_iter().flatten().filter(keeps).map(again).collect();
+    match again.is_empty() {
+        true => Ok(()),
+        false => bail!(
+            "it is erased here, and not at all other parties. To ask those again that have not done it:\n  {}",
+            again.join("\n  ")
+        ),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -98,7 +106,8 @@ mod tests {
         {
             assert!(text.contains(words), "{text}");
         }
-        assert!(outcome(&purged).unwrap_err().to_string().contains("1 of the other parties"));
-        assert!(outcome(&json!([{ "parties": [{ "party": "B", "tombstone": {} }] }])).is_ok());
+        let error = outcome(&purged, B256::ZERO).unwrap_err().to_string();
+        assert!(error.contains(&format!("lonja private purge H --order {}", B256::ZERO)), "{error}");
+        assert!(outcome(&json!([{ "parties": [{ "party": "B", "tombstone": {} }] }]), B256::ZERO).is_ok());
     }
 }

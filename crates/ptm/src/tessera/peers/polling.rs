@@ -98,12 +98,16 @@ impl Peers {
                 valid
             }
         };
-        let mut table = self.lines.table.lock();
-        if let Some(keys) = table.announced(&info.url, keys, versions) {
+        let learned = {
+            let mut table = self.lines.table.lock();
+            let learned = table.announced(&info.url, keys, versions);
+            if options.discovery {
+                table.heard_of(info.parties);
+            }
+            learned
+        };
+        if let Some(keys) = learned {
             self.manager.learn_url(&info.url, &keys);
-        }
-        if options.discovery {
-            table.heard_of(info.parties);
         }
         Heard::Taken
     }

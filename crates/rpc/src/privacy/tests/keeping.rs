@@ -54,7 +54,7 @@ async fn a_payload_is_erased_by_order_and_that_is_told() {
     // By its name in hex it is the same one; the first order stands.
     let again = client.call("private_purge", json!([hash.0, B256::ZERO])).await;
     assert_eq!(again[0]["tombstone"], purged[0]["tombstone"]);
-    let status = client.call("private_purged", json!([hash])).await;
+    let status = client.call("private_purged", json!([[hash]])).await;
     assert_eq!((&status["followed"], &status["stands"]), (&json!(false), &json!(false)), "{status}");
     assert_eq!(status["tombstones"][0], purged[0]["tombstone"]);
     let mut arrivals = manager.arrivals();
@@ -62,7 +62,7 @@ async fn a_payload_is_erased_by_order_and_that_is_told() {
     arrivals.done();
     let mut done = false;
     for _ in 0..500 {
-        let status = client.call("private_purged", json!([hash])).await;
+        let status = client.call("private_purged", json!([[hash]])).await;
         done = status["followed"] == true && status["scrubbed"] == true;
         if done {
             break;
