@@ -6,15 +6,19 @@ use crate::invalid::TxInvalid;
 use crate::machine::{Evm, block_machine};
 use crate::overlay::{Overlay, ReadError};
 use crate::private::shell::ShellHandler;
+use crate::trace::{Ended, Observer, TraceError};
 use crate::transaction::{check_shape, tx_env};
+use crate::watch::{self, TimeLeft, Watch};
 use alloy_primitives::{Address, B256, Bloom, Bytes, TxKind, U256, address};
 use lonja_primitives::receipt::{receipts_bloom, receipts_root};
 use lonja_primitives::{BlockRules, Receipt, RecoveredTransaction, StateChanges, StateError, StateView};
-use revm::ExecuteEvm;
 use revm::context::{ContextSetters, TxEnv};
 use revm::context_interface::ContextTr;
-use revm::context_interface::result::{EVMError, ExecutionResult, InvalidTransaction};
+use revm::context_interface::result::{EVMError, ExecutionResult, InvalidTransaction, ResultAndState};
 use revm::handler::{Handler, MainnetHandler};
+use revm::state::EvmState;
+use revm::{ExecuteEvm, InspectEvm};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 /// Who calls when a block itself does, and no transaction: an address that nobody has a key for (EIP-4788).
@@ -64,7 +68,7 @@ pub struct SystemOutcome {
 pub struct BlockExecutor<'a> {
     rules: BlockRules,
     env: BlockEnv,
-    evm: Evm<'a>,
+    pub(crate) evm: Evm<'a, Observer>,
     receipts: Vec<Receipt>,
     gas_used: u64,
     /// Gas that private transactions took from the block, which its header does not count.
@@ -79,36 +83,67 @@ type Outcome = Result<ExecutionResult, Failure>;
 impl<'a> BlockExecutor<'a> {
     /// Begins a block on the state of its parent.
     pub fn new(rules: BlockRules, env: BlockEnv, state: &'a dyn StateView) -> Self {
-        let evm = block_machine(&rules, &env, Overlay::new(state));
+        let evm = block_machine(&rules, &env, Overlay::new(state), Observer::Nobody);
         Self { rules, env, evm, receipts: Vec::new(), gas_used: 0, shell_gas: 0, told: None }
     }
 
     /// Executes the next transaction. A transaction that reverts or runs out of gas is executed all the same: its
     /// receipt says that it failed.
     pub fn execute(&mut self, tx: &RecoveredTransaction) -> Result<(), ExecuteError> {
+        self.admit(tx)?;
+        let outcome = match tx.is_private() {
+            true => self.run_shell(tx),
+            false => self.evm.transact_one(tx_env(&self.rules, tx)),
+        };
+        let result = self.keep(outcome)?;
+        self.add_receipt(tx, result);
+        Ok(())
+    }
+
+    /// As [`BlockExecutor::execute`], with what the observer has to tell of it.
+    pub(crate) fn observe(
+        &mut self,
+        tx: &RecoveredTransaction,
+        observer: Observer,
+    ) -> Result<Result<Box<RawValue>, TraceError>, ExecuteError> {
+        self.admit(tx)?;
+        self.evm.inspector = observer;
+        let outcome = match tx.is_private() {
+            true => {
+                let outcome = self.run_shell(tx);
+                self.evm.inspector.see_shell(&self.evm.ctx.tx);
+                outcome
+            }
+            false => self.evm.inspect_one_tx(tx_env(&self.rules, tx)),
+        };
+        let (result, touched) = self.end(outcome)?;
+        let gas_used = if tx.is_private() { 0 } else { result.tx_gas_used() };
+        let (ended, foreign) = (ResultAndState::new(result, touched), []);
+        let told = crate::trace::told(&mut self.evm, &Ended { gas_used, outcome: &ended, foreign: &foreign });
+        self.commit(ended.state);
+        self.add_receipt(tx, ended.result);
+        Ok(told)
+    }
+
+    /// From now on the time is limited.
+    pub(crate) fn limit_time(&mut self, time_left: TimeLeft<'a>) {
+        self.evm.ctx.chain = Watch::new(time_left);
+        watch::install(self.evm.instruction.instruction_table_mut());
+    }
+
+    fn admit(&self, tx: &RecoveredTransaction) -> Result<(), ExecuteError> {
         check_shape(&self.rules, tx)?;
         let left = self.env.gas_limit.saturating_sub(self.gas_taken());
         if tx.gas_limit() > left {
             return Err(TxInvalid::BlockGasExceeded { left, tx: tx.gas_limit() }.into());
         }
-        if tx.is_private() {
-            return self.execute_shell(tx);
-        }
-        let outcome = self.evm.transact_one(tx_env(&self.rules, tx));
-        let result = self.keep(outcome)?;
-        self.add_receipt(tx.tx_type(), result);
         Ok(())
     }
 
     /// What a private transaction is to everybody: its nonce counts, its intrinsic gas is taken, and it succeeds.
-    fn execute_shell(&mut self, tx: &RecoveredTransaction) -> Result<(), ExecuteError> {
+    fn run_shell(&mut self, tx: &RecoveredTransaction) -> Outcome {
         self.evm.ctx.set_tx(tx_env(&self.rules, tx));
-        let outcome = ShellHandler::default().run(&mut self.evm);
-        let result = self.keep(outcome)?;
-        self.shell_gas = self.shell_gas.saturating_add(result.tx_gas_used());
-        let cumulative_gas_used = self.gas_used;
-        self.receipts.push(Receipt { tx_type: 0, success: true, cumulative_gas_used, logs: Vec::new() });
-        Ok(())
+        ShellHandler::default().run(&mut self.evm)
     }
 
     /// From now on [`BlockExecutor::take_told`] says what transactions did to the state.
@@ -176,23 +211,39 @@ impl<'a> BlockExecutor<'a> {
 
     /// Takes what was just executed into the state of the block.
     fn keep(&mut self, outcome: Outcome) -> Result<ExecutionResult, ExecuteError> {
+        let (result, touched) = self.end(outcome)?;
+        self.commit(touched);
+        Ok(result)
+    }
+
+    /// What was just executed, not taken into the state yet.
+    fn end(&mut self, outcome: Outcome) -> Result<(ExecutionResult, EvmState), ExecuteError> {
         // Empties the journal in every case; of a refused transaction nothing is kept.
-        let mut touched = self.evm.finalize();
-        let result = outcome.map_err(|error| self.refusal(error))?;
+        let touched = self.evm.finalize();
+        Ok((outcome.map_err(|error| self.refusal(error))?, touched))
+    }
+
+    fn commit(&mut self, mut touched: EvmState) {
         if let Some(told) = &mut self.told {
             told.merge(self.evm.ctx.journaled_state.database.delta(touched.iter()));
         }
         self.evm.ctx.journaled_state.database.commit(touched.drain());
         self.evm.ctx.journaled_state.inner.state = touched;
-        Ok(result)
     }
 
-    fn add_receipt(&mut self, tx_type: u8, result: ExecutionResult) {
+    fn add_receipt(&mut self, tx: &RecoveredTransaction, result: ExecutionResult) {
+        if tx.is_private() {
+            self.shell_gas = self.shell_gas.saturating_add(result.tx_gas_used());
+            let cumulative_gas_used = self.gas_used;
+            self.receipts.push(Receipt { tx_type: 0, success: true, cumulative_gas_used, logs: Vec::new() });
+            return;
+        }
         // The gas limit of every transaction fitted in what the block had left.
         self.gas_used = self.gas_used.saturating_add(result.tx_gas_used());
         let success = result.is_success();
         let logs = if success { result.into_logs() } else { Vec::new() };
-        self.receipts.push(Receipt { tx_type, success, cumulative_gas_used: self.gas_used, logs });
+        let (tx_type, cumulative_gas_used) = (tx.tx_type(), self.gas_used);
+        self.receipts.push(Receipt { tx_type, success, cumulative_gas_used, logs });
     }
 
     fn refusal(&self, error: Failure) -> ExecuteError {

@@ -2,7 +2,7 @@
 
 use crate::env::BlockEnv;
 use crate::invalid::TxInvalid;
-use crate::machine::{CallEvm, call_machine};
+use crate::machine::{Evm, call_machine};
 use crate::overlay::{Overlay, ReadError};
 use crate::overrides::{Overrides, apply_state};
 use crate::private::Guarded;
@@ -162,7 +162,7 @@ fn outcome(result: ExecutionResult) -> CallOutcome {
 
 /// A message on its machine; can be run many times, each time on the same state.
 pub(crate) struct Session<'a, Observer = ()> {
-    pub(crate) evm: CallEvm<'a, Observer>,
+    pub(crate) evm: Evm<'a, Observer>,
     /// The message; its gas limit is set by each run.
     pub(crate) tx: TxEnv,
     pub(crate) rules: BlockRules,
@@ -195,7 +195,7 @@ impl<'a, Observer> Session<'a, Observer> {
     pub(crate) fn run_with(
         &mut self,
         gas_limit: u64,
-        run: impl FnOnce(&mut CallEvm<'a, Observer>, TxEnv) -> Result<ExecutionResult, RunError>,
+        run: impl FnOnce(&mut Evm<'a, Observer>, TxEnv) -> Result<ExecutionResult, RunError>,
     ) -> Result<ExecutionResult, CallError> {
         if (self.time_left)().is_zero() {
             return Err(CallError::Stopped);

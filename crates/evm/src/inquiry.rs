@@ -166,8 +166,8 @@ pub(crate) fn said(result: ExecutionResult, contract: Address, touched: &EvmStat
 }
 
 /// Runs a question on a machine; the caller forgets what it touched.
-pub(crate) fn run(
-    evm: &mut Evm<'_>,
+pub(crate) fn run<Observer>(
+    evm: &mut Evm<'_, Observer>,
     contract: Address,
     input: Bytes,
     gas_limit: u64,

@@ -8,6 +8,8 @@
 //! * [`Inquiry`] asks contracts questions and notes what each answer depended on.
 //! * [`call`], [`estimate_gas`] and [`create_access_list`] run a message that nobody signed and keep nothing.
 //! * [`execute_private`] runs the payload of a private transaction on the private state over the public one.
+//! * [`BlockReplay`] executes a block of the chain once more and tells of its transactions what [`Tracing`] asks for;
+//!   [`trace_call`] and [`trace_private`] tell it of messages and payloads.
 //! * [`intrinsic_gas`] judges a transaction by the rules that need no state.
 //!
 //! Failures are of three kinds that are never mixed: a transaction that may not be in the block ([`TxInvalid`]), a
@@ -35,6 +37,7 @@ mod overrides;
 mod private;
 mod reading;
 mod revert;
+mod trace;
 mod transaction;
 mod watch;
 
@@ -49,6 +52,7 @@ pub use estimate::estimate_gas;
 pub use inquiry::{Answer, InputRead, Inquiry, Looked, Said};
 pub use invalid::TxInvalid;
 pub use overrides::{AccountOverride, BlockOverrides, Overrides, StateOverrides};
-pub use private::{DualView, LayeredView, PrivateMessage, PrivateOutcome, execute_private};
+pub use private::{DualView, LayeredView, PrivateMessage, PrivateOutcome, execute_private, trace_private};
 pub use revert::revert_reason;
+pub use trace::{BlockReplay, TraceError, Tracing, trace_call};
 pub use transaction::{intrinsic_gas, transaction_gas_cap};

@@ -2,7 +2,6 @@
 
 use crate::env::BlockEnv;
 use crate::overlay::Overlay;
-use crate::private::marker::precompiles;
 use crate::transaction::transaction_gas_cap;
 use crate::watch::{TimedPrecompiles, Watch};
 use alloy_primitives::U256;
@@ -14,17 +13,15 @@ use revm::handler::EthFrame;
 use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::primitives::hardfork::SpecId;
-use revm::{Context, MainBuilder, MainnetEvm};
+use revm::{Context, MainBuilder};
 
 /// Everything that opcodes can see and change.
 pub(crate) type Machine<'a> =
     Context<RevmBlockEnv, TxEnv, CfgEnv, Overlay<'a>, Journal<Overlay<'a>>, Watch<'a>>;
 
-/// A machine with its opcodes and precompiles, and an observer where one is wanted.
-pub(crate) type Evm<'a, Observer = ()> = MainnetEvm<Machine<'a>, Observer>;
-
-/// The same for calls, whose precompiles look at the time.
-pub(crate) type CallEvm<'a, Observer = ()> = RevmEvm<
+/// A machine with its opcodes, its precompiles that look at the time where it is limited, and an observer where one is
+/// wanted.
+pub(crate) type Evm<'a, Observer = ()> = RevmEvm<
     Machine<'a>,
     Observer,
     EthInstructions<EthInterpreter, Machine<'a>>,
@@ -60,21 +57,27 @@ pub(crate) enum Purpose {
 }
 
 /// A machine for the transactions of one block.
-pub(crate) fn block_machine<'a>(rules: &BlockRules, env: &BlockEnv, overlay: Overlay<'a>) -> Evm<'a> {
-    built(rules, machine(rules, env, overlay, Purpose::Block))
+pub(crate) fn block_machine<'a, Observer>(
+    rules: &BlockRules,
+    env: &BlockEnv,
+    overlay: Overlay<'a>,
+    observer: Observer,
+) -> Evm<'a, Observer> {
+    built(rules, machine(rules, env, overlay, Purpose::Block), observer)
 }
 
 /// A machine that judges no nonce, signer or gas limit: for the payload of a private transaction, whose shell was judged, and
 /// for questions.
-pub(crate) fn watched_machine<'a>(
+pub(crate) fn watched_machine<'a, Observer>(
     rules: &BlockRules,
     env: &BlockEnv,
     overlay: Overlay<'a>,
     watch: Watch<'a>,
-) -> Evm<'a> {
+    observer: Observer,
+) -> Evm<'a, Observer> {
     let mut machine = machine(rules, env, overlay, Purpose::Call);
     machine.chain = watch;
-    built(rules, machine)
+    built(rules, machine, observer)
 }
 
 /// A machine for questions, which notes what their answers depend on.
@@ -84,7 +87,7 @@ pub(crate) fn inquiry_machine<'a>(
     overlay: Overlay<'a>,
     watch: Watch<'a>,
 ) -> Evm<'a> {
-    let mut evm = watched_machine(rules, env, overlay, watch);
+    let mut evm = watched_machine(rules, env, overlay, watch, ());
     crate::reading::install(evm.instruction.instruction_table_mut());
     evm
 }
@@ -96,19 +99,15 @@ pub(crate) fn call_machine<'a, Observer>(
     overlay: Overlay<'a>,
     watch: Watch<'a>,
     observer: Observer,
-) -> CallEvm<'a, Observer> {
-    let mut machine = machine(rules, env, overlay, Purpose::Call);
-    machine.chain = watch;
-    let precompiles = TimedPrecompiles::new(rules);
-    let mut evm = machine.build_mainnet_with_inspector(observer).with_precompiles(precompiles);
-    crate::occupied::install(evm.instruction.instruction_table_mut());
+) -> Evm<'a, Observer> {
+    let mut evm = watched_machine(rules, env, overlay, watch, observer);
     crate::watch::install(evm.instruction.instruction_table_mut());
     evm
 }
 
-fn built<'a>(rules: &BlockRules, machine: Machine<'a>) -> Evm<'a> {
-    let mut evm = machine.build_mainnet();
-    evm.precompiles = precompiles(rules);
+fn built<'a, Observer>(rules: &BlockRules, machine: Machine<'a>, observer: Observer) -> Evm<'a, Observer> {
+    let precompiles = TimedPrecompiles::new(rules);
+    let mut evm = machine.build_mainnet_with_inspector(observer).with_precompiles(precompiles);
     crate::occupied::install(evm.instruction.instruction_table_mut());
     evm
 }

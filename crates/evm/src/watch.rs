@@ -42,6 +42,8 @@ pub(crate) type TimeLeft<'a> = &'a (dyn Fn() -> Duration + Sync);
 pub(crate) struct Watch<'a> {
     time_left: Option<TimeLeft<'a>>,
     jumps_left: u32,
+    /// Whether something was ended because the time was up, or would have been.
+    pub(crate) stopped: bool,
     pub(crate) reading: Reading,
     /// Where something private runs: which accounts are private.
     pub(crate) realm: Option<Realm<'a>>,
@@ -61,10 +63,10 @@ impl<'a> Watch<'a> {
         self.time_left.is_some_and(|time_left| time_left().is_zero())
     }
 
-    /// The most gas that one precompiled contract may use now.
-    fn precompile_gas(&self) -> u64 {
-        let Some(time_left) = self.time_left else { return u64::MAX };
-        u64::try_from(time_left().as_millis().saturating_mul(PRECOMPILE_GAS_PER_MS)).unwrap_or(u64::MAX)
+    /// The most gas that one precompiled contract may use now; `None` where nobody watches the time.
+    fn precompile_gas(&self) -> Option<u64> {
+        let gas = self.time_left?().as_millis().saturating_mul(PRECOMPILE_GAS_PER_MS);
+        Some(u64::try_from(gas).unwrap_or(u64::MAX))
     }
 
     fn wants_stop_at_jump(&mut self) -> bool {
@@ -125,7 +127,7 @@ fn create<'a, const IS_CREATE2: bool>(step: Step<'_, 'a>) -> Result<(), Instruct
     contract::create::<IS_CREATE2, _, _>(step)
 }
 
-/// The precompiled contracts of a fork, for calls: one that would need more time than is left ends the message.
+/// The precompiled contracts of a fork. Where the time is watched, one that would need more than is left ends the message.
 #[derive(Clone, Debug)]
 pub(crate) struct TimedPrecompiles(EthPrecompiles);
 
@@ -154,17 +156,20 @@ impl<'a> PrecompileProvider<Machine<'a>> for TimedPrecompiles {
         machine: &mut Machine<'a>,
         inputs: &CallInputs,
     ) -> Result<Option<InterpreterResult>, String> {
+        let Some(fits) = machine.chain.precompile_gas() else { return self.0.run(machine, inputs) };
         if !self.0.contains(&inputs.bytecode_address) {
             return Ok(None);
         }
-        let fits = machine.chain.precompile_gas();
         if inputs.gas_limit <= fits {
             return self.0.run(machine, inputs);
         }
         let shortened = CallInputs { gas_limit: fits, ..inputs.clone() };
         let Some(mut result) = self.0.run(machine, &shortened)? else { return Ok(None) };
         match result.result {
-            InstructionResult::PrecompileOOG => return Err(PRECOMPILE_TOO_LONG.to_owned()),
+            InstructionResult::PrecompileOOG => {
+                machine.chain.stopped = true;
+                return Err(PRECOMPILE_TOO_LONG.to_owned());
+            }
             // Everything is lost, and that is more than it was given here.
             failed if failed.is_halt() => result.gas = Gas::new_spent_with_reservoir(inputs.gas_limit, 0),
             _ => {
@@ -184,6 +189,7 @@ impl<'a> PrecompileProvider<Machine<'a>> for TimedPrecompiles {
 /// Ends the whole message, not just the frame: revm looks at the error when a frame returns.
 #[cold]
 fn stop(host: &mut Machine<'_>) -> InstructionResult {
+    host.chain.stopped = true;
     *host.error() = Err(ContextError::Db(ReadError::Stopped));
     InstructionResult::FatalExternalError
 }

@@ -6,6 +6,7 @@
 //! HTTP ─┐                                      ┌─ inline: answers from memory
 //! WS  ──┼─ limits ─ method table of the  ──────┼─ read lane: point reads of the store
 //! IPC ──┘           transport                  ├─ heavy lane: calls, estimates, log searches
+//! IPC ──┘           transport                  ├─ lane of traces: one at a time
 //!                                              └─ submitter: raw transactions, in batches to the door
 //! ```
 //!

@@ -90,6 +90,11 @@ impl Table {
         self.blocking(name, |workers| &workers.heavy, handler);
     }
 
+    /// A method that executes once more and tells what happened.
+    pub(crate) fn traces<T: Serialize + 'static>(&mut self, name: &'static str, handler: Handler<T>) {
+        self.blocking(name, |workers| &workers.traces, handler);
+    }
+
     /// A method that waits for others.
     pub(crate) fn waiting(&mut self, name: &'static str, handler: Waiting) {
         if !self.offers(name) {

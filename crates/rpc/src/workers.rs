@@ -6,13 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
-/// The two lanes.
+/// Traces that run at the same time. One takes seconds of a processor and a few times the longest answer in memory, and
+/// must not keep others from their calls.
+const TRACES_RUNNING: usize = 1;
+
+/// Traces that may wait: each for all before it.
+const TRACES_WAITING: usize = 16;
+
+/// The three lanes.
 #[derive(Debug)]
 pub(crate) struct Workers {
     /// Point reads of the store.
     pub(crate) reads: Lane,
     /// Calls, estimates, searches, proofs.
     pub(crate) heavy: Lane,
+    /// Transactions and blocks that are executed once more to be looked at.
+    pub(crate) traces: Lane,
 }
 
 /// So many jobs at the same time, so many waiting, and not one more.
@@ -33,6 +42,7 @@ impl Workers {
         Self {
             reads: Lane::new("reads", limits.reads_running, limits.reads_waiting),
             heavy: Lane::new("heavy requests", limits.heavy_running, limits.heavy_waiting),
+            traces: Lane::new("traces", TRACES_RUNNING, TRACES_WAITING),
         }
     }
 }

@@ -7,16 +7,20 @@ use crate::call::halt_text;
 use crate::env::BlockEnv;
 use crate::machine::{Evm, watched_machine};
 use crate::overlay::{Overlay, ReadError};
-use crate::watch::Watch;
+use crate::trace::{Ended, Observer, TraceError, Tracing};
+use crate::watch::{TimeLeft, Watch};
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
-use lonja_primitives::{BlockRules, StateChanges, StateError, StateView};
+use lonja_primitives::{BlockRules, StateChanges, StateError};
 use revm::ExecuteEvm;
-use revm::context::result::{EVMError, ExecutionResult, HaltReason};
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultAndState};
 use revm::context::{ContextSetters, TxEnv};
 use revm::context_interface::{ContextTr, JournalTr, Transaction};
-use revm::handler::{EthPrecompiles, EvmTr, FrameResult, Handler};
+use revm::handler::{EvmTr, FrameResult, Handler};
+use revm::inspector::InspectorHandler;
 use revm::interpreter::InitialAndFloorGas;
+use revm::interpreter::interpreter::EthInterpreter;
 use revm::state::EvmState;
+use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
@@ -71,6 +75,51 @@ pub fn execute_private(
     state: &DualView<'_>,
     message: &PrivateMessage,
 ) -> Result<PrivateOutcome, ExecuteError> {
+    let mut evm = machine(rules, env, state, message, Watch::default())?;
+    let result = handler(message).run(&mut Guarded(&mut evm)).map_err(fault)?;
+    let ended = ResultAndState::new(result, evm.finalize());
+    let foreign = foreign(&mut evm, &ended.state, state, message.sender)?;
+    Ok(outcome(ended, &foreign, evm))
+}
+
+/// As [`execute_private`], within the time that is left; with what was asked of the execution, where something was.
+///
+/// # Errors
+/// As of [`execute_private`]; the time was up, or the answer is longer than it may be.
+pub fn trace_private(
+    rules: &BlockRules,
+    env: &BlockEnv,
+    state: &DualView<'_>,
+    message: &PrivateMessage,
+    time_left: TimeLeft<'_>,
+    tracing: Option<&Tracing>,
+) -> Result<(PrivateOutcome, Option<Box<RawValue>>), TraceError> {
+    let mut evm = machine(rules, env, state, message, Watch::new(time_left))?;
+    crate::watch::install(evm.instruction.instruction_table_mut());
+    evm.inspector = tracing.map(Tracing::observer).unwrap_or_default();
+    let result = handler(message).inspect_run(&mut Guarded(&mut evm));
+    let touched = evm.finalize();
+    let ended = match result {
+        Ok(result) => ResultAndState::new(result, touched),
+        Err(error) => return Err(crate::trace::why(&evm, fault(error))),
+    };
+    let foreign = foreign(&mut evm, &ended.state, state, message.sender)?;
+    let mut told = None;
+    if tracing.is_some() {
+        let gas_used = ended.result.tx_gas_used();
+        let ended = Ended { gas_used, outcome: &ended, foreign: &foreign };
+        told = Some(crate::trace::told(&mut evm, &ended)?);
+    }
+    Ok((outcome(ended, &foreign, evm), told))
+}
+
+fn machine<'a>(
+    rules: &BlockRules,
+    env: &BlockEnv,
+    state: &'a DualView<'_>,
+    message: &PrivateMessage,
+    watch: Watch<'a>,
+) -> Result<Evm<'a, Observer>, StateError> {
     let mut overlay = Overlay::new(state);
     if message.kind.is_create() {
         // The shell raised the nonce; the address of the contract comes from the one before.
@@ -78,13 +127,14 @@ pub fn execute_private(
         let before = lonja_primitives::Account { nonce: message.nonce, ..account };
         overlay.replace_account(message.sender, before)?;
     }
-    let watch = Watch::default().in_realm(state.private);
-    let mut evm = watched_machine(rules, env, overlay, watch);
+    let watch = watch.in_realm(state.private);
+    let mut evm = watched_machine(rules, env, overlay, watch, Observer::Nobody);
     evm.ctx.set_tx(tx_env(message));
-    let mut handler = PrivateHandler { shell_gas: message.shell_gas, machine: PhantomData };
-    let result = handler.run(&mut Guarded(&mut evm)).map_err(fault)?;
-    let touched = evm.finalize();
-    outcome(result, touched, evm, state, message.sender)
+    Ok(evm)
+}
+
+fn handler<'e, 'a>(message: &PrivateMessage) -> PrivateHandler<'e, 'a> {
+    PrivateHandler { shell_gas: message.shell_gas, machine: PhantomData }
 }
 
 fn tx_env(message: &PrivateMessage) -> TxEnv {
@@ -108,14 +158,8 @@ fn fault(error: Failure) -> ExecuteError {
     }
 }
 
-fn outcome(
-    result: ExecutionResult,
-    mut touched: EvmState,
-    mut evm: Evm<'_>,
-    state: &DualView<'_>,
-    sender: Address,
-) -> Result<PrivateOutcome, ExecuteError> {
-    let mut realm = evm.ctx.chain.realm.take().unwrap_or_else(|| Realm::new(state.private));
+fn outcome(ended: ResultAndState, foreign: &[Address], mut evm: Evm<'_, Observer>) -> PrivateOutcome {
+    let ResultAndState { result, state: mut touched } = ended;
     let mut outcome = PrivateOutcome { gas_used: result.tx_gas_used(), ..PrivateOutcome::default() };
     match result {
         ExecutionResult::Success { output, logs, .. } => {
@@ -126,34 +170,34 @@ fn outcome(
         ExecutionResult::Halt { reason, .. } => outcome.halt = Some(halt_text(&reason)),
     }
     if outcome.success {
-        keep_private(&mut touched, &mut realm, state.public, sender)?;
+        foreign.iter().for_each(|address| drop(touched.remove(address)));
         outcome.created =
             touched.iter().filter(|(_, account)| account.is_created()).map(|(address, _)| *address).collect();
         let overlay = &mut evm.ctx.journaled_state.database;
         outcome.changes = overlay.delta(touched.iter());
     }
-    outcome.called = realm.into_called();
-    Ok(outcome)
+    outcome.called = evm.ctx.chain.realm.map(Realm::into_called).unwrap_or_default();
+    outcome
 }
 
-/// Forgets what belongs to the public state: the sender's nonce, accounts that were only looked at or touched. A sender whose
+/// What of it belongs to the public state: the sender's nonce, accounts that were only looked at or touched. A sender whose
 /// transaction came in somebody else's marker may be in no state at all, and its nonce is public all the same.
-fn keep_private(
-    touched: &mut EvmState,
-    realm: &mut Realm<'_>,
-    public: &dyn StateView,
+fn foreign<'a>(
+    evm: &mut Evm<'a, Observer>,
+    touched: &EvmState,
+    state: &'a DualView<'_>,
     sender: Address,
-) -> Result<(), StateError> {
+) -> Result<Vec<Address>, StateError> {
+    let realm = evm.ctx.chain.realm.get_or_insert_with(|| Realm::new(state.private));
     let mut foreign = Vec::new();
     for (address, account) in touched.iter() {
         let private = account.is_created() || realm.is_private(address)?;
-        let is_public = || Ok(*address == sender || public.account(address)?.is_some());
+        let is_public = || Ok(*address == sender || state.public.account(address)?.is_some());
         if !private && (account.is_empty() || is_public()?) {
             foreign.push(*address);
         }
     }
-    foreign.iter().for_each(|address| drop(touched.remove(address)));
-    Ok(())
+    Ok(foreign)
 }
 
 /// revm's way of running a transaction, without judging or charging it: its shell was.
@@ -163,7 +207,7 @@ struct PrivateHandler<'e, 'a> {
 }
 
 impl<'e, 'a: 'e> Handler for PrivateHandler<'e, 'a> {
-    type Evm = Guarded<'e, 'a, EthPrecompiles>;
+    type Evm = Guarded<'e, 'a, Observer>;
     type Error = Failure;
     type HaltReason = HaltReason;
 
@@ -180,4 +224,8 @@ impl<'e, 'a: 'e> Handler for PrivateHandler<'e, 'a> {
     fn reward_beneficiary(&self, _: &mut Self::Evm, _: &mut FrameResult) -> Result<(), Self::Error> {
         Ok(())
     }
+}
+
+impl<'e, 'a: 'e> InspectorHandler for PrivateHandler<'e, 'a> {
+    type IT = EthInterpreter;
 }

@@ -1,17 +1,19 @@
 //! The one override of frame entry: public code is entered read-only.
 
-use crate::machine::Machine;
+use crate::machine::{Evm, Machine};
 use crate::overlay::ReadError;
+use crate::watch::TimedPrecompiles;
 use alloy_primitives::Address;
 use alloy_primitives::map::AddressMap;
 use lonja_primitives::{StateError, StateView};
-use revm::context::{ContextError, Evm as RevmEvm, FrameStack};
+use revm::context::{ContextError, FrameStack};
 use revm::handler::evm::{ContextDbError, FrameInitResult};
 use revm::handler::instructions::EthInstructions;
-use revm::handler::{EthFrame, EvmTr, FrameInitOrResult, FrameResult, PrecompileProvider};
+use revm::handler::{EthFrame, EvmTr, FrameInitOrResult, FrameResult};
+use revm::inspector::{Inspector, InspectorEvmTr};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
-use revm::interpreter::{CallInputs, FrameInput, InterpreterResult};
+use revm::interpreter::{CallInputs, FrameInput};
 use std::collections::BTreeSet;
 
 /// Which accounts are private, and what code ran.
@@ -42,13 +44,10 @@ impl<'a> Realm<'a> {
     }
 }
 
-type Inner<'a, P> =
-    RevmEvm<Machine<'a>, (), EthInstructions<EthInterpreter, Machine<'a>>, P, EthFrame<EthInterpreter>>;
-
 /// A machine whose watch knows the realm, with that override.
-pub(crate) struct Guarded<'e, 'a, P>(pub(crate) &'e mut Inner<'a, P>);
+pub(crate) struct Guarded<'e, 'a, Observer>(pub(crate) &'e mut Evm<'a, Observer>);
 
-impl<P> Guarded<'_, '_, P> {
+impl<Observer> Guarded<'_, '_, Observer> {
     /// Whether code, or the storage it works on, is public.
     fn is_public(&mut self, inputs: &CallInputs) -> Result<bool, StateError> {
         Ok(self.belongs_to_public(&inputs.bytecode_address)?
@@ -68,23 +67,20 @@ impl<P> Guarded<'_, '_, P> {
     }
 }
 
-impl<'a, P> EvmTr for Guarded<'_, 'a, P>
-where
-    P: PrecompileProvider<Machine<'a>, Output = InterpreterResult>,
-{
+type Instructions<'a> = EthInstructions<EthInterpreter, Machine<'a>>;
+type Frames = FrameStack<EthFrame<EthInterpreter>>;
+
+impl<'a, Observer> EvmTr for Guarded<'_, 'a, Observer> {
     type Context = Machine<'a>;
-    type Instructions = EthInstructions<EthInterpreter, Machine<'a>>;
-    type Precompiles = P;
+    type Instructions = Instructions<'a>;
+    type Precompiles = TimedPrecompiles;
     type Frame = EthFrame<EthInterpreter>;
 
-    fn all(&self) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>) {
+    fn all(&self) -> (&Machine<'a>, &Instructions<'a>, &TimedPrecompiles, &Frames) {
         self.0.all()
     }
 
-    fn all_mut(
-        &mut self,
-    ) -> (&mut Self::Context, &mut Self::Instructions, &mut Self::Precompiles, &mut FrameStack<Self::Frame>)
-    {
+    fn all_mut(&mut self) -> (&mut Machine<'a>, &mut Instructions<'a>, &mut TimedPrecompiles, &mut Frames) {
         self.0.all_mut()
     }
 
@@ -112,5 +108,19 @@ where
         result: FrameResult,
     ) -> Result<Option<FrameResult>, ContextDbError<Self::Context>> {
         self.0.frame_return_result(result)
+    }
+}
+
+impl<'a, Observer: Inspector<Machine<'a>>> InspectorEvmTr for Guarded<'_, 'a, Observer> {
+    type Inspector = Observer;
+
+    fn all_inspector(&self) -> (&Machine<'a>, &Instructions<'a>, &TimedPrecompiles, &Frames, &Observer) {
+        self.0.all_inspector()
+    }
+
+    fn all_mut_inspector(
+        &mut self,
+    ) -> (&mut Machine<'a>, &mut Instructions<'a>, &mut TimedPrecompiles, &mut Frames, &mut Observer) {
+        self.0.all_mut_inspector()
     }
 }

@@ -12,6 +12,6 @@ mod layered;
 pub(crate) mod marker;
 pub(crate) mod shell;
 
-pub use execute::{PrivateMessage, PrivateOutcome, execute_private};
+pub use execute::{PrivateMessage, PrivateOutcome, execute_private, trace_private};
 pub(crate) use guard::{Guarded, Realm};
 pub use layered::{DualView, LayeredView};

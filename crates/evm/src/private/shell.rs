@@ -2,6 +2,7 @@
 
 use crate::block::Failure;
 use crate::machine::Evm;
+use crate::trace::Observer;
 use alloy_primitives::Bytes;
 use revm::context::result::HaltReason;
 use revm::context_interface::journaled_state::JournalCheckpoint;
@@ -13,10 +14,10 @@ use std::marker::PhantomData;
 
 /// revm's way of running a transaction, without the running.
 #[derive(Default)]
-pub(crate) struct ShellHandler<'a>(PhantomData<Evm<'a>>);
+pub(crate) struct ShellHandler<'a>(PhantomData<Evm<'a, Observer>>);
 
 impl<'a> Handler for ShellHandler<'a> {
-    type Evm = Evm<'a>;
+    type Evm = Evm<'a, Observer>;
     type Error = Failure;
     type HaltReason = HaltReason;
 

@@ -10,5 +10,6 @@ mod opcodes;
 mod private;
 mod splits;
 mod system;
+mod traces;
 mod vectors;
 mod world;

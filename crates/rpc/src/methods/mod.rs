@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod admin;
+pub(crate) mod debug;
 pub(crate) mod eth;
 pub(crate) mod istanbul;
 pub(crate) mod lonja;
@@ -41,6 +42,7 @@ pub(crate) fn table(context: Arc<Context>, access: Access) -> Offered {
     quorum_permission::register(&mut table);
     quorum_extension::register(&mut table);
     perm::register(&mut table);
+    debug::register(&mut table);
     crate::privacy::register(&mut table);
     register_rpc(&mut table);
     table.finish()

@@ -147,6 +147,11 @@ enum Kind {
     Marker,
 }
 
+/// Whether a transaction has nothing to do with what is private.
+pub(super) fn is_public(block: &FullBlock, tx: &Transaction) -> bool {
+    kind(block, tx) == Kind::Public
+}
+
 fn kind(block: &FullBlock, tx: &Transaction) -> Kind {
     let rules = block.rules();
     let marks = || rules.privacy.markers.is_some() && tx.to() == Some(MARKER_PRECOMPILE);

@@ -11,6 +11,7 @@ mod signed;
 mod states;
 mod supervised;
 mod terms;
+mod traces;
 
 use crate::testing::{Client, OURS, THEIRS, TestNode, init_code, key, privacy_rules, write_word};
 use alloy_primitives::{Address, B256, Bytes, hex};

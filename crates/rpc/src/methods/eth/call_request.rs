@@ -33,7 +33,7 @@ pub(crate) struct RequestArgs {
 /// of another question.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(super) struct StateOverrideArgs(BTreeMap<Address, AccountOverrideArgs>);
+pub(crate) struct StateOverrideArgs(BTreeMap<Address, AccountOverrideArgs>);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields, expecting = "an object of overrides")]
@@ -48,7 +48,7 @@ struct AccountOverrideArgs {
 /// What a call shall see different about the block. `coinbase` and `random` are geth's older names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields, expecting = "an object of block overrides")]
-pub(super) struct BlockOverrideArgs {
+pub(crate) struct BlockOverrideArgs {
     number: Option<Quantity<u64>>,
     #[serde(alias = "timestamp")]
     time: Option<Quantity<u64>>,
@@ -106,7 +106,7 @@ impl RequestArgs {
 }
 
 impl StateOverrideArgs {
-    pub(super) fn into_overrides(self) -> StateOverrides {
+    pub(crate) fn into_overrides(self) -> StateOverrides {
         let slots = |slots: BTreeMap<B256, B256>| -> BTreeMap<U256, U256> {
             slots.into_iter().map(|(slot, value)| (slot.into(), value.into())).collect()
         };
@@ -122,7 +122,7 @@ impl StateOverrideArgs {
 }
 
 impl BlockOverrideArgs {
-    pub(super) fn into_overrides(self) -> Result<BlockOverrides, RpcError> {
+    pub(crate) fn into_overrides(self) -> Result<BlockOverrides, RpcError> {
         let height = |(text, hash): (String, B256)| {
             let number: Result<Quantity<u64>, _> = serde_json::from_value(text.clone().into());
             let number = number.or_else(|error| text.parse().map(Quantity).map_err(|_| error));

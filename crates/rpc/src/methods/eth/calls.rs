@@ -16,6 +16,7 @@ use lonja_chain::SubmitError;
 use lonja_evm::{BlockEnv, CallContext, CallError, CallOutcome, CallRequest, Overrides, revert_reason};
 use lonja_permissioning::TransactionQuestion;
 use serde::Serialize;
+use std::time::Duration;
 
 pub(super) fn register(table: &mut Table) {
     table.heavy("eth_call", call);
@@ -39,7 +40,7 @@ struct AccessListView {
 
 fn call(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
     let args = Args::new(params, 4)?;
-    let (request, overrides) = (request(context, &args)?, overrides(&args)?);
+    let (request, overrides) = (request_of(context, &args)?, overrides(&args)?);
     let place = Place::of(context, block(&args)?, request.to.as_ref())?;
     match at_place(context, &place, |call| lonja_evm::call(call, &request, &overrides))? {
         CallOutcome::Success { output, .. } => Ok(output),
@@ -50,7 +51,7 @@ fn call(context: &Context, params: &Params<'_>) -> Result<Bytes, RpcError> {
 
 fn estimate_gas(context: &Context, params: &Params<'_>) -> Result<U64, RpcError> {
     let args = Args::new(params, 4)?;
-    let (request, overrides) = (request(context, &args)?, overrides(&args)?);
+    let (request, overrides) = (request_of(context, &args)?, overrides(&args)?);
     let block = block(&args)?;
     check_permitted(context, block, &request)?;
     let place = Place::of(context, block, request.to.as_ref())?;
@@ -88,7 +89,7 @@ pub(crate) fn estimate_shared(context: &Context, request: &CallRequest) -> Resul
 
 fn create_access_list(context: &Context, params: &Params<'_>) -> Result<AccessListView, RpcError> {
     let args = Args::new(params, 2)?;
-    let request = request(context, &args)?;
+    let request = request_of(context, &args)?;
     let block = block(&args)?;
     check_permitted(context, block, &request)?;
     let place = Place::of(context, block, request.to.as_ref())?;
@@ -120,7 +121,8 @@ pub(crate) fn check_permitted(
     Err(RpcError::NotPermitted(SubmitError::NotPermitted(refusal).to_string()))
 }
 
-fn request(context: &Context, args: &Args<'_>) -> Result<CallRequest, RpcError> {
+/// The message that the first parameter is.
+pub(crate) fn request_of(context: &Context, args: &Args<'_>) -> Result<CallRequest, RpcError> {
     args.required::<RequestArgs>(0, "transaction")?.into_request(context.node.spec.chain_id)
 }
 
@@ -141,39 +143,52 @@ fn at_place<T>(
     place: &Place,
     run: impl FnOnce(&CallContext<'_>) -> Result<T, CallError>,
 ) -> Result<T, RpcError> {
+    let result = with_context(context, place, &context.time_left(), run)?;
+    result.map_err(|error| call_refusal(error, context.limits.call_time))
+}
+
+/// Gives what a message needs to be run on the state after a block, in that block's environment.
+pub(crate) fn with_context<T>(
+    context: &Context,
+    place: &Place,
+    time_left: &(dyn Fn() -> Duration + Sync),
+    run: impl FnOnce(&CallContext<'_>) -> T,
+) -> Result<T, RpcError> {
     let header = context.header(place.number)?;
-    let (env, time_left) = (BlockEnv::from_header(&header), context.time_left());
-    let result = place.with(|state, private| {
+    let env = BlockEnv::from_header(&header);
+    Ok(place.with(|state, private| {
         run(&CallContext {
             rules: context.rules(&header),
             env: &env,
             state,
             private,
             gas_cap: context.limits.call_gas.unwrap_or(header.gas_limit.max(CALL_GAS_FLOOR)),
-            time_left: &time_left,
+            time_left,
         })
-    });
-    result.map_err(|error| refusal(context, error))
+    }))
 }
 
-fn refusal(context: &Context, error: CallError) -> RpcError {
+/// What a client is told whose message did not run; `time` is what it had.
+pub(crate) fn call_refusal(error: CallError, time: Duration) -> RpcError {
     match error {
         CallError::Reverted(output) => reverted(output),
         CallError::BadRequest(reason) => RpcError::InvalidParams(reason),
         CallError::State(error) => error.into(),
         CallError::Internal(reason) => RpcError::Internal(reason),
-        CallError::Stopped => RpcError::Refused(format!(
-            "execution aborted (timeout = {}s)",
-            context.limits.call_time.as_secs_f64()
-        )),
+        CallError::Stopped => RpcError::Refused(call_time_out(time)),
         CallError::PrecompileTooLong => RpcError::Refused(format!(
-            "execution aborted (timeout = {}s): a precompiled contract would not end in the time left",
-            context.limits.call_time.as_secs_f64()
+            "{}: a precompiled contract would not end in the time left",
+            call_time_out(time)
         )),
         CallError::Invalid(_) | CallError::Failed(_) | CallError::GasAllowance(_) => {
             RpcError::Refused(error.to_string())
         }
     }
+}
+
+/// geth's words for a message whose time was up.
+pub(crate) fn call_time_out(time: Duration) -> String {
+    format!("execution aborted (timeout = {}s)", time.as_secs_f64())
 }
 
 /// Code 3 with the returned bytes, from which tools decode custom errors.

@@ -12,8 +12,10 @@ mod transactions;
 
 use crate::register::Table;
 
-pub(crate) use call_request::RequestArgs;
-pub(crate) use calls::{check_permitted, estimate, estimate_shared};
+pub(crate) use call_request::{BlockOverrideArgs, RequestArgs, StateOverrideArgs};
+pub(crate) use calls::{
+    call_refusal, call_time_out, check_permitted, estimate, estimate_shared, request_of, with_context,
+};
 pub(crate) use fees::suggested_price;
 pub(crate) use state::{Slot, prove};
 pub(crate) use transactions::{refusal, submit_batch};
