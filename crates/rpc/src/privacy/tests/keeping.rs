@@ -88,7 +88,7 @@ async fn what_is_not_here_is_not_erased() {
     }
     assert_eq!(client.refused("private_purge", json!([stranger])).await.code, -32602);
     let public = node.submit(legacy(&key(2), 0, TxKind::Call(key(3).address()), 0, &[]));
-    node.mine();
+    node.mine_and_follow();
     let refused = client.refused("private_purge", json!([public, B256::ZERO])).await;
     assert!(refused.message.contains("names no payload"), "{refused:?}");
 }
