@@ -110,3 +110,22 @@ fn a_withdrawn_payload_is_gone_and_one_that_was_looked_at_stays() {
     assert!(net.wait(net.manager(1).send_signed(signed())).is_ok());
     assert!([1, 2, 3].iter().all(|name| net.is_durable(*name, &hash)));
 }
+
+/// A party that has the creation of a protected contract could call it before another one has it, who would never take the
+/// call for good.
+#[test]
+fn what_concerns_protected_contracts_does_not_wait() {
+    let net = with_outbox();
+    net.kill(3);
+    for flag in [1, 2, 3] {
+        let mode = PrivacyMode::from_flag(flag).unwrap();
+        let exec_hash = if flag == 3 { "root".into() } else { Default::default() };
+        let mandatory = if flag == 2 { vec![key(2)] } else { Vec::new() };
+        let metadata = Metadata { mode, exec_hash, mandatory, ..Metadata::default() };
+        let sent = net.send(SendRequest { metadata, ..request(1, &[2, 3], b"payload") });
+        assert!(matches!(sent, Err(PtmError::Unreachable { .. })), "{sent:?}");
+    }
+    assert_eq!(net.manager(1).outbox_status().waiting, 0);
+    net.send(request(1, &[2, 3], b"payload")).unwrap();
+    assert_eq!(net.manager(1).outbox_status().waiting, 1);
+}
