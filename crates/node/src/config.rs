@@ -46,6 +46,9 @@ pub struct Config {
     pub manager: ManagerConfig,
     /// Whether transactions between parties that the node signs go into markers, on networks that have them.
     pub markers: bool,
+    /// Whether supervisors that the network requires are added to the recipients of what is sent. Otherwise a send without
+    /// them is refused.
+    pub add_supervisors: bool,
     /// JSON-RPC, health and metrics.
     pub rpc: RpcConfig,
     /// Memory for waiting transactions, bytes.

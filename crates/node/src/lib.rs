@@ -41,6 +41,7 @@ mod parties;
 mod plans;
 pub mod rules;
 mod services;
+mod supervision;
 mod telemetry;
 mod upkeep;
 mod wishes;

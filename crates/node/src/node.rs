@@ -211,6 +211,7 @@ impl Node {
             heads: heads.subscribe(),
             halt: halt.clone(),
             stopping: stopping.clone(),
+            add_required: config.add_supervisors,
         };
         let second = manager::start(std::mem::take(&mut config.manager), config.markers, ground).await?;
 

@@ -117,6 +117,7 @@ fn node_config(settings: &Settings) -> Result<Config> {
         registry_addresses: settings.p2p_registry_addresses,
         manager,
         markers: settings.ptm.markers,
+        add_supervisors: settings.ptm.add_supervisors,
         rpc,
         pool_bytes: settings.txpool_mib.saturating_mul(MIB as usize),
         cache_bytes: settings.cache_mib.saturating_mul(MIB as usize),

@@ -9,10 +9,12 @@ mod member;
 mod names;
 mod node;
 mod outcome;
+mod party;
 mod policy;
 mod proposal;
 mod send;
 mod supervision;
+mod supervisors;
 pub mod table;
 mod why;
 
@@ -52,6 +54,12 @@ pub enum PermissionCommand {
     /// Freezes, emergency suspensions, the council
     #[command(subcommand)]
     Supervision(supervision::SupervisionCommand),
+    /// The keys that must be parties of what members share
+    #[command(subcommand)]
+    Supervisors(supervisors::SupervisorsCommand),
+    /// Which nodes hold parties' keys, and the binding of one's own
+    #[command(subcommand)]
+    Party(party::PartyCommand),
     /// Acts of a member that wait for more of its admins
     #[command(subcommand)]
     Confirmation(confirmation::ConfirmationCommand),
@@ -71,6 +79,8 @@ impl PermissionCommand {
             Self::Proposal(command) => command.run().await,
             Self::Policy(command) => command.run().await,
             Self::Supervision(command) => command.run().await,
+            Self::Supervisors(command) => command.run().await,
+            Self::Party(command) => command.run().await,
             Self::Confirmation(command) => command.run().await,
             Self::Why(command) => command.run().await,
             Self::Send(command) => command.run().await,

@@ -78,6 +78,18 @@ pub struct PtmArgs {
         help_heading = HEADING
     )]
     pub markers: Option<bool>,
+    /// Add the supervisors that the network names to the recipients of what is sent; otherwise a send without them is refused
+    /// [default: true]
+    #[arg(
+        id = "ptm-add-supervisors",
+        long,
+        env = "LONJA_PTM_ADD_SUPERVISORS",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        help_heading = HEADING
+    )]
+    pub add_supervisors: Option<bool>,
     /// Serve clients by Tessera's API for third parties at this address, 127.0.0.1:9080 if none is named [default: none]
     #[arg(
         id = "ptm-client-listen",
@@ -308,6 +320,7 @@ pub struct PtmSettings {
     pub outbox: bool,
     pub accept_erase: Accepted,
     pub markers: bool,
+    pub add_supervisors: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_listen: Option<String>,
     pub client_cors: Vec<String>,
@@ -352,7 +365,7 @@ impl PtmArgs {
     /// These, and the others where these say nothing.
     pub fn over(self, under: PtmArgs) -> PtmArgs {
         merge!(self, under;
-            mode keys password_file always_send_to outbox accept_erase markers client_listen client_cors q2t
+            mode keys password_file always_send_to outbox accept_erase markers add_supervisors client_listen client_cors q2t
             p2p p2p_url peers discovery
             url socket third_party timeout dial_timeout idle_timeout
             tls_ca tls_cert tls_key tls_client_ca tls_server_name tls_skip_verify tls_mode)
@@ -384,6 +397,7 @@ impl PtmArgs {
             outbox: self.outbox.unwrap_or(false),
             accept_erase: self.accept_erase.unwrap_or_default(),
             markers: self.markers.unwrap_or(true),
+            add_supervisors: self.add_supervisors.unwrap_or(true),
             client_listen: self.client_listen,
             client_cors: self.client_cors.unwrap_or_default(),
             q2t: self.q2t,

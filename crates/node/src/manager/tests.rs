@@ -146,6 +146,7 @@ impl Node {
             parties: parties.clone(),
             heads: world.heads.subscribe(),
             halt: halt.clone(),
+            add_required: true,
             stopping: stopping.clone(),
         };
         let config = match std::fs::read_to_string(remote) {

@@ -24,6 +24,8 @@ pub(crate) struct Standpoint {
     pub(crate) number: u64,
     /// The contracts that decide about the block after it.
     pub(crate) permissions: Permissions,
+    /// The contract that names parties then.
+    pub(crate) parties: Option<Address>,
     rules: BlockRules,
     env: BlockEnv,
     state: StateAt,
@@ -54,7 +56,8 @@ impl Standpoint {
             }
         };
         let rules = spec.rules_at(next, env.timestamp);
-        Ok(Self { number, permissions: *spec.permissions_at(next), rules, env, state })
+        let (permissions, parties) = (*spec.permissions_at(next), rules.privacy.parties);
+        Ok(Self { number, permissions, parties, rules, env, state })
     }
 
     /// Answers the questions of the rules.

@@ -46,6 +46,7 @@ pub(crate) async fn send(
     let place = context.private.distribute()?;
     let sending = tokio::spawn(async move {
         let _place = place;
+        let terms = terms.supervised(&context, &privacy, request.from).await?;
         Sender { context, privacy, terms, account: request.from, authority }.run(request).await
     });
     sending.await.unwrap_or_else(|error| Err(RpcError::Internal(format!("sending failed: {error}"))))

@@ -110,6 +110,7 @@ impl Signed {
         let place = context.private.distribute()?;
         let (owned, looked_at) = (Arc::clone(&context), tx.clone());
         let shell_gas = context.workers.reads.run(move || check(&owned, &looked_at)).await?;
+        let terms = terms.supervised(&context, &privacy, tx.sender()).await?;
         Ok(Self { context, privacy, terms, tx, hash, shell_gas, _place: place })
     }
 

@@ -37,6 +37,9 @@ pub fn add_plan(network: &mut NewNetwork, plan: &Plan) -> Result<()> {
     network.alloc.extend(registry.alloc);
     network.permissions = registry.permissions;
     network.validator_contract = Some(registry.validator_contract);
+    if network.privacy.transactions {
+        network.privacy.parties = Some(registry.parties);
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use alloy_sol_types::{SolCall, SolEvent, SolInterface};
 use clap::Subcommand;
 use eyre::{Result, bail, eyre};
 use lonja_permissioning::registry::abi::{
-    GOVERNANCE, Governance, Proposal, REGISTRY, Registry, SUPERVISION, Supervision,
+    GOVERNANCE, Governance, PARTIES, Parties, Proposal, REGISTRY, Registry, SUPERVISION, Supervision,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ async fn find(endpoint: &Endpoint, hash: B256) -> Result<(Address, Bytes)> {
 
 fn call_of(tx: &Value) -> Result<(Address, Bytes)> {
     let to: Option<Address> = serde_json::from_value(tx["to"].clone())?;
-    let to = to.filter(|to| [REGISTRY, GOVERNANCE, SUPERVISION].contains(to));
+    let to = to.filter(|to| [REGISTRY, GOVERNANCE, SUPERVISION, PARTIES].contains(to));
     let to = to.ok_or_else(|| eyre!("this transaction is no act of a member"))?;
     Ok((to, serde_json::from_value(tx["input"].clone())?))
 }
@@ -211,6 +211,7 @@ fn words(to: Address, data: &[u8]) -> String {
         REGISTRY => Registry::RegistryCalls::name_by_selector(selector),
         GOVERNANCE => Governance::GovernanceCalls::name_by_selector(selector),
         SUPERVISION => Supervision::SupervisionCalls::name_by_selector(selector),
+        PARTIES => Parties::PartiesCalls::name_by_selector(selector),
         _ => None,
     };
     match (name, vote(to, data)) {

@@ -4,6 +4,7 @@ use super::outcome::printable;
 use alloy_primitives::B256;
 use lonja_permissioning::registry::abi::{MemberKind, MemberRecord, PolicyValues, Proposal, identity_words};
 use lonja_permissioning::registry::plan::PolicyPlan;
+use lonja_ptm::PublicKey;
 use serde_json::{Value, json};
 
 /// Names and values, for people.
@@ -57,7 +58,18 @@ pub fn lines(proposal: &Proposal, current: Option<&PolicyValues>) -> Vec<(&'stat
             ("deadline", if *deadline == 0 { String::new() } else { deadline.to_string() }),
         ],
         Proposal::ReleaseAccount { account } => vec![("account", account.to_string())],
+        Proposal::AddSupervisor { scope, key } => {
+            vec![("supervisor", party(key)), ("takes part in what is sent by", scope.to_string())]
+        }
+        Proposal::RemoveSupervisor { scope, key } => {
+            vec![("supervisor", party(key)), ("no longer takes part in what is sent by", scope.to_string())]
+        }
+        Proposal::ReleaseParty { party: key } => vec![("party", party(key))],
     }
+}
+
+fn party(key: &B256) -> String {
+    PublicKey(key.0).to_string()
 }
 
 fn record(record: &MemberRecord) -> Vec<(&'static str, String)> {
@@ -145,6 +157,7 @@ fn camel(name: &str) -> String {
 mod tests {
     use super::*;
     use alloy_primitives::Address;
+    use lonja_permissioning::registry::abi::Scope;
     use lonja_permissioning::registry::plan::default_policy;
 
     #[test]
@@ -180,6 +193,9 @@ mod tests {
             Proposal::SuspendNode { node: id, reason: id },
             Proposal::LiftNode { node: id, reason: id },
             Proposal::ReleaseAccount { account: Address::ZERO },
+            Proposal::AddSupervisor { scope: Scope::Everybody, key: id },
+            Proposal::RemoveSupervisor { scope: Scope::Member(id), key: id },
+            Proposal::ReleaseParty { party: id },
             Proposal::Policy { revision: 1, values: Box::new(default_policy(4, 1_000)) },
         ];
         for proposal in proposals {

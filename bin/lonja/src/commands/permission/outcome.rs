@@ -2,12 +2,13 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolEventInterface;
-use lonja_permissioning::registry::abi::{GOVERNANCE, POLICY, REGISTRY, SUPERVISION, VALIDATORS};
+use lonja_permissioning::registry::abi::{GOVERNANCE, PARTIES, POLICY, REGISTRY, SUPERVISION, VALIDATORS};
 use lonja_permissioning::registry::abi::{
-    Governance::GovernanceEvents, Policy::PolicyEvents, ProposalKind, Registry::RegistryEvents,
-    Supervision::SupervisionEvents, Validators::ValidatorsEvents, access_names, member_status, node_status,
-    role_names,
+    Governance::GovernanceEvents, Parties::PartiesEvents, Policy::PolicyEvents, ProposalKind,
+    Registry::RegistryEvents, Scope, Supervision::SupervisionEvents, Validators::ValidatorsEvents,
+    access_names, member_status, node_status, role_names,
 };
+use lonja_ptm::PublicKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,6 +45,7 @@ fn one(log: &Log) -> Option<Happened> {
         GOVERNANCE => Some(governance(GovernanceEvents::decode_raw_log(topics, data).ok()?)),
         VALIDATORS => validators(ValidatorsEvents::decode_raw_log(topics, data).ok()?),
         SUPERVISION => Some(supervision(SupervisionEvents::decode_raw_log(topics, data).ok()?)),
+        PARTIES => Some(parties(PartiesEvents::decode_raw_log(topics, data).ok()?)),
         POLICY => policy(PolicyEvents::decode_raw_log(topics, data).ok()?),
         _ => None,
     }
@@ -135,6 +137,25 @@ fn supervision(event: SupervisionEvents) -> Happened {
              the council)",
             e.subject, e.groups
         )),
+    }
+}
+
+fn parties(event: PartiesEvents) -> Happened {
+    use PartiesEvents as E;
+    let key = |word: B256| PublicKey(word.0);
+    let scope = |number, subject| {
+        Scope::from_words(number, &subject).map_or_else(|| "?".to_owned(), |scope| scope.to_string())
+    };
+    match event {
+        E::SupervisorAdded(e) => {
+            other(format!("{} takes part in what is sent by {}", key(e.key), scope(e.scope, e.subject)))
+        }
+        E::SupervisorRemoved(e) => {
+            let whom = scope(e.scope, e.subject);
+            other(format!("{} need not take part any more in what is sent by {whom}", key(e.key)))
+        }
+        E::PartyBound(e) => other(format!("{} is bound to node {}", key(e.party), e.nodeKey)),
+        E::PartyUnbound(e) => other(format!("{} is bound to node {} no longer", key(e.party), e.nodeKey)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod members;
 mod params;
+mod parties;
 mod proof;
 mod status;
 mod validation;
@@ -26,5 +27,6 @@ pub(crate) fn register(table: &mut Table) {
     verdicts::register(table);
     members::register(table);
     votes::register(table);
+    parties::register(table);
     validation::register(table);
 }

@@ -7,6 +7,7 @@ use lonja_primitives::{NodeKey, Signer};
 use serde_json::{Value, json};
 
 mod junk;
+mod parties;
 mod reads;
 mod shapes;
 mod verdicts;
