@@ -30,14 +30,22 @@ pub struct Party {
 /// A network with validators and parties behind them; nothing runs yet.
 pub fn prepare(plan: Plan) -> (Network, Vec<Party>) {
     let mut network = Network::prepare(plan);
-    let genesis = network.path().join("genesis.json");
-    let text = fs::read_to_string(&genesis).expect("there is a genesis file");
-    let mut fields: Value = serde_json::from_str(&text).expect("it is JSON");
-    fields["privacy"] = json!({ "transactions": true, "enhancements": true, "markers": "anySigner" });
-    fs::write(&genesis, fields.to_string()).expect("it can be written");
+    allow_private(&network, json!({}));
     let parties = (plan.validators..plan.validators + plan.regular).map(|n| Party::equip(&mut network, n));
     let parties = parties.collect();
     (network, parties)
+}
+
+/// Writes into the genesis file of a prepared network that there are private transactions; `more` are further fields.
+pub fn allow_private(network: &Network, more: Value) {
+    let genesis = network.path().join("genesis.json");
+    let text = fs::read_to_string(&genesis).expect("there is a genesis file");
+    let mut fields: Value = serde_json::from_str(&text).expect("it is JSON");
+    let mut privacy = json!({ "transactions": true, "enhancements": true, "markers": "anySigner" });
+    let all = privacy.as_object_mut().expect("an object");
+    all.extend(more.as_object().cloned().unwrap_or_default());
+    fields["privacy"] = privacy;
+    fs::write(&genesis, fields.to_string()).expect("it can be written");
 }
 
 /// As [`prepare`], and starts all of it.
@@ -103,14 +111,8 @@ impl Party {
         answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
     }
 
-    /// Sends by the node's own account; `more` are further fields.
-    pub fn try_send(
-        &self,
-        to: Option<Address>,
-        data: &[u8],
-        with: &[&Party],
-        more: Value,
-    ) -> Result<B256, String> {
+    /// A request to send by the node's own account; `more` are further fields.
+    fn request(&self, to: Option<Address>, data: &[u8], with: &[&Party], more: Value) -> Value {
         let keys: Vec<String> = with.iter().map(|party| party.key()).collect();
         let mut request = json!({
             "from": self.account,
@@ -124,8 +126,32 @@ impl Party {
         if to.is_none() {
             fields.remove("to");
         }
-        let hash = self.rpc.call("eth_sendTransaction", json!([request]))?;
+        request
+    }
+
+    /// Sends by the node's own account; `more` are further fields.
+    pub fn try_send(
+        &self,
+        to: Option<Address>,
+        data: &[u8],
+        with: &[&Party],
+        more: Value,
+    ) -> Result<B256, String> {
+        let hash = self.rpc.call("eth_sendTransaction", json!([self.request(to, data, with, more)]))?;
         serde_json::from_value(hash).map_err(|error| error.to_string())
+    }
+
+    /// Gives a transaction to its parties without sending it: the data of a marker that carries it, for anybody to sign.
+    #[track_caller]
+    pub fn distribute(&self, to: Address, data: &[u8], with: &[&Party], nonce: u64) -> Bytes {
+        let more = json!({ "nonce": format!("{nonce:#x}"), "gasPrice": "0x0" });
+        let mut request = self.request(Some(to), data, with, more);
+        let filled = self.rpc.get("eth_fillTransaction", json!([request]));
+        request["data"] = filled["tx"]["input"].clone();
+        let signed = self.rpc.get("eth_signTransaction", json!([request]));
+        let terms = json!({ "privateFor": request["privateFor"] });
+        let data = self.rpc.get("eth_distributePrivateTransaction", json!([signed["raw"], terms]));
+        serde_json::from_value(data).expect("bytes")
     }
 
     /// As [`Party::try_send`], and it must succeed.
@@ -152,7 +178,13 @@ impl Party {
     /// Makes a vault with others; it stores nothing yet.
     #[track_caller]
     pub fn vault(&self, with: &[&Party], more: Value) -> Address {
-        let receipt = self.receipt(self.send(None, &vault_code(), with, more));
+        self.create(&vault_code(), with, more)
+    }
+
+    /// Makes a contract with others.
+    #[track_caller]
+    pub fn create(&self, init_code: &[u8], with: &[&Party], more: Value) -> Address {
+        let receipt = self.receipt(self.send(None, init_code, with, more));
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         receipt["contractAddress"].as_str().and_then(|text| text.parse().ok()).expect("an address")
     }
@@ -177,7 +209,13 @@ impl Party {
 
 /// Init code of a vault.
 pub fn vault_code() -> Vec<u8> {
-    [&[0x60, VAULT.len() as u8, 0x80, 0x60, 0x0b, 0x60, 0x00, 0x39, 0x60, 0x00, 0xf3][..], &VAULT].concat()
+    init_code(&VAULT)
+}
+
+/// Init code that makes a contract with this code.
+pub fn init_code(code: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(code.len()).expect("code is short").to_be_bytes();
+    [&[0x61, high, low, 0x80, 0x60, 0x0c, 0x60, 0x00, 0x39, 0x60, 0x00, 0xf3][..], code].concat()
 }
 
 /// Files under a folder whose bytes contain these.
