@@ -133,6 +133,15 @@ fn steps_of_calls_refunds_and_errors() {
     assert_eq!(of("INVALID")[0]["error"], "invalid opcode: INVALID");
 }
 
+#[test]
+fn a_step_that_fails_tells_what_it_would_have_written() {
+    let world = World::default().with_code(CONTRACT, [args(&[1, 9]), vec![SSTORE]].concat());
+    let tx = [signed(&key(1), TxLegacy { gas_limit: 24_000, ..send(0, CONTRACT) })];
+    let told = told(&world, &tx, json!({}));
+    let last = told["structLogs"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["error"], &last["storage"]), (&json!("out of gas"), &json!({ word(1): word(9) })));
+}
+
 /// Reverts as Solidity's `revert("no")`.
 fn reverts_with_reason() -> Vec<u8> {
     let reason = hex!(

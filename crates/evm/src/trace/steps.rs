@@ -131,7 +131,7 @@ impl StepLog {
         let result = interpreter.bytecode.action().as_ref().and_then(|action| action.instruction_result());
         open.log.gas_cost = open.log.gas.saturating_sub(interpreter.gas.remaining());
         open.log.error = result.and_then(error);
-        if open.log.error.is_none() && self.options.is_storage_enabled() {
+        if self.options.is_storage_enabled() {
             open.log.storage = self.slots(&open, interpreter);
         }
         if self.count > 0 {
@@ -143,20 +143,25 @@ impl StepLog {
         self.fits(0);
     }
 
-    /// All slots of the contract that it used so far, where this step used one.
+    /// All slots of the contract that it used so far, where this step uses one. What a step would have written that failed
+    /// is told too, as by geth.
     fn slots(&mut self, open: &Open, interpreter: &Interpreter) -> Option<BTreeMap<B256, B256>> {
         let [Some(slot), on_stack] = open.operands else { return None };
         let value = match open.opcode {
-            SLOAD => interpreter.stack.peek(0).ok()?,
-            SSTORE => on_stack?,
+            SLOAD if open.log.error.is_none() => interpreter.stack.peek(0).ok(),
+            SLOAD => None,
+            SSTORE => Some(on_stack?),
             _ => return None,
         };
         let slots = self.storage.entry(interpreter.input.target_address()).or_default();
-        slots.insert(slot.into(), value.into());
-        let (count, slots) = (slots.len(), &*slots);
-        let fits = self.text.len().saturating_add(count.saturating_mul(SLOT_BYTES)) <= self.bytes_max;
+        if let Some(value) = value {
+            slots.insert(slot.into(), value.into());
+        }
+        let bytes = self.text.len().saturating_add(slots.len().saturating_mul(SLOT_BYTES));
+        let fits = bytes <= self.bytes_max;
+        let told = fits.then(|| slots.clone());
         self.is_overfull |= !fits;
-        fits.then(|| slots.clone())
+        told
     }
 
     /// Whether so many more bytes fit; if not, this is the end.
