@@ -200,7 +200,7 @@ impl Core {
 
     /// The supervisor's key, where all of our parties in this payload are supervisors.
     fn supervisor(&self, payload: &PrivatePayload) -> Option<PublicKey> {
-        let Some(rules) = self.rules.get() else { return None };
+        let rules = self.rules.get()?;
         // A record too many does no harm.
         let supervises = |key: &PublicKey| rules.is_supervisor(key).unwrap_or(true);
         let only = !self.keyring.manages(&payload.sender) && payload.managed_parties.iter().all(supervises);
