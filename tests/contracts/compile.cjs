@@ -4,7 +4,7 @@ const { readFileSync, writeFileSync } = require("fs");
 const { join } = require("path");
 const solc = require("solc");
 
-const names = ["Lists"];
+const names = ["Lists", "Dealer"];
 const sources = names.map((name) => [`${name}.sol`, { content: readFileSync(join(__dirname, `${name}.sol`), "utf8") }]);
 const input = {
   language: "Solidity",

@@ -1,8 +1,10 @@
 //! Managers of private transactions that are processes of their own, and a node that has its manager elsewhere.
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, TxKind, U256};
+use lonja_primitives::spec::MARKER_PRECOMPILE;
+use lonja_tests::harness::party::{self, Party};
 use lonja_tests::harness::{
-    PATIENCE, Plan, Process, free_port, lonja, party, run, turn, wait_for, wait_until,
+    Load, Network, PATIENCE, Plan, Process, Wallet, free_port, lonja, run, turn, wait_for, wait_until,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -51,6 +53,16 @@ impl Manager {
 
     fn kill9(&mut self) {
         self.process.take().expect("it runs").kill9();
+    }
+
+    /// Holds it still, or lets it go on.
+    fn set_frozen(&self, frozen: bool) {
+        self.process.as_ref().expect("it runs").signal(if frozen { "STOP" } else { "CONT" });
+    }
+
+    /// What a node is started with that asks this one.
+    fn of_node(&self) -> [String; 2] {
+        ["--ptm-url".into(), format!("http://127.0.0.1:{}", self.nodes)]
     }
 
     fn key(&self) -> String {
@@ -217,13 +229,9 @@ fn what_cannot_work_is_refused_at_the_start() {
     assert!(said.contains("--p2p"), "{said}");
 }
 
-/// One party's node has its manager in it, the other's asks `lonja ptm serve`, as a GoQuorum asks a Tessera.
-#[test]
-fn a_node_with_its_manager_elsewhere_deals_with_one_that_has_its_own() {
-    let home = tempfile::tempdir().expect("a folder");
-    let (mut network, parties) = party::prepare(Plan::new(1, 2));
-    let (at_home, away) = (&parties[0], &parties[1]);
-    let mut manager = Manager::new(&home, "manager");
+/// Gives a party a manager that is a process of its own and runs, and which exchanges payloads with another party's node.
+fn elsewhere(network: &mut Network, home: &TempDir, at_home: &Party, away: &Party) -> Manager {
+    let mut manager = Manager::new(home, "manager");
     let (nodes, inner) =
         (format!("127.0.0.1:{}", manager.nodes), format!("http://127.0.0.1:{}", free_port()));
     let flags = ["--q2t", &nodes, "--p2p", &manager.url(), "--peer", &inner, "--round-ms", "200"];
@@ -236,16 +244,31 @@ fn a_node_with_its_manager_elsewhere_deals_with_one_that_has_its_own() {
     let unwanted =
         flags.iter().position(|flag| flag == "--ptm-client-listen").expect("a party serves clients");
     flags.drain(unwanted..unwanted + 2);
-    flags.extend(["--ptm-url".into(), format!("http://127.0.0.1:{}", manager.nodes)]);
+    flags.extend(manager.of_node());
     // Where the other one looks for its key.
     fs::create_dir_all(away.folder.join("ptm")).expect("a folder can be made");
     fs::write(away.folder.join("ptm/key.pub"), manager.key()).expect("it can be written");
+    manager
+}
+
+/// A vault of two parties, as soon as they can reach each other.
+fn shared_vault(one: &Party, other: &Party) -> Address {
+    wait_for("a vault of both", || {
+        let sent = one.try_send(None, &party::vault_code(), &[other], json!({})).ok()?;
+        one.receipt(sent)["contractAddress"].as_str().and_then(|address| address.parse().ok())
+    })
+}
+
+/// One party's node has its manager in it, the other's asks `lonja ptm serve`, as a GoQuorum asks a Tessera.
+#[test]
+fn a_node_with_its_manager_elsewhere_deals_with_one_that_has_its_own() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (mut network, parties) = party::prepare(Plan::new(1, 2));
+    let (at_home, away) = (&parties[0], &parties[1]);
+    let mut manager = elsewhere(&mut network, &home, at_home, away);
     network.start_whole();
     wait_until("the managers know each other", || manager.knows(&at_home.key()));
-    let vault = wait_for("a vault of both", || {
-        let sent = at_home.try_send(None, &party::vault_code(), &[away], json!({})).ok()?;
-        at_home.receipt(sent)["contractAddress"].as_str().and_then(|address| address.parse().ok())
-    });
+    let vault = shared_vault(at_home, away);
     let words = [at_home, away].map(|party| alloy_primitives::keccak256(party.account));
     for (party, other, word) in [(at_home, away, words[0]), (away, at_home, words[1])] {
         let sent = party.send(Some(vault), word.as_slice(), &[other], json!({}));
@@ -268,4 +291,157 @@ fn a_node_with_its_manager_elsewhere_deals_with_one_that_has_its_own() {
         away.rpc.call("eth_getTransactionReceipt", json!([own])).is_ok_and(|receipt| receipt.is_object())
     });
     assert_eq!(away.look(vault), Some(U256::from_be_bytes::<32>(words[1].0)));
+}
+
+/// Blocks that pass while a manager is away.
+const OUTAGE_BLOCKS: u64 = 100;
+
+/// Four members of a network whose only validator asks the same manager as one of them.
+struct Outage {
+    network: Network,
+    /// Has its manager in it, and deals with the next.
+    at_home: Party,
+    /// Has its manager elsewhere.
+    away: Party,
+    /// Two that deal with each other, and have nothing to do with the outage.
+    others: [Party; 2],
+    manager: Manager,
+    vault: Address,
+    /// Of the others.
+    others_vault: Address,
+    _home: TempDir,
+}
+
+#[test]
+fn a_manager_that_is_away_for_a_hundred_blocks_holds_up_one_private_state_and_nothing_else() {
+    let mut outage = Outage::prepare();
+    outage.pass("frozen", |manager| manager.set_frozen(true), |manager| manager.set_frozen(false));
+    outage.pass("killed", Manager::kill9, Manager::start);
+    outage.deal_again();
+}
+
+impl Outage {
+    fn prepare() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let plan = Plan { block_period_ms: 100, ..Plan::new(1, 4) };
+        let (mut network, parties) = party::prepare(plan);
+        let [at_home, away, third, fourth] = parties.try_into().expect("four parties");
+        let manager = elsewhere(&mut network, &home, &at_home, &away);
+        let flags = &mut network.member_mut(0).flags;
+        flags.extend(manager.of_node());
+        flags.extend(["--http-api", "eth,net,web3,lonja,debug"].map(String::from));
+        network.start_whole();
+        party::meet(&[at_home.clone(), third.clone(), fourth.clone()]);
+        let vault = shared_vault(&at_home, &away);
+        let others_vault = third.vault(&[&fourth], json!({}));
+        let others = [third, fourth];
+        Self { network, at_home, away, others, manager, vault, others_vault, _home: home }
+    }
+
+    /// Has the manager stop, looks at everybody for a hundred blocks, and has it go on.
+    fn pass(&mut self, name: &str, stop: fn(&mut Manager), go_on: fn(&mut Manager)) {
+        let words = [1, 2].map(|n| alloy_primitives::keccak256(format!("{name} {n}")));
+        // What is sent meanwhile has arrived before: its marker is all that is missing.
+        let data: Vec<_> = (0..)
+            .zip(&words)
+            .map(|(nonce, word)| self.at_home.distribute(self.vault, word.as_slice(), &[&self.away], nonce))
+            .collect();
+        let before = self.away.look(self.vault);
+        stop(&mut self.manager);
+        let start = self.network.head(self.away.number).expect("it answers");
+        let mut wallet = Wallet::empty();
+        let load = Load::start(self.network.member(0).rpc);
+        for (part, data) in (1..).zip(data) {
+            let marker = wallet.call(TxKind::Call(MARKER_PRECOMPILE), data);
+            self.network.member(0).rpc.get("eth_sendRawTransaction", json!([marker.text()]));
+            assert_eq!(self.at_home.receipt(marker.hash)["status"], "0x1");
+            self.the_others_go_on(&format!("{name} {part}"));
+            self.network.wait_for_block(self.away.number, start + part * OUTAGE_BLOCKS / 2);
+        }
+        self.assert_waits(start, before);
+        let sent = load.finish();
+        self.network.assert_mined(self.away.number, &sent);
+        go_on(&mut self.manager);
+        self.assert_caught_up(words[1]);
+    }
+
+    fn the_others_go_on(&self, word: &str) {
+        let [third, fourth] = &self.others;
+        let word = alloy_primitives::keccak256(word);
+        let sent = third.send(Some(self.others_vault), word.as_slice(), &[fourth], json!({}));
+        assert_eq!(third.receipt(sent), fourth.receipt(sent));
+        assert_eq!(fourth.look(self.others_vault), Some(U256::from_be_bytes(word.0)));
+    }
+
+    /// The private state of those who ask the manager stands still, and says why; the public one does not.
+    fn assert_waits(&self, start: u64, before: Option<U256>) {
+        for n in [0, self.away.number] {
+            let member = self.network.member(n);
+            let private = member.rpc.get("lonja_syncing", json!([]))["private"].clone();
+            let (head, waiting) = (private["head"]["number"].as_u64(), &private["waiting"]);
+            assert!(head.is_some_and(|head| head < start + OUTAGE_BLOCKS / 2), "{private}");
+            assert_eq!(waiting["number"].as_u64(), head.map(|head| head + 1));
+            assert!(waiting["reason"].as_str().is_some_and(|reason| reason.contains("manager")), "{private}");
+            let status = member.rpc.get("lonja_status", json!([]))["private"].clone();
+            assert_eq!(
+                (&status["head"], &status["waiting"]["payload"]),
+                (&private["head"], &waiting["payload"])
+            );
+            let page = wait_for("the node is not ready", || {
+                let (code, page) = member.health.page("/readiness").ok()?;
+                (code == 503).then_some(page)
+            });
+            assert!(page.contains("waiting for the payload"), "{page}");
+            let (_, metrics) = member.health.page("/metrics").expect("it answers");
+            assert!(metrics.contains("\nlonja_private_waiting 1\n"), "{metrics}");
+            assert_eq!(member.health.page("/liveness").expect("it answers").0, 200);
+        }
+        assert_eq!(self.away.look(self.vault), before);
+        let later = json!([{ "to": self.vault }, format!("{:#x}", start + OUTAGE_BLOCKS)]);
+        let refused = self.away.rpc.call("eth_call", later).expect_err("that is not known");
+        assert!(refused.contains("is not known yet") && refused.contains("-32005"), "{refused}");
+        let data = [7; 32];
+        let sent = self.away.try_send(Some(self.vault), &data, &[&self.at_home], json!({}));
+        assert!(sent.is_err(), "{sent:?}");
+        let sent = self.at_home.try_send(Some(self.vault), &data, &[&self.away], json!({}));
+        assert!(sent.is_err(), "{sent:?}");
+    }
+
+    /// Whoever asks the manager has the same private state as the other party, after each block.
+    fn assert_caught_up(&mut self, word: B256) {
+        let Self { network, at_home, away, .. } = self;
+        let expected = Some(U256::from_be_bytes(word.0));
+        wait_until("the private state has caught up", || away.look(self.vault) == expected);
+        assert_eq!(at_home.look(self.vault), expected);
+        for n in [0, away.number] {
+            let member = network.member(n);
+            wait_until("the node is ready", || {
+                member.health.page("/readiness").is_ok_and(|(code, _)| code == 200)
+            });
+            let (_, metrics) = member.health.page("/metrics").expect("it answers");
+            assert!(metrics.contains("\nlonja_private_waiting 0\n"), "{metrics}");
+        }
+        let newest = at_home.rpc.get("lonja_status", json!([]))["private"]["head"]["number"].as_u64();
+        let params: Vec<Value> = (0..=newest.expect("a head")).map(|n| json!([format!("{n:#x}")])).collect();
+        let roots =
+            |n: usize| network.member(n).rpc.batch("debug_privateStateRoot", &params).expect("it answers");
+        let theirs = roots(at_home.number);
+        assert!(theirs.iter().all(Result::is_ok));
+        for n in [0, away.number] {
+            wait_until("its roots are the other party's", || roots(n) == theirs);
+        }
+        let all = network.all();
+        network.assert_running(&all);
+        network.assert_same_chain(&all);
+        network.assert_calm(&all);
+    }
+
+    /// As soon as the managers know each other again.
+    fn deal_again(&self) {
+        let data = alloy_primitives::keccak256("again");
+        let sent = wait_for("they deal again", || {
+            self.at_home.try_send(Some(self.vault), data.as_slice(), &[&self.away], json!({})).ok()
+        });
+        assert_eq!(self.at_home.receipt(sent)["logs"], self.away.receipt(sent)["logs"]);
+    }
 }

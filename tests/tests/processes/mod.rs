@@ -23,4 +23,5 @@ mod permissions;
 mod private_calls;
 mod recovery;
 mod registry;
+mod supervision;
 mod torment;
