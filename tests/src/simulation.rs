@@ -10,6 +10,7 @@
 //!                        ├─ network: sessions, delays, losses, partitions      ─ network, links
 //!                        ├─ faults: crashes, clocks, disks, malice             ─ chaos, outage, byzantine, forge
 //!                        ├─ judge: every promise after every step              ─ check
+//!                        ├─ members: payloads, second pass, deals, secrets     ─ private
 //!                        └─ course: storm, calm, outage, recovery, audit       ─ story
 //! ```
 
@@ -26,6 +27,7 @@ mod network;
 mod outage;
 mod permits;
 mod plan;
+mod private;
 mod process;
 mod report;
 mod schedule;
@@ -38,6 +40,7 @@ pub use crowd::{Crowd, alone};
 pub use disk::Crash;
 pub use permits::{Permits, set_account};
 pub use plan::{Chaos, Fault, Plan, Rules, Weather};
+pub use private::{Contract, Deal, Dealings, Deals, Judge, Member, Party, SECRET_BYTES, Secret, Stage};
 pub use process::Node;
 pub use report::{Failure, Outcome, Stats, Violation};
 pub use story::run;

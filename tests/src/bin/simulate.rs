@@ -5,6 +5,7 @@
 //! simulate --minutes 10 --from 7    as many as fit, from seed 7 on
 //! simulate --seed 42 --trace        one world, every step printed
 //! simulate --seeds 1000 --break without-log   the checks must find something
+//! simulate --private --seeds 1000   worlds with private transactions
 //! ```
 //!
 //! The exit code is 1 when a promise was broken, and the seed says how to see it again.
@@ -41,6 +42,9 @@ struct Arguments {
     /// Goes on after a failure and prints all of them.
     #[arg(long)]
     keep_going: bool,
+    /// Worlds with private transactions: members deal, and nobody else may ever have a byte of it.
+    #[arg(long)]
+    private: bool,
     /// Breaks a rule of the world around the nodes, to see that it is noticed.
     #[arg(long = "break", value_name = "RULE", value_parser = PossibleValuesParser::new(Break::ALL.map(|(name, _)| name)))]
     broken: Option<String>,
@@ -52,10 +56,9 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let broken = arguments.broken.as_deref();
-    let options = Options {
-        trace: arguments.trace,
-        broken: Break::ALL.into_iter().find(|(name, _)| Some(*name) == broken).map(|(_, one)| one),
-    };
+    let broken = Break::ALL.into_iter().find(|(name, _)| Some(*name) == broken).map(|(_, one)| one);
+    let private = arguments.private || broken.is_some_and(Break::is_private);
+    let options = Options { trace: arguments.trace, broken, private };
     let crowd = match arguments.seed {
         Some(seed) => Crowd { from: seed, seeds: 1, threads: 1, keep_going: false, options },
         None => Crowd {

@@ -338,6 +338,7 @@ impl World {
         let this = &mut self.nodes[node];
         (this.published, this.safe) = (this.published.max(head.number), this.written);
         self.tell(node, Event::Durable { number: head.number, hash: head.hash });
+        self.follow(node);
         self.start_sync(node);
         Ok(())
     }

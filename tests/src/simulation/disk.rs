@@ -20,6 +20,10 @@ pub struct Disk {
     pub chain: MemoryKv,
     /// The consensus log.
     pub log: LogFile,
+    /// Payloads of private transactions.
+    pub payloads: MemoryKv,
+    /// The private state.
+    pub private: MemoryKv,
 }
 
 /// The bytes of a log file, and how many of them are safe.
@@ -47,6 +51,11 @@ impl LogFile {
         self.bytes.clear();
         self.write(records);
         self.sync();
+    }
+
+    /// All that stands in it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Length, bytes.
@@ -94,6 +103,8 @@ impl Disk {
     pub fn crash(&mut self, crash: Crash, dice: &mut Dice) -> bool {
         if crash == Crash::PowerCut {
             self.chain.crash();
+            self.payloads.crash();
+            self.private.crash();
         }
         self.log.crash(crash, dice)
     }

@@ -70,9 +70,11 @@ impl World {
         let waiting = process.pool.lock().ready(u64::MAX, TOLD_BYTES);
         if stale {
             self.tell(node, Event::PeerDown(id));
+            self.party_peer(node, id, false);
         }
         self.trace(|| format!("n{node} is connected with n{peer}, whose head is {}", head.number));
         self.tell(node, Event::PeerUp { peer: id, number: head.number, hash: head.hash });
+        self.party_peer(node, id, true);
         let raws: Vec<Bytes> = waiting.iter().map(|tx| tx.raw().clone()).take(MAX_TRANSACTIONS).collect();
         if raws.is_empty() { Ok(()) } else { self.send(node, &[id], Message::Transactions(raws)) }
     }
@@ -104,6 +106,7 @@ impl World {
             process.peers.remove(&peer);
             self.trace(|| format!("n{node} has lost n{peer}"));
             self.tell(node, Event::PeerDown(id));
+            self.party_peer(node, id, false);
         }
     }
 
@@ -189,6 +192,8 @@ impl World {
         }
         let Some(process) = &self.nodes[from].process else { return Ok(()) };
         let Some(session) = process.peers.get(&to).copied() else { return Ok(()) };
+        self.look_at(from, to, message)?;
+        let Some(process) = &self.nodes[from].process else { return Ok(()) };
         let departure = Departure { from, life: process.life, left_us: self.now_us + self.dice.below(60) };
         let repeatable = !matches!(message, Message::Blocks { .. } | Message::GetBlocks { .. });
         let twice = repeatable && self.dice.rarely(self.network.weather.duplicate_permille);
@@ -278,8 +283,11 @@ impl World {
             Ingested::Announced(_) | Ingested::Wanted(_) => return Ok(()),
             // Nobody here joins by a fetched state, so nobody asks.
             Ingested::Question { .. } | Ingested::Answer { .. } => return Ok(()),
-            // Nor does anybody have a manager of private transactions.
-            Ingested::PartyRequest { .. } | Ingested::PartyAnswer { .. } => return Ok(()),
+            Ingested::PartyRequest { request, body } => return self.party_asks(to, id, request, body),
+            Ingested::PartyAnswer { request, body } => {
+                self.party_answers(to, id, request, body);
+                return Ok(());
+            }
             Ingested::Duplicate | Ingested::Stranger => return Ok(()),
             Ingested::Abuse(reason) => return self.penalise(to, &id, &reason),
         }

@@ -179,7 +179,13 @@ impl Network {
     /// Whether a message of a session that is over may still arrive: only where sessions are no streams, and
     /// never an answer, whose question may be of another life.
     pub fn outlives_session(&self, message: &Message) -> bool {
-        let answer = matches!(message, Message::Blocks { .. } | Message::GetBlocks { .. });
+        let answer = matches!(
+            message,
+            Message::Blocks { .. }
+                | Message::GetBlocks { .. }
+                | Message::PartyRequest { .. }
+                | Message::PartyAnswer { .. }
+        );
         !self.weather.streams && !answer
     }
 

@@ -3,9 +3,10 @@
 use super::byzantine::Habits;
 use super::dice::Dice;
 use super::permits;
+use super::private::Dealings;
 use alloy_primitives::{Address, U256, address, hex};
 use lonja_primitives::genesis::{GenesisAccount, NewNetwork};
-use lonja_primitives::spec::{ClientRules, DigestRule};
+use lonja_primitives::spec::{ClientRules, DigestRule, Privacy};
 use lonja_primitives::{Genesis, NodeId};
 use std::collections::BTreeMap;
 
@@ -49,6 +50,8 @@ pub struct Plan {
     pub transaction_pause_us: u64,
     /// A contract says who may connect and transact.
     pub permits: bool,
+    /// Some of the further nodes are members with private transactions.
+    pub dealings: Option<Dealings>,
 }
 
 /// The rules of the chain, as far as worlds differ.
@@ -147,6 +150,7 @@ impl Plan {
             chaos: Chaos::default(),
             transaction_pause_us: 400_000,
             permits: false,
+            dealings: None,
         }
     }
 
@@ -178,11 +182,41 @@ impl Plan {
             chaos: Chaos::draw(&mut dice, &rules),
             transaction_pause_us: dice.pick(&[0, 200_000, 700_000, 3_000_000]),
             permits: false,
+            dealings: None,
         };
         if validators < 4 {
             plan.missing_links = 0;
         }
         plan
+    }
+
+    /// The world of a seed, of those with private transactions: four validators, and members who deal.
+    pub fn draw_private(seed: u64) -> Self {
+        let plan = Self::draw(seed);
+        let mut dice = Dice::new(!seed);
+        let period_ms = dice.pick(&[250, 500, 1_000]);
+        let rules = Rules {
+            period_ms,
+            empty_period_ms: period_ms * dice.pick(&[1, 1, 2, 5]),
+            timeout_ms: plan.rules.timeout_ms.clamp(1_000, 3_000),
+            max_timeout_ms: plan.rules.max_timeout_ms.max(3_000),
+            ..plan.rules
+        };
+        let beat_us = rules.period_ms.max(rules.timeout_ms / 4) * 1_000;
+        let dealings = Dealings::draw(&mut dice, beat_us);
+        // Who is nobody's neighbour is nobody's partner; and whom a vote made a validator may be switched off.
+        let chaos = Chaos { blocks: dice.between(8, 20), votes: 0, ..Chaos::draw(&mut dice, &rules) };
+        Self {
+            rules,
+            validators: 4,
+            regulars: dealings.members + dealings.strangers,
+            faulty: if dice.chance(40) { draw_faulty(&mut dice, 4) } else { Vec::new() },
+            missing_links: 0,
+            storm: Weather::draw(&mut dice, &rules),
+            chaos,
+            dealings: Some(dealings),
+            ..plan
+        }
     }
 
     /// Nodes in all, the second bodies of twins included.
@@ -210,6 +244,7 @@ impl Plan {
             request_timeout_ms: Some(self.rules.timeout_ms),
             max_request_timeout_ms: Some(self.rules.max_timeout_ms),
             epoch_length: Some(self.rules.epoch_length),
+            privacy: self.dealings.map_or_else(Privacy::default, |_| Privacy::OF_NEW_NETWORKS),
             ..NewNetwork::default()
         };
         let mut genesis = Genesis::from_json(&network.to_json()).expect("the file is well-formed");

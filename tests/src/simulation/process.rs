@@ -6,6 +6,7 @@
 
 use super::byzantine::Byzantine;
 use super::disk::Disk;
+use super::private::{Member, Party};
 use super::report::{Outcome, Violation};
 use super::schedule::Life;
 use alloy_primitives::{Address, Bytes};
@@ -46,6 +47,8 @@ pub struct Node {
     pub malice: Option<Byzantine>,
     /// Its program has the permission rules taken out.
     pub lawless: bool,
+    /// What it is in private transactions, if anything.
+    pub party: Option<Party>,
     /// The other body with this key.
     pub twin: Option<usize>,
     /// What is left after a crash.
@@ -152,6 +155,8 @@ pub struct Process {
     pub announced: Head,
     /// The last height and round seen, for comparison.
     pub view: (u64, u32),
+    /// The manager of private payloads and the second pass.
+    pub member: Option<Member>,
 }
 
 /// When and with what clock a process begins.
@@ -225,6 +230,7 @@ impl Process {
             syncing: None,
             peers: BTreeMap::new(),
             view: (0, 0),
+            member: None,
         })
     }
 

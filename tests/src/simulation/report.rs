@@ -76,6 +76,24 @@ pub struct Stats {
     pub forgeries: u64,
     /// Outages from which a network had to recover.
     pub outages: u64,
+    /// Payloads that were sent, and those whose send failed.
+    pub sends: u64,
+    /// See `sends`.
+    pub sends_failed: u64,
+    /// Private transactions in markers.
+    pub markers: u64,
+    /// Private transactions that ran, at all their parties together, and those that failed there.
+    pub private_runs: u64,
+    /// See `private_runs`.
+    pub private_failures: u64,
+    /// Payloads that members got back from others.
+    pub recovered: u64,
+    /// How often a payload that came late led a private state back.
+    pub led_back: u64,
+    /// Secrets that the judge found in the private states of their parties.
+    pub secrets_found: u64,
+    /// Envelopes that the judge opened on their way.
+    pub envelopes: u64,
     /// Simulated time, microseconds.
     pub simulated_us: u64,
     /// The slowest recovery, in thousandths of a base timeout.
@@ -103,6 +121,15 @@ impl AddAssign for Stats {
         self.set_changes += other.set_changes;
         self.forgeries += other.forgeries;
         self.outages += other.outages;
+        self.sends += other.sends;
+        self.sends_failed += other.sends_failed;
+        self.markers += other.markers;
+        self.private_runs += other.private_runs;
+        self.private_failures += other.private_failures;
+        self.led_back += other.led_back;
+        self.recovered += other.recovered;
+        self.secrets_found += other.secrets_found;
+        self.envelopes += other.envelopes;
         self.simulated_us += other.simulated_us;
         self.recoveries += other.recoveries;
         self.fingerprint ^= other.fingerprint;
@@ -136,6 +163,23 @@ impl fmt::Display for Stats {
             self.slowest_recovery as f64 / 1000.0,
             self.slowest_seed,
             self.simulated_us as f64 / 86_400e6,
+        )?;
+        if self.sends == 0 {
+            return Ok(());
+        }
+        write!(
+            f,
+            "; {} payloads sent, {} not; {} markers; {} private runs ({} failed); led back {} times; {} recovered; {} envelopes and {} \
+             secrets looked at",
+            self.sends,
+            self.sends_failed,
+            self.markers,
+            self.private_runs,
+            self.private_failures,
+            self.led_back,
+            self.recovered,
+            self.envelopes,
+            self.secrets_found,
         )
     }
 }

@@ -85,6 +85,18 @@ pub enum Happening {
     },
     /// Somebody submits a transaction.
     Transaction,
+    /// A manager of private payloads has something to do.
+    Manager {
+        node: usize,
+        life: Life,
+    },
+    /// A second pass goes on.
+    SecondPass {
+        node: usize,
+        life: Life,
+    },
+    /// A member begins a private transaction.
+    Deal,
 }
 
 /// A message on its way.

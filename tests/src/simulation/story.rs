@@ -26,8 +26,12 @@ const ANSWER_US: u64 = 5_000_000;
 /// Runs the world of a seed.
 pub fn run(seed: u64, options: Options) -> Result<Stats, Failure> {
     let broken = options.broken;
+    let private = if options.private { " --private" } else { "" };
     let name = Break::ALL.iter().find(|(_, one)| Some(*one) == broken).map(|(name, _)| *name);
     let more = name.map_or(String::new(), |name| format!(" --break {name}"));
+    if options.private {
+        return super::private::run(seed, options, &format!("{private}{more}"));
+    }
     let mut world = World::new(Plan::draw(seed), options);
     world.judged(Some(seed), &more, World::story)
 }
@@ -64,7 +68,8 @@ impl World {
         stats.forgeries = forgeries.sum();
         stats.simulated_us = self.now_us;
         stats.slowest_seed = seed.unwrap_or_default();
-        let trail = format!("{} {} {} {}", chain.head_hash(), stats.steps, stats.messages, self.now_us);
+        let more = self.private_trail();
+        let trail = format!("{} {} {} {}{more}", chain.head_hash(), stats.steps, stats.messages, self.now_us);
         stats.fingerprint = u64::from_be_bytes(*keccak256(trail).first_chunk().expect("a hash has 32 bytes"));
         stats
     }
@@ -106,13 +111,14 @@ impl World {
 
     // --- the storm ---
 
-    fn storm(&mut self) -> Outcome {
+    pub(super) fn storm(&mut self) -> Outcome {
         self.stormy = true;
         for node in 0..self.nodes.len() {
             let delay_us = self.dice.magnitude(1, 2_000_000);
             self.after(delay_us, Happening::Restart { node });
         }
         self.expect_transaction();
+        self.expect_deal();
         self.after(self.plan.chaos.pause_us, Happening::Chaos);
         let blocks = self.plan.chaos.blocks;
         self.run_until(self.plan.chaos.most_us, |world| world.checks.chain.height() >= blocks)?;
@@ -121,7 +127,7 @@ impl World {
 
     /// No more faults from here on: the faulty fall silent, together with some honest ones where that is
     /// tolerated; everybody else is up and connected.
-    fn calm_down(&mut self) -> Outcome {
+    pub(super) fn calm_down(&mut self) -> Outcome {
         self.trace(|| "it calms down".into());
         self.stormy = false;
         self.network.weather = self.plan.calm;
@@ -250,7 +256,7 @@ impl World {
     }
 
     /// How long rounds may take that have grown in the storm.
-    fn grown_timeouts_us(&self) -> u64 {
+    pub(super) fn grown_timeouts_us(&self) -> u64 {
         let up = self.nodes.iter().filter_map(|node| node.process.as_ref());
         let round = up.map(|process| process.core.status().round).max().unwrap_or(0);
         let params = self.spec.consensus_at(0);

@@ -7,6 +7,7 @@ use super::disk::{Crash, Disk};
 use super::network::Network;
 use super::permits::{self, Permits};
 use super::plan::{BEGIN_S, Fault, Plan};
+use super::private::{self, Deals};
 use super::process::{Birth, Node, Process};
 use super::report::{Outcome, Stats, Violation};
 use super::schedule::{Happening, Life, Schedule};
@@ -27,16 +28,30 @@ pub enum Break {
     TwinVotesAsHonest,
     /// A power cut loses blocks that were said to be durable.
     UnsyncedStore,
+    /// A second pass does not hear of payloads that come late. For worlds with private transactions, as the next ones.
+    LatePayloadsForgotten,
+    /// Payloads are sent to somebody who is no party.
+    StrangerTold,
+    /// Managers say that a payload is durable, and it is not.
+    UnsyncedPayloads,
 }
 
 impl Break {
     /// All of them, with their names on the command line.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("without-log", Self::WithoutLog),
         ("unsynced-log", Self::UnsyncedLog),
         ("twin-votes-as-honest", Self::TwinVotesAsHonest),
         ("unsynced-store", Self::UnsyncedStore),
+        ("late-payloads-forgotten", Self::LatePayloadsForgotten),
+        ("stranger-told", Self::StrangerTold),
+        ("unsynced-payloads", Self::UnsyncedPayloads),
     ];
+
+    /// Whether it is seen in worlds with private transactions alone.
+    pub fn is_private(self) -> bool {
+        matches!(self, Self::LatePayloadsForgotten | Self::StrangerTold | Self::UnsyncedPayloads)
+    }
 }
 
 /// How a world is run.
@@ -46,6 +61,8 @@ pub struct Options {
     pub trace: bool,
     /// What is broken.
     pub broken: Option<Break>,
+    /// The worlds are those with private transactions.
+    pub private: bool,
 }
 
 /// Everything.
@@ -80,6 +97,8 @@ pub struct World {
     pub wishes: Vec<(Address, VoteKind)>,
     /// What the nodes say of each other, where a contract decides.
     pub permits: Permits,
+    /// What members deal, and the judge of it.
+    pub deals: Deals,
     /// The partition in force, so that an old one's end is recognised.
     pub partition: u64,
     pub(super) genesis: Genesis,
@@ -108,6 +127,7 @@ impl World {
         let faulty = plan.faulty.iter().filter(|(_, fault)| !held_to_it(fault));
         let faulty = faulty.map(|(index, _)| nodes[*index].address).collect();
         let mut dice = Dice::new(plan.seed);
+        let deals = private::make_deals(&nodes);
         let mut world = Self {
             checks: Checks::new(spec.clone(), &genesis, plan.rules.digest, faulty),
             network: Network::new(&mut dice, &plan, &nodes),
@@ -119,6 +139,7 @@ impl World {
             reached_us: vec![0],
             wishes: Vec::new(),
             permits: Permits::default(),
+            deals,
             partition: 0,
             next_life: 1,
             plan,
@@ -228,6 +249,9 @@ impl World {
                 Ok(())
             }
             Happening::Transaction => self.transaction(),
+            Happening::Manager { node, life } => self.manager_turn(node, life),
+            Happening::SecondPass { node, life } => self.second_pass(node, life),
+            Happening::Deal => self.deal(),
         }
     }
 
@@ -264,13 +288,14 @@ impl World {
         let spec =
             if self.nodes[node].lawless { permits::without_rules(&self.spec) } else { self.spec.clone() };
         let Node { disk, key, .. } = &mut self.nodes[node];
-        let process = Process::boot(disk, &self.genesis, &spec, key, birth)
+        let mut process = Process::boot(disk, &self.genesis, &spec, key, birth)
             .map_err(|violation| Violation::new(format!("node {node} does not start: {}", violation.0)))?;
         let head = process.chain.position().head.clone();
         self.trace(|| {
             format!("n{node} starts behind block {} with {} records", head.number, process.kept.len())
         });
         self.check_start(node, &process)?;
+        self.boot_member(node, &mut process)?;
         let this = &mut self.nodes[node];
         (this.published, this.written, this.safe) = (head.number, head.number, head.number);
         this.process = Some(process);
@@ -278,6 +303,7 @@ impl World {
         if let Some(process) = &mut self.nodes[node].process {
             process.loop_busy = true;
         }
+        self.rouse_member(node);
         self.dial_all(node);
         Ok(())
     }
@@ -302,7 +328,10 @@ impl World {
 
     /// Ends a node's process.
     pub fn crash(&mut self, node: usize, crash: Crash) -> Outcome {
-        let Some(process) = self.nodes[node].process.take() else { return Ok(()) };
+        let Some(mut process) = self.nodes[node].process.take() else { return Ok(()) };
+        // Its threads end before anybody looks at what they leave.
+        process.member = None;
+        self.forget_deals(process.life);
         match crash {
             Crash::Kill => self.stats.kills += 1,
             Crash::PowerCut => self.stats.power_cuts += 1,
@@ -357,6 +386,7 @@ fn make_nodes(plan: &Plan) -> Vec<Node> {
             }
         }
     }
+    private::make_parties(plan, &mut nodes);
     nodes
 }
 
@@ -368,6 +398,7 @@ fn new_node(key: NodeKey, sync_us: (u64, u64)) -> Node {
         honest: true,
         malice: None,
         lawless: false,
+        party: None,
         twin: None,
         disk: Disk::default(),
         process: None,
