@@ -97,6 +97,11 @@ impl<'a> Replay<'a> {
         self.receipts.contains_key(&index)
     }
 
+    /// What was done to the private state so far.
+    pub fn changes(&self) -> &StateChanges {
+        &self.changes
+    }
+
     /// Runs what ran in this place, and tells of it what is asked for. All places before it that ran must have been run.
     /// `tx` is the block's, `before` what the public transactions up to and with it did.
     ///

@@ -12,7 +12,7 @@ use alloy_rpc_types_trace::geth::{GethDefaultTracingOptions, StructLog};
 use revm::bytecode::opcode::{OpCode, SLOAD, SSTORE};
 use revm::context_interface::result::HaltReason;
 use revm::interpreter::interpreter_types::{InputsTr, Jumps, LoopControl, ReturnData};
-use revm::interpreter::{InstructionResult, Interpreter, SuccessOrHalt};
+use revm::interpreter::{FrameInput, InstructionResult, Interpreter, InterpreterAction, SuccessOrHalt};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -87,9 +87,6 @@ impl StepLog {
     pub(super) fn begin(&mut self, interpreter: &Interpreter) {
         self.open = None;
         let depth = self.frames.len() as u64;
-        let Some(frame) = self.frames.last_mut() else { return };
-        frame.refund = interpreter.gas.refunded();
-        let refund = frame.refund_before.saturating_add(frame.refund);
         if self.options.limit.is_some_and(|limit| limit > 0 && self.count >= limit) {
             return;
         }
@@ -101,7 +98,6 @@ impl StepLog {
             op: name(opcode),
             gas: interpreter.gas.remaining(),
             depth,
-            refund_counter: u64::try_from(refund).ok().filter(|refund| *refund > 0),
             stack: self.options.is_stack_enabled().then(|| stack.clone()),
             ..StructLog::default()
         };
@@ -113,6 +109,13 @@ impl StepLog {
             log.return_data = Some(data.clone()).filter(|data| !data.is_empty());
         }
         self.open = Some(Open { log, opcode, operands: [from_top(0), from_top(1)] });
+    }
+
+    /// What is to be refunded so far. geth counts what a step adds before it tells of it.
+    fn refund(&mut self, interpreter: &Interpreter) -> i64 {
+        let Some(frame) = self.frames.last_mut() else { return 0 };
+        frame.refund = interpreter.gas.refunded();
+        frame.refund_before.saturating_add(frame.refund)
     }
 
     /// The memory, if it is not empty and fits.
@@ -127,9 +130,18 @@ impl StepLog {
 
     /// The step is done.
     pub(super) fn end(&mut self, interpreter: &mut Interpreter) {
+        let refund = self.refund(interpreter);
         let Some(mut open) = self.open.take() else { return };
-        let result = interpreter.bytecode.action().as_ref().and_then(|action| action.instruction_result());
-        open.log.gas_cost = open.log.gas.saturating_sub(interpreter.gas.remaining());
+        open.log.refund_counter = u64::try_from(refund).ok().filter(|refund| *refund > 0);
+        let action = interpreter.bytecode.action().as_ref();
+        let result = action.and_then(InterpreterAction::instruction_result);
+        // What a call hands on is part of its cost, what a creation hands on is not: so it is with geth.
+        let handed_on = match action {
+            Some(InterpreterAction::NewFrame(FrameInput::Create(inputs))) => inputs.gas_limit(),
+            _ => 0,
+        };
+        let left = interpreter.gas.remaining().saturating_add(handed_on);
+        open.log.gas_cost = open.log.gas.saturating_sub(left);
         open.log.error = result.and_then(error);
         if self.options.is_storage_enabled() {
             open.log.storage = self.slots(&open, interpreter);

@@ -47,15 +47,15 @@ fn set(slot: u64, value: u64) -> Bytes {
 }
 
 /// A contract of A and B, and C.
-struct Scene {
-    chain: Network,
-    parties: Vec<Party>,
+pub(super) struct Scene {
+    pub(super) chain: Network,
+    pub(super) parties: Vec<Party>,
     mode: PrivacyMode,
     nonces: BTreeMap<u8, u64>,
     payloads: u8,
     /// The contract, and the payload that made it.
-    contract: Address,
-    created: PayloadHash,
+    pub(super) contract: Address,
+    pub(super) created: PayloadHash,
     /// The management contract, and the payload that made it.
     management: Address,
     begun: PayloadHash,
@@ -63,7 +63,7 @@ struct Scene {
 
 impl Scene {
     /// The contract has some slots.
-    fn new(mode: PrivacyMode) -> Self {
+    pub(super) fn new(mode: PrivacyMode) -> Self {
         let chain = chain();
         let parties = (0..3).map(|_| Party::new(&chain)).collect();
         let nothing = PayloadHash(B512::ZERO);
@@ -86,7 +86,7 @@ impl Scene {
     }
 
     /// As far as that the state may be shared.
-    fn accepted(mode: PrivacyMode) -> Self {
+    pub(super) fn accepted(mode: PrivacyMode) -> Self {
         let mut scene = Self::new(mode);
         scene.begin();
         scene.accept();
@@ -156,6 +156,31 @@ impl Scene {
     fn name(&mut self, hash: &PayloadHash) -> PayloadHash {
         let call = Extension::setSharedStateHashCall { hash: hash.to_string() };
         self.manage(CREATOR, call.abi_encode())
+    }
+
+    /// A transaction of A and B to the contract that names these as what it affects, for a block with others.
+    pub(super) fn draft_call(&mut self, bytes: Bytes, affected: &[PayloadHash]) -> PrivateDraft {
+        let to = self.contract;
+        self.draft(CREATOR, Some(to), bytes, &[A, B], affected).1
+    }
+
+    /// The same of all three.
+    pub(super) fn draft_call_with_newcomer(
+        &mut self,
+        bytes: Bytes,
+        affected: &[PayloadHash],
+    ) -> PrivateDraft {
+        let to = self.contract;
+        self.draft(CREATOR, Some(to), bytes, &[A, B, C], affected).1
+    }
+
+    /// As [`Scene::share`], for a block with others; and the name of the state.
+    pub(super) fn draft_share(&mut self) -> (PrivateDraft, PayloadHash) {
+        let (state, metadata) = (self.state(), self.metadata(&[]));
+        let hash = self.give(A, &[A, B, C], state, Some(metadata));
+        let call = Extension::setSharedStateHashCall { hash: hash.to_string() }.abi_encode();
+        let (to, begun) = (self.management, self.begun);
+        (self.draft(CREATOR, Some(to), call.into(), &[A, B, C], &[begun]).1, hash)
     }
 
     fn metadata(&self, affected: &[PayloadHash]) -> Metadata {
@@ -232,7 +257,7 @@ impl Scene {
         (hash, draft)
     }
 
-    fn next_block(&mut self) {
+    pub(super) fn next_block(&mut self) {
         self.chain.next_block();
         self.parties.iter_mut().for_each(Party::catch_up);
     }

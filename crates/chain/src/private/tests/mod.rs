@@ -2,6 +2,7 @@
 
 mod extension;
 mod protection;
+mod replay;
 mod world;
 
 use super::*;

@@ -95,6 +95,10 @@ impl Party {
         self.payloads.insert(named.0, Lookup::Unavailable(reason.to_owned()));
     }
 
+    pub(super) fn look_up(&self, hash: &PayloadHash) -> Lookup {
+        self.payloads.get(hash).cloned().unwrap_or(Lookup::NotOurs)
+    }
+
     pub(super) fn advance(&mut self) -> Advance {
         let payloads = &self.payloads;
         let mut ask = |hashes: &[PayloadHash]| {
