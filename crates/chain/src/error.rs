@@ -13,7 +13,7 @@ pub enum ChainError {
     /// the node and say why.
     #[error("{0}")]
     Halt(String),
-    /// Not possible on this head; it may be on another.
+    /// Not possible on this head, or at this moment; it may be on another, or later.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -46,7 +46,11 @@ pub(crate) fn compare<T: PartialEq + std::fmt::Display>(
 
 impl From<StoreError> for ChainError {
     fn from(error: StoreError) -> Self {
-        Self::Halt(error.to_string())
+        match error {
+            // Somebody reads what is to be written anew: nothing is broken.
+            StoreError::Busy(_) => Self::Unavailable(error.to_string()),
+            _ => Self::Halt(error.to_string()),
+        }
     }
 }
 
@@ -85,5 +89,20 @@ impl From<BlockError> for ChainError {
             BlockError::Invalid(reason) | BlockError::Halt(reason) => Self::Halt(reason),
             BlockError::Unavailable(reason) => Self::Unavailable(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_read_meanwhile_is_not_a_broken_one() {
+        let busy = StoreError::Busy("somebody looks at older data".into());
+        assert!(
+            matches!(ChainError::from(busy), ChainError::Unavailable(reason) if reason.contains("looks"))
+        );
+        let broken = StoreError::Unavailable("the disk".into());
+        assert!(matches!(ChainError::from(broken), ChainError::Halt(_)));
     }
 }

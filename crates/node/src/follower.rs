@@ -102,7 +102,15 @@ struct Job {
 pub fn prepare(parts: Parts) -> (Following, Worker) {
     let (jobs, taken) = mpsc::channel(JOBS_MAX);
     let (told, status) = watch::channel(PrivateStatus::at(parts.follower.head()));
-    let worker = Worker { ahead: Ahead::default(), jobs: taken, told, pause: AGAIN_FIRST, said: None, parts };
+    let worker = Worker {
+        ahead: Ahead::default(),
+        jobs: taken,
+        told,
+        pause: AGAIN_FIRST,
+        said: None,
+        to_scrub: false,
+        parts,
+    };
     (Following { jobs, status }, worker)
 }
 
@@ -166,6 +174,8 @@ pub struct Worker {
     pause: Duration,
     /// When the log last said that it waits.
     said: Option<Instant>,
+    /// Whether bytes of what was erased still stand in the files of the private state.
+    to_scrub: bool,
 }
 
 /// What comes next.
@@ -241,7 +251,9 @@ impl Worker {
 
     /// Deals with payloads that were stored or erased since the last time.
     fn take_arrivals(&mut self) -> Result<(), ChainError> {
-        let Parts { follower, arrivals: Some(arrivals), .. } = &mut self.parts else { return Ok(()) };
+        let Self { parts: Parts { follower, arrivals: Some(arrivals), .. }, to_scrub, .. } = self else {
+            return Ok(());
+        };
         let news = match arrivals.take(ARRIVALS_AT_ONCE) {
             Ok(news) => news,
             Err(error) => {
@@ -250,22 +262,23 @@ impl Worker {
                 return Ok(());
             }
         };
-        if news.is_empty() {
+        if news.is_empty() && !*to_scrub {
             return Ok(());
         }
-        let (mut led_back, mut to_scrub) = (false, false);
+        let mut led_back = false;
         for arrival in news {
             let (outcome, erased) = match arrival {
                 Arrival::Stored(hash) => (follower.arrived(&hash)?, false),
                 Arrival::Erased(hash) => (follower.erased(&hash)?, true),
             };
             tell_arrival(&outcome, erased);
-            let moved = matches!(outcome, Arrived::LedBack(_));
-            led_back |= moved;
-            to_scrub |= erased && outcome != Arrived::InTime;
+            led_back |= matches!(outcome, Arrived::LedBack(_));
+            // Also where nothing was led back now: it may have been before the node was stopped.
+            *to_scrub |= erased;
         }
-        if to_scrub {
+        if *to_scrub {
             follower.scrub()?;
+            *to_scrub = false;
         }
         arrivals.done();
         if led_back {
@@ -282,6 +295,8 @@ impl Worker {
         self.look_ahead()?;
         let Self { parts, ahead, .. } = self;
         let Parts { follower, manager, runtime, .. } = parts;
+        // A manager that hangs answers nothing for a while, and that counts.
+        let asked = SystemTime::now();
         let mut ask = |hashes: &[PayloadHash]| ask(&**manager, runtime, ahead, hashes);
         match follower.advance(&mut ask) {
             Ok(Advance::UpToDate) => {
@@ -294,7 +309,7 @@ impl Worker {
                 self.tell(None);
                 Ok(Next::GoOn)
             }
-            Ok(Advance::Waiting(waiting)) => Ok(self.wait(PrivateWait::now(waiting))),
+            Ok(Advance::Waiting(waiting)) => Ok(self.wait(PrivateWait::since(asked, waiting))),
             Err(error) => match self.lacks_state() {
                 Some(wait) => Ok(self.wait(wait)),
                 None => Err(error),

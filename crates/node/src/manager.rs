@@ -130,12 +130,13 @@ pub(crate) async fn start(
     let reader = store.reader.clone();
     let mut follower = PrivateFollower::open(store, ground.public.clone(), ground.spec.clone())?;
     let oldest = ground.public.oldest_state();
-    if follower.head().number < oldest && embedded.as_ref().is_some_and(has_nothing) {
+    let nothing = embedded.as_ref().is_some_and(has_nothing);
+    if follower.head().number < oldest && nothing {
         let head = follower.begin_at(oldest)?;
         tracing::info!(block = head.number, "no payload is here yet: the second pass begins at this block");
     }
     tracing::info!(block = follower.head().number, "the second pass stands here");
-    if embedded.as_ref().is_some_and(has_nothing) && !reader.payloads_of_ours(None, 1)?.is_empty() {
+    if nothing && reader.has_receipts()? {
         tracing::warn!(
             "private transactions were executed here, and the payload store is empty: lonja private recover gets \
              the payloads back from the other parties"

@@ -25,8 +25,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 const ASKED_MAX: usize = 8_192;
 /// How long an answer may take, beside the time on the way: the other side makes what it got durable first.
 const ANSWER_TIME: Duration = Duration::from_secs(15);
-/// The slowest line that large messages are waited for on, bytes a second: two Mbit/s.
-const LINE_BYTES_PER_SECOND: usize = 256 << 10;
+/// The slowest line that large messages are waited for on, bytes a second: a megabit a second, as the manager waits.
+const LINE_BYTES_PER_SECOND: usize = 128 << 10;
 /// While the queue to a peer is full, it is tried again after this, and then more and more slowly up to
 /// [`RETRY_MOST`].
 const RETRY_FIRST: Duration = Duration::from_millis(10);

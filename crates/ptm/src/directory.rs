@@ -6,7 +6,7 @@
 //! asking and believing is the manager's part.
 
 use crate::records::Binding;
-use crate::{PeerUrl, PublicKey};
+use crate::{MAX_KEYS, PeerUrl, PublicKey};
 use alloy_primitives::B256;
 use lonja_primitives::NodeId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -80,14 +80,16 @@ pub(crate) struct Directory {
     count: usize,
     /// Claims not proven, by who passed them on.
     by_source: HashMap<NodeId, usize>,
+    /// Claims about a node.
+    by_node: HashMap<NodeId, usize>,
     urls: BTreeMap<PeerUrl, BTreeSet<PublicKey>>,
 }
 
 impl Directory {
     /// An empty one, of this node.
     pub(crate) fn new(node: NodeId, genesis: B256) -> Self {
-        let (claims, by_source) = (BTreeMap::new(), HashMap::new());
-        Self { node, genesis, claims, count: 0, by_source, urls: BTreeMap::new() }
+        let (by_source, by_node) = (HashMap::new(), HashMap::new());
+        Self { node, genesis, claims: BTreeMap::new(), count: 0, by_source, by_node, urls: BTreeMap::new() }
     }
 
     fn standing_of(binding: &Binding, source: &NodeId) -> Standing {
@@ -111,7 +113,10 @@ impl Directory {
                 && standing == Standing::Direct;
             return if newer || nearer { Judged::New } else { Judged::Known };
         }
-        if self.has_room(source, standing, claims) { Judged::New } else { Judged::Ignored("room") }
+        let of_node = self.by_node.get(&binding.node).copied().unwrap_or_default();
+        // No manager holds more, and no node fills the memory for all.
+        let fits = of_node < MAX_KEYS && self.has_room(source, standing, claims);
+        if fits { Judged::New } else { Judged::Ignored("room") }
     }
 
     /// Whether there is room, perhaps in the place of a lesser claim.
@@ -191,12 +196,16 @@ impl Directory {
     fn count_of(&mut self, claim: &Claim, more: bool) {
         let step = |count: usize| if more { count.saturating_add(1) } else { count.saturating_sub(1) };
         self.count = step(self.count);
-        if claim.standing != Standing::Proven {
-            let count = self.by_source.entry(claim.source).or_default();
+        let count_in = |counts: &mut HashMap<NodeId, usize>, node: NodeId| {
+            let count = counts.entry(node).or_default();
             *count = step(*count);
             if *count == 0 {
-                self.by_source.remove(&claim.source);
+                counts.remove(&node);
             }
+        };
+        count_in(&mut self.by_node, claim.binding.node);
+        if claim.standing != Standing::Proven {
+            count_in(&mut self.by_source, claim.source);
         }
     }
 

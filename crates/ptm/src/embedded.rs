@@ -29,6 +29,7 @@ use crate::directory::Directory;
 use crate::records::{Author, Binding, Erasure};
 use crate::store::{MAX_GROUPS, PayloadStore};
 use crate::surroundings::{Machine, Surroundings};
+use crate::wire;
 use crate::{EncodedPayload, Keyring, Lookup, PayloadHash, PeerUrl, PrivacyGroup, PrivatePayload};
 use crate::{
     PrivateTransactionManager, PtmError, PublicKey, RawPayload, SendRequest, SendSigned, Sent, Statement,
@@ -37,7 +38,7 @@ use alloy_primitives::{B256, Bytes};
 pub use erase::ErasureAnswer;
 use futures::future::BoxFuture;
 use lonja_primitives::{NodeId, Signer};
-use lonja_storage::Kv;
+use lonja_storage::{Kv, Table};
 use lookup::PayloadCache;
 use meter::Meters;
 pub use network::NetworkRules;
@@ -48,6 +49,7 @@ use parties::Peers;
 use recent::Recent;
 pub use recover::{RecoveryOutcome, RecoveryStatus};
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use supervise::Quiet;
@@ -155,6 +157,8 @@ struct Core {
     recovering: tokio::sync::Mutex<()>,
     recovery: Mutex<RecoveryStatus>,
     scrubbing: tokio::sync::Mutex<()>,
+    /// Whether a task waits to write files anew.
+    scrub_waits: AtomicBool,
     rules: OnceLock<Arc<dyn NetworkRules>>,
     quiet: Quiet,
 }
@@ -203,6 +207,7 @@ impl EmbeddedManager {
             recovering: tokio::sync::Mutex::default(),
             recovery: Mutex::default(),
             scrubbing: tokio::sync::Mutex::default(),
+            scrub_waits: AtomicBool::new(false),
             rules: OnceLock::new(),
             quiet: Quiet::default(),
         });
@@ -378,8 +383,8 @@ impl EmbeddedManager {
         Ok(self.core.store.envelope(hash)?.map(|row| row.envelope))
     }
 
-    /// Envelopes that this key sent or received, in the order they were stored: `limit` at most, after `cursor` (0 at
-    /// first), and the cursor for the next page where there is more.
+    /// Envelopes that this key sent or received, in the order they were stored: `limit` at most, and no more than are read at
+    /// once, after `cursor` (0 at first), and the cursor for the next page where there is more.
     pub fn concerning(
         &self,
         key: &PublicKey,
@@ -388,9 +393,18 @@ impl EmbeddedManager {
     ) -> Result<(Vec<EncodedPayload>, Option<u64>), PtmError> {
         let limit = limit.clamp(1, MAX_PAGE);
         let index = self.core.store.index(key, cursor, limit)?;
+        let (mut found, mut bytes) = (Vec::new(), 0usize);
+        for (read, (sequence, hash)) in index.iter().enumerate() {
+            let Some(row) = self.core.store.envelope(hash)? else { continue };
+            bytes = bytes.saturating_add(row.envelope.cipher_text.len());
+            found.push(row.envelope);
+            let more = read.saturating_add(1) < index.len() || index.len() >= limit;
+            if bytes >= wire::MAX_BATCH_BYTES && more {
+                return Ok((found, Some(*sequence)));
+            }
+        }
         let next = index.last().filter(|_| index.len() >= limit).map(|(sequence, _)| *sequence);
-        let found = self.core.store.envelopes(index.iter().map(|(_, hash)| hash))?;
-        Ok((found.into_iter().map(|(_, envelope)| envelope).collect(), next))
+        Ok((found, next))
     }
 
     /// Stores a privacy group, or what changed about it.
@@ -400,7 +414,7 @@ impl EmbeddedManager {
     pub async fn put_group(&self, group: PrivacyGroup) -> Result<(), PtmError> {
         group.check()?;
         let store = &self.core.store;
-        if store.group(&group.id())?.is_none() && store.groups()?.len() >= MAX_GROUPS {
+        if store.group(&group.id())?.is_none() && store.count(Table::Groups, &[], MAX_GROUPS)? >= MAX_GROUPS {
             return Err(PtmError::BadRequest(format!("there are {MAX_GROUPS} privacy groups already")));
         }
         store.keep_group(&group).await

@@ -40,6 +40,9 @@ pub(crate) struct PayloadStore {
     newest: watch::Sender<u64>,
 }
 
+/// Bytes of envelopes that are held at once to be compared: contracts that one transaction calls have a few kilobytes each.
+const MAX_TOGETHER_BYTES: usize = 64 << 20;
+
 /// Milliseconds since 1970, by the clock of this machine.
 pub(crate) fn now_ms() -> u64 {
     Machine.unix_ms()
@@ -180,14 +183,37 @@ impl PayloadStore {
         self.kv.scrub().map_err(store_error)
     }
 
-    /// Opened and stored envelopes of a few names at once.
+    /// How many rows of a table begin with a prefix; `limit` at most.
+    pub(crate) fn count(&self, table: Table, prefix: &[u8], limit: usize) -> Result<usize, PtmError> {
+        if let Some(reason) = self.halted() {
+            return Err(PtmError::Unavailable(reason.to_owned()));
+        }
+        let mut count = 0usize;
+        let mut visit = |key: &[u8], _: &[u8]| {
+            let counted = key.starts_with(prefix) && count < limit;
+            count = count.saturating_add(usize::from(counted));
+            counted
+        };
+        self.kv.scan(table, prefix, &mut visit).map_err(store_error)?;
+        Ok(count)
+    }
+
+    /// Those envelopes of these names that are stored.
+    ///
+    /// # Errors
+    /// [`PtmError::TooLarge`] where they are [too much](MAX_TOGETHER_BYTES) to be looked at together.
     pub(crate) fn envelopes<'a>(
         &self,
         hashes: impl IntoIterator<Item = &'a PayloadHash>,
     ) -> Result<Vec<(PayloadHash, EncodedPayload)>, PtmError> {
-        let mut found = Vec::new();
+        let (mut found, mut size) = (Vec::new(), 0usize);
         for hash in hashes {
             if let Some(row) = self.envelope(hash)? {
+                size = size.saturating_add(row.envelope.cipher_text.len());
+                if size > MAX_TOGETHER_BYTES {
+                    let (what, limit) = ("bytes of affected transactions", MAX_TOGETHER_BYTES);
+                    return Err(PtmError::TooLarge { what, size, limit });
+                }
                 found.push((*hash, row.envelope));
             }
         }

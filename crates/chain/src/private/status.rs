@@ -35,9 +35,9 @@ impl PrivateStatus {
 }
 
 impl PrivateWait {
-    /// For a payload, from now on.
-    pub fn now(waiting: Waiting) -> Self {
+    /// For a payload, since it was asked for.
+    pub fn since(asked: SystemTime, waiting: Waiting) -> Self {
         let Waiting { number, payload, reason } = waiting;
-        Self { number, payload: Some(payload), reason, since: SystemTime::now() }
+        Self { number, payload: Some(payload), reason, since: asked }
     }
 }

@@ -112,6 +112,19 @@ fn nobody_crowds_out_others() {
 }
 
 #[test]
+fn a_node_does_not_fill_the_memory_by_speaking_for_itself() {
+    let mut directory = directory();
+    for number in 0..2 * MAX_KEYS as u64 {
+        directory.learn(node(1), binding(number, 1, 5));
+        directory.settle(&key(number), &node(1), number % 2 == 0);
+    }
+    assert_eq!((directory.count, directory.by_node[&node(1)]), (MAX_KEYS, MAX_KEYS));
+    assert_eq!(directory.judge(&node(1), &binding(9_000, 1, 5)), Judged::Ignored("room"));
+    assert_eq!(directory.judge(&node(1), &binding(3, 1, 6)), Judged::New, "what is known may be said anew");
+    assert_eq!(directory.judge(&node(2), &binding(9_000, 2, 5)), Judged::New);
+}
+
+#[test]
 fn the_memory_is_bounded_and_better_claims_find_room() {
     let mut directory = directory();
     for number in 0..MAX_CLAIMS as u64 {

@@ -17,6 +17,7 @@ use lonja_primitives::NodeId;
 use lonja_storage::Table;
 use metrics::counter;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long after an erasure the files are written anew: others may follow it.
@@ -67,9 +68,10 @@ impl Core {
         order: B256,
     ) -> Result<Erasure, PtmError> {
         let tombstone = Erasure::sign(self.author(), ErasureKind::Done, hash, order, now_ms());
-        let mut others = self.outbox.remove_payload(&hash);
+        let mut others = self.outbox.rows_of(&hash);
         others.push((Table::PtmMeta, TO_SCRUB.to_vec(), Some(tombstone.signature.0.to_vec())));
         self.store.erase(hash, alloy_rlp::encode(&tombstone), others).await?;
+        self.outbox.forget(&hash);
         self.cache.forget(&hash);
         counter!("lonja_ptm_erased_total").increment(1);
         tracing::info!(%hash, %order, "a payload was erased");
@@ -116,18 +118,26 @@ impl Core {
     }
 
     fn scrub_later(self: &Arc<Self>, delay: Duration) {
+        if self.scrub_waits.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let (core, surroundings) = (Arc::downgrade(self), self.surroundings.clone());
         self.runtime.spawn(async move {
             let mut delay = delay;
             loop {
                 surroundings.sleep(delay).await;
                 let Some(core) = core.upgrade() else { return };
+                // What is erased from here on is for the next time.
+                core.scrub_waits.store(false, Ordering::SeqCst);
                 match core.scrub().await {
                     Ok(()) => return,
                     Err(_) if core.store.halted().is_some() => return,
                     Err(error) => {
                         tracing::warn!(%error, "erased bytes could not be removed from the files yet")
                     }
+                }
+                if core.scrub_waits.swap(true, Ordering::SeqCst) {
+                    return;
                 }
                 delay = SCRUB_AGAIN;
             }

@@ -3,7 +3,7 @@
 //! Where the network says which nodes hold a key, nobody else is believed, whatever it announces or shows. Where it does
 //! not, nodes speak for themselves ([`crate::directory`]). An answer that cannot be had closes: nothing is sent then.
 
-use super::Core;
+use super::{Core, EmbeddedManager};
 use crate::directory::{Route, Standing};
 use crate::{PtmError, PublicKey};
 use alloy_primitives::Address;
@@ -21,6 +21,13 @@ pub trait NetworkRules: Send + Sync {
 
     /// The nodes that hold this key; `None` where the network does not know.
     fn holders(&self, key: &PublicKey) -> Result<Option<Vec<NodeId>>, String>;
+}
+
+impl EmbeddedManager {
+    /// Whether the network says which nodes hold this key: managers at URLs are none of them, whatever they show.
+    pub(crate) fn is_bound(&self, key: &PublicKey) -> Result<bool, PtmError> {
+        Ok(self.core.bound_to(key)?.is_some())
+    }
 }
 
 impl Core {

@@ -30,6 +30,9 @@ const RECIPIENTS_AT_ONCE: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// How long one recipient is delivered to before the others' turn comes again.
+const SLICE: Duration = Duration::from_secs(5);
+
 /// How long is waited where nothing waits.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -146,16 +149,20 @@ impl Outbox {
         Ok(())
     }
 
-    /// The rows of a payload, to be removed with it. They are forgotten here at once.
-    pub(super) fn remove_payload(&self, hash: &PayloadHash) -> Vec<Row> {
+    /// Changes that remove the rows of a payload. They are to be [forgotten](Self::forget) when that is durable.
+    pub(super) fn rows_of(&self, hash: &PayloadHash) -> Vec<Row> {
+        self.state.lock().numbers_of(hash).into_iter().map(removed).collect()
+    }
+
+    /// A payload waits for nobody any more.
+    pub(super) fn forget(&self, hash: &PayloadHash) {
         let mut state = self.state.lock();
-        let of_payload = state.waiting.iter().filter(|(_, waiting)| waiting.hash == *hash);
-        let numbers: Vec<u64> = of_payload.map(|(number, _)| *number).collect();
-        numbers.into_iter().map(|number| removed(&mut state, number)).collect()
+        state.numbers_of(hash).into_iter().for_each(|number| state.forget(number));
     }
 
     fn remove(&self, store: &PayloadStore, number: u64) {
-        let row = removed(&mut self.state.lock(), number);
+        self.state.lock().forget(number);
+        let row = removed(number);
         // Where this is lost the recipient gets the same copy once more.
         drop(store.write(vec![row]));
     }
@@ -239,13 +246,24 @@ impl Outbox {
     }
 }
 
-fn removed(state: &mut State, number: u64) -> Row {
-    let recipient = state.waiting.remove(&number).map(|waiting| waiting.recipient);
-    if let Some(recipient) = recipient
-        && state.waiting.is_empty()
-    {
-        state.attempts.remove(&recipient);
+impl State {
+    fn numbers_of(&self, hash: &PayloadHash) -> Vec<u64> {
+        let of_payload = self.waiting.iter().filter(|(_, waiting)| waiting.hash == *hash);
+        of_payload.map(|(number, _)| *number).collect()
     }
+
+    /// With the last that waits for a recipient its pauses go too.
+    fn forget(&mut self, number: u64) {
+        let Some(Waiting { recipient, .. }) = self.waiting.remove(&number) else { return };
+        let waits = |waiting: &Waiting| waiting.recipient == recipient;
+        if self.attempts.contains_key(&recipient) && !self.waiting.values().any(waits) {
+            self.attempts.remove(&recipient);
+        }
+    }
+}
+
+/// The change that removes a row.
+fn removed(number: u64) -> Row {
     (Table::Outbox, number.to_be_bytes().to_vec(), None)
 }
 
@@ -281,8 +299,12 @@ impl Core {
         recipient: PublicKey,
         payloads: Vec<(u64, PayloadHash)>,
     ) -> Option<String> {
-        let mut last_error = None;
+        let (mut last_error, begun) = (None, self.surroundings.now());
         for (number, hash) in payloads {
+            // The others wait for the whole round: the rest goes in the next one.
+            if self.surroundings.now().saturating_duration_since(begun) > SLICE {
+                return last_error;
+            }
             let letter = match self.store.envelope(&hash) {
                 Ok(Some(row)) => Letter::new(self, row.envelope, 0),
                 Ok(None) => {

@@ -62,8 +62,7 @@ impl Core {
         };
         let (hash, opened, envelope) = off_the_tasks(size, open).await??;
         let mut taken = Taken { hash, proof: proof::stored(&hash, &opened.master_key), kept: None };
-        let known = self.store.envelopes(envelope.affected.iter().map(|(hash, _)| hash))?;
-        match rules::check_receive(self.settings.enhancements, &self.keyring, envelope, &known)? {
+        match self.check(envelope).await? {
             Received::Keep(envelope) => {
                 let envelope = if own { self.rebuilt(envelope)? } else { envelope };
                 taken.kept = Some(self.keep(hash, envelope, opened, origin).await?);
@@ -74,6 +73,17 @@ impl Core {
             }
         }
         Ok(taken)
+    }
+
+    /// What the rules say, which compare it with the transactions that it affects.
+    async fn check(&self, envelope: EncodedPayload) -> Result<Received, PtmError> {
+        let known = self.store.envelopes(envelope.affected.iter().map(|(hash, _)| hash))?;
+        let compared = envelope.cipher_text.len().saturating_mul(known.len());
+        let sizes = known.iter().map(|(_, envelope)| envelope.cipher_text.len());
+        let bytes = sizes.fold(compared, usize::saturating_add);
+        let (enhancements, keyring) = (self.settings.enhancements, self.keyring.clone());
+        let check = move || rules::check_receive(enhancements, &keyring, envelope, &known);
+        off_the_tasks(bytes, check).await?
     }
 
     /// A payload that we sent, and of which a recipient gives us back its copy: it gets our own box again, and where

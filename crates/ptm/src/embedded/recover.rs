@@ -28,8 +28,8 @@ const MAX_PAGES: u32 = 1_000_000;
 /// Envelopes that are laid aside. Beyond that they are taken as they are.
 const MAX_ASIDE: usize = 100_000;
 
-/// Envelopes laid aside that are looked at together.
-const ASIDE_AT_ONCE: usize = 64;
+/// Envelopes laid aside that are looked at together: each may be as large as a page.
+const ASIDE_AT_ONCE: usize = 8;
 
 /// How often a node is asked again that has too much to do, and when.
 const ASKED_AGAIN: u32 = 120;
@@ -282,7 +282,7 @@ impl Core {
         if envelopes.is_empty() {
             return Ok(());
         }
-        let aside = self.store.rows(Table::PtmMeta, ASIDE, ASIDE, MAX_ASIDE)?.len();
+        let aside = self.store.count(Table::PtmMeta, ASIDE, MAX_ASIDE)?;
         if aside.saturating_add(envelopes.len()) > MAX_ASIDE {
             outcome.unproven = outcome.unproven.saturating_add(envelopes.len());
             return self.take_all(envelopes, outcome).await;

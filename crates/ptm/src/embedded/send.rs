@@ -75,10 +75,12 @@ impl Core {
     pub(super) async fn send(self: Arc<Self>, request: SendRequest) -> Result<Sent, PtmError> {
         let addressed = self.address_send(&request)?;
         let remote = self.remote(&addressed)?;
-        let (core, payload) = (self.clone(), request.payload.clone());
-        let seal = move || Ok::<_, PtmError>((addressed.seal(&core, &payload)?, addressed));
-        let (envelope, addressed) = off_the_tasks(request.payload.len(), seal).await??;
-        let letter = Letter::new(&self, envelope, next_attempt())?;
+        let (core, payload, attempt) = (self.clone(), request.payload.clone(), next_attempt());
+        let seal = move || {
+            let envelope = addressed.seal(&core, &payload)?;
+            Ok::<_, PtmError>((Letter::new(&core, envelope, attempt)?, addressed))
+        };
+        let (letter, addressed) = off_the_tasks(request.payload.len(), seal).await??;
         self.dispatch(letter, &addressed, &remote, request.payload).await
     }
 

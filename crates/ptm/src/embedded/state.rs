@@ -27,6 +27,9 @@ impl Core {
         match envelope {
             Some(envelope) => {
                 statement.opened_by = self.openers(&envelope);
+                if statement.opened_by.is_empty() {
+                    return Err(PtmError::NoKey(hash));
+                }
                 statement.evidence = Some(self.evidence(hash, &envelope, disclose).await?);
                 statement.standing = Standing::Held;
                 statement.sender = Some(envelope.sender);

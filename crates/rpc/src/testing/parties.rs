@@ -116,7 +116,7 @@ impl TestNode {
                     return;
                 }
                 Advance::Waiting(waiting) => {
-                    let waiting = Some(PrivateWait::now(waiting));
+                    let waiting = Some(PrivateWait::since(std::time::SystemTime::now(), waiting));
                     told.send_replace(PrivateStatus { head: follower.head(), waiting });
                     return;
                 }

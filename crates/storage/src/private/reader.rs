@@ -106,6 +106,11 @@ impl PrivateReader {
         })
     }
 
+    /// Whether any private transaction was executed here.
+    pub fn has_receipts(&self) -> Result<bool, StoreError> {
+        self.look(|kv, _| Ok(kv.first_from(Table::PrivateReceipts, &[], None)?.is_some()))
+    }
+
     /// The bloom filter of a block's private logs; `None` where there are none. One look, which costs next to nothing
     /// for a block in which nothing private happened.
     pub fn bloom_at(&self, number: u64) -> Result<Option<Bloom>, StoreError> {

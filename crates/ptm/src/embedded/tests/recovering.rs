@@ -161,6 +161,13 @@ fn pages_are_bounded_in_bytes() {
         }
     }
     assert!(pages >= 5 && found == 5, "{pages} {found}");
+    let (mut cursor, mut pages, mut found) = (Some(0), 0, 0);
+    while let Some(after) = cursor {
+        let (page, next) = net.manager(1).concerning(&key(2), after, 100).unwrap();
+        assert!(page.len() <= 2, "{}", page.len());
+        (cursor, pages, found) = (next, pages + 1, found + page.len());
+    }
+    assert!(pages >= 3 && found == 5, "{pages} {found}");
     net.change(2, |member| member.settings = settings());
     lose(&net, 2);
     assert_eq!(recover(&net, 2, &[]).recovered, 5);
@@ -184,10 +191,32 @@ fn a_recovery_in_the_background_says_how_it_gets_on() {
     // Where two begin at once, one does it all.
     net.start(3);
     net.connect();
-    net.plan([Fault::Delay(100); 4]);
-    net.manager(1).start_recovery(true, vec![]).unwrap();
-    let second = net.manager(1).start_recovery(true, vec![]);
+    let manager = net.manager(1);
+    let first = manager.core.recovering.try_lock().unwrap();
+    let second = manager.start_recovery(true, vec![]);
     assert!(matches!(second, Err(PtmError::Unavailable(ref why)) if why.contains("under way")), "{second:?}");
+    drop(first);
+    manager.start_recovery(true, vec![]).unwrap();
     net.wait_until("it is done", || !net.manager(1).recovery_status().running);
     assert!(net.manager(1).recovery_status().outcome.is_complete());
+}
+
+#[test]
+fn what_affects_too_much_at_once_is_refused() {
+    let net = Net::of(&[1]);
+    let affected: Vec<_> = (0..7u8)
+        .map(|number| {
+            let created =
+                SendRequest { metadata: protected(1, &[]), ..request(1, &[], &vec![number; 10 << 20]) };
+            net.send(created).unwrap().hash
+        })
+        .collect();
+    let call = |affected: &[PayloadHash]| {
+        net.send(SendRequest { metadata: protected(1, affected), ..request(1, &[], b"a call") })
+    };
+    assert!(call(&affected[..6]).is_ok());
+    assert!(matches!(
+        call(&affected),
+        Err(PtmError::TooLarge { what: "bytes of affected transactions", .. })
+    ));
 }

@@ -181,6 +181,8 @@ impl World {
             self.check_seen(number);
         }
         self.check_ours();
+        let kept = (0..=self.head.number).any(|number| !self.reader.receipts(number).unwrap().is_empty());
+        assert_eq!(self.reader.has_receipts().unwrap(), kept);
     }
 
     /// Compares the names of the payloads that ran or were read with what was done, all at once and page by page.
