@@ -12,41 +12,65 @@ use lonja_ptm::wire::{Answer, Challenge, Refusal, Request};
 use lonja_ptm::{Binding, Erasure};
 use serde_json::Value;
 
-/// Files of vectors, and what they hold.
-const VECTORS: [&str; 10] = [
-    include_str!("../../vectors/ptm/cbor_decode.json"),
-    include_str!("../../vectors/ptm/encoded_payload.json"),
-    include_str!("../../vectors/ptm/keys.json"),
-    include_str!("../../vectors/ptm/legacy_decode.json"),
-    include_str!("../../vectors/ptm/locked_keys.json"),
-    include_str!("../../vectors/ptm/party_info.json"),
-    include_str!("../../vectors/ptm/path_escape.json"),
-    include_str!("../../vectors/ptm/privacy_group_encoding.json"),
-    include_str!("../../vectors/ptm/raw_transaction.json"),
-    include_str!("../../vectors/ptm/url_normalise.json"),
+/// Files of vectors.
+const VECTORS: [(&str, &str); 10] = [
+    ("cbor_decode", include_str!("../../vectors/ptm/cbor_decode.json")),
+    ("encoded_payload", include_str!("../../vectors/ptm/encoded_payload.json")),
+    ("keys", include_str!("../../vectors/ptm/keys.json")),
+    ("legacy_decode", include_str!("../../vectors/ptm/legacy_decode.json")),
+    ("locked_keys", include_str!("../../vectors/ptm/locked_keys.json")),
+    ("party_info", include_str!("../../vectors/ptm/party_info.json")),
+    ("path_escape", include_str!("../../vectors/ptm/path_escape.json")),
+    ("privacy_group_encoding", include_str!("../../vectors/ptm/privacy_group_encoding.json")),
+    ("raw_transaction", include_str!("../../vectors/ptm/raw_transaction.json")),
+    ("url_normalise", include_str!("../../vectors/ptm/url_normalise.json")),
 ];
+
+/// What is made here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Push,
+    Request,
+    Answer,
+    Session,
+    Transaction,
+    Marker,
+    Record,
+}
 
 /// Longer texts of the vectors are left out: mutating them costs time, and shows nothing that short ones do not.
 const BYTES_MOST: usize = 16 << 10;
 
-/// Seeds for all targets; each finds those that it can read.
-pub fn all() -> Vec<Vec<u8>> {
+/// Good bytes for a target, with a few that are good for nothing there.
+pub fn of(target: &str) -> Vec<Vec<u8>> {
+    use Made::{Answer, Marker, Push, Record, Request, Session, Transaction};
+    let (files, made): (&[&str], &[Made]) = match target {
+        "envelope_cbor" | "envelope_legacy" => {
+            (&["cbor_decode", "encoded_payload", "legacy_decode"], &[Push])
+        }
+        "party_info" => (&["party_info"], &[]),
+        "privacy_group" => (&["privacy_group_encoding"], &[]),
+        "key_file" => (&["keys", "locked_keys"], &[]),
+        "texts" => (&["path_escape", "url_normalise", "keys"], &[]),
+        "records" => (&[], &[Record]),
+        "session_wire" => (&[], &[Session]),
+        "transaction" => (&[], &[Transaction]),
+        "marker" => (&["raw_transaction"], &[Marker]),
+        "manager_pushes" => (&[], &[Push, Request]),
+        _ => (&["cbor_decode"], &[Request, Answer]),
+    };
     let mut seeds = vec![Vec::new()];
-    for vectors in VECTORS {
+    for (_, vectors) in VECTORS.iter().filter(|(name, _)| files.contains(name)) {
         let vectors: Value = serde_json::from_str(vectors).expect("a file of vectors");
         gather(&vectors, &mut seeds);
     }
-    seeds.extend(made_here());
-    seeds.retain(|seed| seed.len() <= BYTES_MOST);
+    let made_here = made_here().into_iter().filter(|(kind, _)| made.contains(kind));
+    seeds.extend(made_here.map(|(_, bytes)| bytes));
+    let textual = matches!(target, "key_file" | "texts" | "marker");
+    seeds.retain(|seed| seed.len() <= BYTES_MOST && (!textual || std::str::from_utf8(seed).is_ok()));
     seeds.sort();
     seeds.dedup();
     seeds
-}
-
-/// Those of all seeds that a target is good for: a file of the corpus is read by one target alone.
-pub fn of(target: &str) -> Vec<Vec<u8>> {
-    let textual = matches!(target, "key_file" | "texts" | "marker");
-    all().into_iter().filter(|seed| !textual || std::str::from_utf8(seed).is_ok()).collect()
 }
 
 /// Every text, as it is and as the bytes that it may stand for; and every object, as text.
@@ -85,7 +109,7 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
-fn made_here() -> Vec<Vec<u8>> {
+fn made_here() -> Vec<(Made, Vec<u8>)> {
     let key = NodeKey::from_bytes(&[7; 32]).expect("a key");
     let hash = PayloadHash::from_data(b"a payload");
     let challenge = Challenge { key: our_key(), from: our_key(), nonce: [3; 24], sealed: [5; 48] };
@@ -127,8 +151,13 @@ fn made_here() -> Vec<Vec<u8>> {
     let transaction = a_transaction(&key, hash);
     let marked = marker::encode(&transaction).unwrap_or_default();
     let records = [alloy_rlp::encode(&binding), alloy_rlp::encode(&erasure)];
-    let bytes = requests.into_iter().chain(answers).chain(messages).chain([marked, a_push()]);
-    bytes.map(Vec::from).chain(records).chain([transaction.encoded_2718()]).collect()
+    let of = |kind: Made, bytes: Vec<Bytes>| bytes.into_iter().map(move |bytes| (kind, Vec::from(bytes)));
+    let mut made: Vec<(Made, Vec<u8>)> = of(Made::Request, requests).collect();
+    made.extend(of(Made::Answer, answers).chain(of(Made::Session, messages)));
+    made.extend(of(Made::Marker, vec![marked]).chain(of(Made::Push, vec![a_push()])));
+    made.extend(records.map(|record| (Made::Record, record)));
+    made.push((Made::Transaction, transaction.encoded_2718()));
+    made
 }
 
 fn a_transaction(key: &NodeKey, hash: PayloadHash) -> lonja_primitives::Transaction {

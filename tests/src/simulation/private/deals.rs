@@ -7,11 +7,12 @@ use crate::simulation::world::{Break, World};
 use alloy_consensus::{SignableTransaction, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, Bytes, TxKind, U256, hex, keccak256};
-use lonja_chain::private::marker;
+use lonja_chain::private::{execution_root_text, marker};
+use lonja_evm::PrivateMessage;
 use lonja_primitives::spec::MARKER_PRECOMPILE;
 use lonja_primitives::transaction::sign_private;
 use lonja_primitives::{NodeKey, PayloadHash, Signer, StateView, Transaction};
-use lonja_ptm::{Metadata, PrivacyMode, PtmError, SendRequest, Sent};
+use lonja_ptm::{Metadata, PrivacyMode, PtmError, PublicKey, SendRequest, Sent};
 use lonja_storage::private::{Fate, PrivateReader};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,8 @@ const CODE: [u8; 30] = hex!("6020355f355460030201 5f3555 602035604035 55 6020355
 /// Where nonces of transactions in markers begin, as those that nodes draw.
 const DRAWN_FROM: u64 = 1 << 52;
 const GAS: u64 = 400_000;
+/// About what a transaction costs whose payload is elsewhere.
+const SHELL_GAS: u64 = 60_000;
 
 /// Deals that are open or done, and the judge of them.
 #[derive(Default)]
@@ -50,6 +53,7 @@ pub struct Contract {
     pub parties: BTreeSet<usize>,
     /// How it is protected.
     mode: PrivacyMode,
+    mandatory: Vec<PublicKey>,
     /// The payload that made it.
     creation: PayloadHash,
 }
@@ -87,7 +91,9 @@ pub struct Deal {
     /// The contract that is called; `None` for one that is made.
     to: Option<Address>,
     mode: PrivacyMode,
-    marked: bool,
+    mandatory: Vec<PublicKey>,
+    /// Of one that goes into a marker; the others are counted when they are signed.
+    nonce: Option<u64>,
     /// What was sent.
     pub payload: Bytes,
     /// Names of its payload, and of its marker's.
@@ -165,25 +171,55 @@ impl World {
             (None, Some(with)) => with.iter().copied().chain([by]).collect(),
             (None, None) => self.draw_parties(by),
         };
-        let protect = self.dice.chance(40);
-        let mode = match &contract {
-            Some(contract) => contract.mode,
-            None if protect => PrivacyMode::PartyProtection,
-            None => PrivacyMode::Standard,
+        let (mode, mandatory) = match &contract {
+            Some(contract) => (contract.mode, contract.mandatory.clone()),
+            None => self.draw_protection(&parties),
         };
         let secret = self.plant(&parties);
         let payload = match &contract {
             Some(_) => call_of(&secret, self.dice.below(3), 8 + self.dice.below(4)),
             None => [INIT[0], &secret, INIT[1], &CODE].concat().into(),
         };
+        let validated = mode == PrivacyMode::StateValidation;
+        let marked = validated || self.dice.chance(40);
+        let nonce = marked.then(|| DRAWN_FROM | self.dice.below(DRAWN_FROM));
         let affected = contract.as_ref().filter(|_| mode != PrivacyMode::Standard);
         let affected = affected.map(|contract| contract.creation).into_iter().collect();
-        let (marked, life) = (self.dice.chance(40), self.life_of(by));
-        let to = contract.map(|contract| contract.address);
-        let stage = Stage::Payload;
-        let deal = Deal { by, life, parties, stage, to, mode, marked, payload, sent: Vec::new() };
-        self.send_for(deal, Metadata { mode, affected, ..Metadata::default() });
+        let (to, life) = (contract.map(|contract| contract.address), self.life_of(by));
+        let (stage, sent) = (Stage::Payload, Vec::new());
+        let deal = Deal { by, life, parties, stage, to, mode, mandatory, nonce, payload, sent };
+        let exec_hash = if validated { self.root_of(&deal) } else { Some(Bytes::new()) };
+        if let Some(exec_hash) = exec_hash {
+            let metadata =
+                Metadata { mode, affected, exec_hash, mandatory: deal.mandatory.clone(), group: None };
+            self.send_for(deal, metadata);
+        }
         Ok(())
+    }
+
+    /// How a new contract is protected, and who has to take part in everything where that is said.
+    fn draw_protection(&mut self, parties: &BTreeSet<usize>) -> (PrivacyMode, Vec<PublicKey>) {
+        let mode = PrivacyMode::from_flag(self.dice.pick(&[0, 0, 0, 1, 1, 2, 3])).unwrap_or_default();
+        let parties: Vec<usize> = parties.iter().copied().collect();
+        let one = self.dice.pick(&parties);
+        let key = self.nodes[one].party.as_ref().map(|party| party.key);
+        (mode, key.filter(|_| mode == PrivacyMode::MandatoryRecipients).into_iter().collect())
+    }
+
+    /// The root that a deal's sender comes to, in the words that go with it; `None` where it cannot be executed now.
+    fn root_of(&self, deal: &Deal) -> Option<Bytes> {
+        let process = self.nodes[deal.by].process.as_ref()?;
+        let message = PrivateMessage {
+            sender: self.account_of(deal.by)?.1,
+            nonce: deal.nonce?,
+            kind: deal.to.map_or(TxKind::Create, TxKind::Call),
+            payload: deal.payload.clone(),
+            gas_limit: GAS,
+            shell_gas: SHELL_GAS,
+        };
+        let follower = &process.member.as_ref()?.follower;
+        let (_, root) = follower.simulate_root(&self.spec, &process.reader, &message).ok()?;
+        Some(execution_root_text(root).into_bytes().into())
     }
 
     fn life_of(&self, node: usize) -> Life {
@@ -217,6 +253,7 @@ impl World {
         let number = self.deals.next;
         let digest = keccak256(format!("secret {number} of world {}", self.plan.seed));
         let secret = marked(*digest.first_chunk().expect("a hash has 32 bytes"));
+        self.deals.next += 1;
         self.deals.judge.plant(secret, parties.clone());
         secret
     }
@@ -279,17 +316,17 @@ impl World {
     fn sign(&mut self, mut deal: Deal, hash: PayloadHash) -> Outcome {
         let Some((key, account)) = self.account_of(deal.by) else { return Ok(()) };
         let Some(counted) = self.nonce_at(deal.by, &account) else { return Ok(()) };
-        let nonce = if deal.marked { DRAWN_FROM | self.dice.below(DRAWN_FROM) } else { counted };
+        let nonce = deal.nonce.unwrap_or(counted);
         let kind = deal.to.map_or(TxKind::Create, TxKind::Call);
         let input = Bytes::copy_from_slice(hash.as_slice());
         let tx = TxLegacy { nonce, gas_limit: GAS, to: kind, input, ..TxLegacy::default() };
         let tx = sign_private(tx, &key);
         if deal.to.is_none() {
             let (address, parties) = (account.create(nonce), deal.parties.clone());
-            let (mode, creation) = (deal.mode, hash);
-            self.deals.contracts.push(Contract { address, parties, mode, creation });
+            let (mode, mandatory, creation) = (deal.mode, deal.mandatory.clone(), hash);
+            self.deals.contracts.push(Contract { address, parties, mode, mandatory, creation });
         }
-        if !deal.marked {
+        if deal.nonce.is_none() {
             deal.stage = Stage::Sent;
             let by = deal.by;
             self.deals.done.push(deal);
