@@ -25,10 +25,11 @@ use futures::future::BoxFuture;
 use http_body_util::Full;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Method, Request};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Requests that are under way at the same time. A node asks one thing after another but for bursts of sends; each may hold a
 /// payload a few times.
@@ -135,22 +136,35 @@ impl RemoteManager {
     /// Asks the manager whether it is up and what it can do, unless that is known. [`PtmError::Unavailable`] where it cannot be
     /// reached or is too old.
     pub async fn features(&self) -> Result<RemoteFeatures, PtmError> {
-        let mut known = self.features.lock().await;
-        if let Some(features) = *known {
+        if let Some(features) = self.known_features() {
+            return Ok(features);
+        }
+        let _place = self.place().await?;
+        // Somebody may have found out meanwhile.
+        if let Some(features) = self.known_features() {
             return Ok(features);
         }
         let features = features::ask(&self.http, &self.address).await?;
-        *known = Some(features);
+        *self.features.lock() = Some(features);
         Ok(features)
     }
 
+    fn known_features(&self) -> Option<RemoteFeatures> {
+        *self.features.lock()
+    }
+
+    /// Waits for room among the requests.
+    async fn place(&self) -> Result<SemaphorePermit<'_>, PtmError> {
+        self.places.acquire().await.map_err(|error| away(&self.address, error))
+    }
+
     async fn ask(&self, question: Question) -> Result<Answer, PtmError> {
-        let _place = self.places.acquire().await.map_err(|error| away(&self.address, error))?;
+        let _place = self.place().await?;
         let request = question_request(question, &self.address)?;
         let outcome = self.http.ask(request.0, request.1).await;
         if outcome.is_err() {
             // Whoever comes back may be another version.
-            *self.features.lock().await = None;
+            *self.features.lock() = None;
         }
         outcome.map_err(|error| away(&self.address, error))
     }

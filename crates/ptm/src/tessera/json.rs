@@ -4,8 +4,8 @@
 use crate::codec::WireEnvelope;
 use crate::limits::{MAX_AFFECTED, MAX_GROUP_TEXT_BYTES, MAX_RECIPIENTS};
 use crate::{
-    EncodedPayload, GroupKind, Metadata, PayloadHash, PrivacyGroup, PrivacyMode, PrivatePayload, PublicKey,
-    RawPayload, SendRequest, Sent, base64,
+    EncodedPayload, GroupKind, Metadata, PayloadHash, PrivacyGroup, PrivacyMode, PrivatePayload, PtmError,
+    PublicKey, RawPayload, SendRequest, Sent, base64,
 };
 use alloy_primitives::Bytes;
 use serde::{Deserialize, Serialize};
@@ -309,6 +309,18 @@ impl ReceivedJson {
             sender: key(sender, "senderKey")?,
         })
     }
+}
+
+/// Reads an envelope that is not stored, as clients of Tessera and GoQuorum write it: all bytes in base64.
+///
+/// # Errors
+/// [`PtmError::BadRequest`] says what is wrong with it, and repeats nothing of it but a key that is none.
+pub fn envelope_of_json(json: &[u8]) -> Result<EncodedPayload, PtmError> {
+    let json: EnvelopeJson = serde_json::from_slice(json).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        PtmError::BadRequest(format!("the JSON cannot be read: line {line}, column {column}"))
+    })?;
+    json.envelope().map_err(|error| PtmError::BadRequest(error.to_string()))
 }
 
 impl EnvelopeJson {

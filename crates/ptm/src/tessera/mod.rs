@@ -20,6 +20,7 @@ mod world;
 pub use address::{Address, AddressError};
 pub use client::{RemoteFeatures, RemoteManager, RemoteOptions};
 pub use http::Timeouts;
+pub use json::envelope_of_json;
 pub use listen::{Listen, ListenError, Server};
 pub use peers::{PeerOptions, Peers};
 pub use recovery::{Recovery, RecoveryReport};

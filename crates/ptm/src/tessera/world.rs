@@ -7,10 +7,10 @@ use super::server::{Groups, serve_managers, serve_nodes};
 use super::testing::{Asker, anywhere};
 use super::tls::TlsServerOptions;
 use crate::{
-    EmbeddedManager, KeyPair, Keyring, Lookup, Metadata, NoCourier, Parts, PayloadHash, PeerUrl, PrivacyMode,
-    PrivateTransactionManager, PtmError, PublicKey, SendRequest, Sent, Settings,
+    EmbeddedManager, KeyPair, Keyring, Lookup, Metadata, NetworkRules, NoCourier, Parts, PayloadHash,
+    PeerUrl, PrivacyMode, PrivateTransactionManager, PtmError, PublicKey, SendRequest, Sent, Settings,
 };
-use lonja_primitives::NodeKey;
+use lonja_primitives::{NodeId, NodeKey};
 use lonja_storage::{Kv, MemoryKv};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -127,6 +127,23 @@ pub(crate) async fn two() -> (Member, Member) {
     let second = Plan::new(2, &[&first]).start().await;
     meet(&[&second, &first]).await;
     (first, second)
+}
+
+/// A network that says of one key that nodes hold it, and which are none of those here.
+pub(crate) struct Bound(pub(crate) PublicKey);
+
+impl NetworkRules for Bound {
+    fn required(&self, _: Option<alloy_primitives::Address>) -> Result<Vec<PublicKey>, String> {
+        Ok(Vec::new())
+    }
+
+    fn is_supervisor(&self, _: &PublicKey) -> Result<bool, String> {
+        Ok(false)
+    }
+
+    fn holders(&self, key: &PublicKey) -> Result<Option<Vec<NodeId>>, String> {
+        Ok((*key == self.0).then(Vec::new))
+    }
 }
 
 /// Metadata of each mode, for a payload to these.

@@ -239,6 +239,26 @@ async fn who_comes_back_is_asked_anew() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_others_to_find_out_what_it_can() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let remote = remote(&address);
+    // It takes what it is asked, and says nothing.
+    let silent = async {
+        let mut streams = Vec::new();
+        while streams.len() < 3 {
+            streams.push(listener.accept().await.unwrap());
+        }
+    };
+    let ask = || remote.features();
+    let asked = async { tokio::join!(ask(), ask(), ask()) };
+    tokio::select! {
+        () = silent => {}
+        _ = asked => panic!("nobody answered"),
+    }
+}
+
+#[tokio::test]
 async fn answers_that_are_none_make_nobody_a_stranger() {
     let found =
         r#"{"payload":"YQ==","privacyFlag":0,"senderKey":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}"#;

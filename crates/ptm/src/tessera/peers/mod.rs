@@ -90,6 +90,7 @@ pub struct Peers {
     pub(crate) resends: Arc<Semaphore>,
     validated: Arc<Mutex<Validated>>,
     validations: Arc<Semaphore>,
+    hearings: Arc<Semaphore>,
     /// Who may ask, where that is limited.
     hosts: Arc<RwLock<HashSet<IpAddr>>>,
 }
@@ -122,6 +123,7 @@ impl Peers {
             resends: Arc::new(Semaphore::new(resend::RESENDS_AT_ONCE)),
             validated: Arc::default(),
             validations: Arc::new(Semaphore::new(validation::VALIDATIONS_AT_ONCE)),
+            hearings: Arc::new(Semaphore::new(validation::HEARINGS_AT_ONCE)),
             hosts: Arc::default(),
         })
     }

@@ -21,6 +21,8 @@ pub(crate) enum Heard {
     Stranger,
     /// None of the keys that it announced was shown to be its own.
     NoValidKey,
+    /// It was not asked for its keys: too many others are.
+    Busy,
 }
 
 impl Peers {
@@ -40,14 +42,14 @@ impl Peers {
         }
     }
 
-    /// One round: everybody who is known hears who is here.
+    /// One round: those whose turn it is hear who is here.
     pub async fn round(&self) {
         if self.lines.options.only_configured_hosts {
             self.look_up_hosts().await;
         }
         let (info, urls) = {
-            let table = self.lines.table.lock();
-            (table.party_info(self.manager.keyring().keys()), table.urls())
+            let mut table = self.lines.table.lock();
+            (table.party_info(self.manager.keyring().keys()), table.to_tell())
         };
         let info = info.encode();
         let calls = urls.into_iter().map(|url| self.tell(url, info.clone()));
@@ -91,7 +93,7 @@ impl Peers {
         let keys = match options.validate_keys {
             false => claimed,
             true => {
-                let valid = self.valid_keys(&info.url, claimed).await;
+                let Some(valid) = self.valid_keys(&info.url, claimed).await else { return Heard::Busy };
                 if valid.is_empty() {
                     return Heard::NoValidKey;
                 }

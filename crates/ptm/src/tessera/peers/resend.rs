@@ -42,17 +42,28 @@ impl Peers {
         self.resends.clone().try_acquire_owned().map_err(busy)
     }
 
+    /// Where what concerns a key is given again. Nowhere, where the network says which nodes hold it.
     fn place(&self, key: &PublicKey) -> Result<PeerUrl, PtmError> {
+        self.not_bound(key)?;
         self.lines.table.lock().place(key).ok_or(PtmError::UnknownRecipient(*key))
     }
 
-    /// One envelope, for a party that asks for it by name. Of standard payloads only.
+    fn not_bound(&self, key: &PublicKey) -> Result<(), PtmError> {
+        if self.manager.is_bound(key)? { Err(PtmError::UnknownRecipient(*key)) } else { Ok(()) }
+    }
+
+    /// One envelope, for a party that asks for it by name. Of standard payloads only, and never for our own keys: whoever asks by
+    /// these is somebody else, and would see who the parties are.
     pub(crate) fn one_again(&self, key: &PublicKey, hash: &PayloadHash) -> Result<EncodedPayload, PtmError> {
+        self.not_bound(key)?;
         let not_found = || PtmError::NotFound(format!("Message with hash {hash} was not found"));
         let envelope = self.manager.envelope(hash)?.ok_or_else(not_found)?;
         if envelope.mode != PrivacyMode::Standard {
             let text = "Cannot resend enhanced privacy transaction in legacy resend";
             return Err(PtmError::Violation(text.into()));
+        }
+        if self.manager.keyring().manages(key) {
+            return Err(not_found());
         }
         if *key == envelope.sender { Ok(envelope) } else { Ok(envelope.strip_for(key)?) }
     }

@@ -10,6 +10,14 @@ pub(crate) const MAX_PEERS: usize = 2_048;
 /// Keys that one manager may claim. A manager of our own holds as many.
 const MAX_KEYS_OF_ONE: usize = crate::MAX_KEYS;
 
+/// Keys of all managers together: as many as the directory remembers, a few for each of some thousand members. Strangers may be
+/// many, each with its most.
+const MAX_KEYS_OF_ALL: usize = 16_384;
+
+/// Mere names that are tried in one round: those whom somebody named, and who never said a word. Most that are made up take the time
+/// of a dial, and a round must not take longer the more of them there are.
+const MAX_NAMES_AT_ONCE: usize = 64;
+
 /// Rounds in a row without an answer, after which a manager that nobody configured is forgotten: a minute with the usual
 /// interval. One lost packet must not make its parties unknown.
 const MAX_SILENT_ROUNDS: u32 = 12;
@@ -18,6 +26,8 @@ const MAX_SILENT_ROUNDS: u32 = 12;
 pub(crate) struct PeerTable {
     own: PeerUrl,
     peers: BTreeMap<PeerUrl, Peer>,
+    /// The last name that was tried; those behind it are next.
+    tried: Option<PeerUrl>,
 }
 
 #[derive(Default)]
@@ -31,12 +41,19 @@ struct Peer {
     silent_rounds: u32,
 }
 
+impl Peer {
+    /// Whether it ever said a word.
+    fn is_known(&self) -> bool {
+        self.answered || self.versions.is_some()
+    }
+}
+
 impl PeerTable {
     pub(crate) fn new(options: &PeerOptions) -> Self {
         let own = options.url.clone();
         let others = options.peers.iter().filter(|url| **url != own).take(MAX_PEERS);
         let peers = others.map(|url| (url.clone(), Peer { configured: true, ..Peer::default() })).collect();
-        Self { own, peers }
+        Self { own, peers, tried: None }
     }
 
     /// Whether the operator named this one.
@@ -51,9 +68,23 @@ impl PeerTable {
         PartyInfo { recipients, parties, ..PartyInfo::of(self.own.clone()) }
     }
 
-    /// Everybody there is to talk to.
+    /// Everybody there is.
     pub(crate) fn urls(&self) -> Vec<PeerUrl> {
         self.peers.keys().cloned().collect()
+    }
+
+    /// Those to talk to in this round: whom the operator named, who ever said a word, and a few of the mere names, in turn.
+    pub(crate) fn to_tell(&mut self) -> Vec<PeerUrl> {
+        let (mut urls, names): (Vec<_>, Vec<_>) =
+            self.peers.iter().partition(|(_, peer)| peer.configured || peer.is_known());
+        let tried = names.partition_point(|(url, _)| self.tried.as_ref().is_some_and(|tried| *url <= tried));
+        let turn = names.len().min(MAX_NAMES_AT_ONCE);
+        urls.extend(names.into_iter().cycle().skip(tried).take(turn));
+        let urls: Vec<PeerUrl> = urls.into_iter().map(|(url, _)| url.clone()).collect();
+        if turn > 0 {
+            self.tried = urls.last().cloned();
+        }
+        urls
     }
 
     /// Keys and where they are, ours not among them.
@@ -86,8 +117,10 @@ impl PeerTable {
         if *url == self.own || (!self.peers.contains_key(url) && self.peers.len() >= MAX_PEERS) {
             return None;
         }
+        let others = self.peers.iter().filter(|(other, _)| *other != url);
+        let others = others.fold(0_usize, |sum, (_, peer)| sum.saturating_add(peer.keys.len()));
         let mut keys = keys;
-        keys.truncate(MAX_KEYS_OF_ONE);
+        keys.truncate(MAX_KEYS_OF_ONE.min(MAX_KEYS_OF_ALL.saturating_sub(others)));
         let peer = self.peers.entry(url.clone()).or_default();
         peer.versions = Some(versions);
         peer.keys = keys.clone();
@@ -118,8 +151,7 @@ impl PeerTable {
     pub(crate) fn silent(&mut self, url: &PeerUrl) -> bool {
         let Some(peer) = self.peers.get_mut(url) else { return false };
         peer.silent_rounds = peer.silent_rounds.saturating_add(1);
-        let known = peer.answered || peer.versions.is_some();
-        let forgotten = !peer.configured && (!known || peer.silent_rounds >= MAX_SILENT_ROUNDS);
+        let forgotten = !peer.configured && (!peer.is_known() || peer.silent_rounds >= MAX_SILENT_ROUNDS);
         if forgotten {
             self.peers.remove(url);
         }
@@ -196,5 +228,52 @@ mod tests {
         assert_eq!(table.announced(&url("late"), vec![PublicKey([1; 32])], SPEAKS), None);
         let many = (0..=MAX_KEYS_OF_ONE).map(|n| PublicKey([(n % 256) as u8; 32])).collect();
         assert_eq!(table.announced(&url("b"), many, SPEAKS).unwrap().len(), MAX_KEYS_OF_ONE);
+    }
+
+    #[test]
+    fn all_together_have_a_bound_on_their_keys() {
+        let mut table = table();
+        let keys = |from: usize| -> Vec<PublicKey> {
+            let key = |number: usize| {
+                let mut key = [0; 32];
+                key[..8].copy_from_slice(&number.to_be_bytes());
+                PublicKey(key)
+            };
+            (from..from + MAX_KEYS_OF_ONE).map(key).collect()
+        };
+        let full = MAX_KEYS_OF_ALL / MAX_KEYS_OF_ONE;
+        for peer in 0..full {
+            let learned = table.announced(&url(peer), keys(peer * MAX_KEYS_OF_ONE), SPEAKS);
+            assert_eq!(learned.unwrap().len(), MAX_KEYS_OF_ONE);
+        }
+        assert_eq!(table.announced(&url("late"), keys(MAX_KEYS_OF_ALL), SPEAKS), Some(vec![]));
+        // Who is there already replaces its own, and what it gives up is free.
+        assert_eq!(table.announced(&url(0), keys(0), SPEAKS).unwrap().len(), MAX_KEYS_OF_ONE);
+        table.announced(&url(0), vec![PublicKey([7; 32])], SPEAKS);
+        let learned = table.announced(&url("late"), keys(MAX_KEYS_OF_ALL), SPEAKS);
+        assert_eq!(learned.unwrap().len(), MAX_KEYS_OF_ONE - 1);
+        assert_eq!(table.keys().len(), MAX_KEYS_OF_ALL);
+    }
+
+    #[test]
+    fn of_mere_names_a_few_are_tried_at_a_time_in_turn() {
+        let mut table = table();
+        table.announced(&url("spoke"), vec![], SPEAKS);
+        table.heard_of((0..3 * MAX_NAMES_AT_ONCE).map(|number| url(format!("name{number:04}"))));
+        let mut tried = Vec::new();
+        for _ in 0..3 {
+            let urls = table.to_tell();
+            assert_eq!((urls.len(), &urls[..2]), (2 + MAX_NAMES_AT_ONCE, &[url("b"), url("spoke")][..]));
+            tried.extend_from_slice(&urls[2..]);
+        }
+        assert_eq!(tried.iter().collect::<std::collections::BTreeSet<_>>().len(), 3 * MAX_NAMES_AT_ONCE);
+        assert_eq!(table.to_tell()[2..], tried[..MAX_NAMES_AT_ONCE], "and again from the first one");
+        // Who answers is a name no longer; who does not is gone.
+        table.answered(&url("name0000"));
+        assert!(table.to_tell().contains(&url("name0000")));
+        for name in &tried[1..] {
+            table.silent(name);
+        }
+        assert_eq!(table.to_tell(), [url("b"), url("name0000"), url("spoke")]);
     }
 }

@@ -5,7 +5,7 @@ use crate::codec::negotiation::VERSIONS;
 use crate::tessera::testing::generous;
 use crate::tessera::tls::tests::Authority;
 use crate::tessera::tls::{TlsClientOptions, TlsServerOptions};
-use crate::tessera::world::{MODES, Member, Plan, free_url, meet, of_mode, two};
+use crate::tessera::world::{Bound, MODES, Member, Plan, free_url, meet, of_mode, two};
 use crate::{
     Codec, GroupKind, Lookup, Metadata, PartyInfo, PayloadHash, PeerVersions, PrivacyMode,
     PrivateTransactionManager, PtmError, SendRequest, Settings,
@@ -177,6 +177,40 @@ async fn keys_are_shown_to_be_held() {
     assert_eq!(first.manager.known_keys()[0], first.key());
     let own = first.send(b"own", &[&first], Metadata::default()).await.unwrap();
     assert!(first.has(own.hash, b"own").await);
+}
+
+#[tokio::test]
+async fn whoever_leaves_a_riddle_unanswered_gets_no_more_of_them() {
+    let first = Plan::new(1, &[]).start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: PeerUrl = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    let keys: Vec<_> = (1..=60).map(|n| PublicKey([n; 32])).collect();
+    assert_eq!(announce(&first, &url, &keys, &[]).await.status, 500);
+    let asked = asked.load(std::sync::atomic::Ordering::SeqCst);
+    assert!((1..=validation::TO_ONE_AT_ONCE).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn announcements_that_wait_for_others_leave_room() {
+    let (first, second) = two().await;
+    let third = Plan::new(3, &[]).start().await;
+    let places = u32::try_from(validation::HEARINGS_AT_ONCE).unwrap();
+    let taken = first.peers.hearings.try_acquire_many(places).unwrap();
+    let refused = announce(&first, &third.url(), &[third.key()], &[]).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(first.peers.lines.table.lock().place(&third.key()), None);
+    // Those who have shown their keys need no hearing.
+    assert_eq!(announce(&first, &second.url(), &[second.key()], &[]).await.status, 200);
+    drop(taken);
+    assert_eq!(announce(&first, &third.url(), &[third.key()], &[]).await.status, 200);
+    assert_eq!(first.peers.lines.table.lock().place(&third.key()), Some(third.url()));
 }
 
 #[tokio::test]
@@ -363,6 +397,16 @@ async fn groups_reach_their_members() {
     (foreign.kind, foreign.seed) = (GroupKind::Resident, Default::default());
     let refused = first.ask().ask("POST", "/pushPrivacyGroup", &octets(""), foreign.encode()).await;
     assert_eq!(refused.status, 403);
+}
+
+#[tokio::test]
+async fn groups_do_not_go_to_urls_for_keys_that_are_bound_to_nodes() {
+    let (first, second) = two().await;
+    first.manager.set_network_rules(Arc::new(Bound(second.key())));
+    let q2t = crate::tessera::testing::Asker::of(&first.q2t);
+    let create = json!({"addresses": [first.key().to_string(), second.key().to_string()]}).to_string();
+    assert_eq!(q2t.post("/createPrivacyGroup", "application/json", create).await.status, 404);
+    assert!(first.manager.groups().unwrap().is_empty() && second.manager.groups().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::{DIAL_TIME, Lines, Peers};
 use crate::codec::legacy;
 use crate::crypto::random_bytes;
+use crate::tessera::http::HttpError;
 use crate::tessera::media::Media;
 use crate::{Addressing, Codec, EncodedPayload, Keyring, Metadata, PeerUrl, PtmError, PublicKey};
 use alloy_primitives::Bytes;
@@ -24,7 +25,11 @@ const MAX_ASKED: usize = 64;
 pub(super) const VALIDATIONS_AT_ONCE: usize = 32;
 
 /// Riddles to one manager at a time.
-const TO_ONE_AT_ONCE: usize = 8;
+pub(super) const TO_ONE_AT_ONCE: usize = 8;
+
+/// Announcements at a time whose keys are being asked for. Each keeps one of the server's places for as long as the manager that it
+/// names takes: most places stay for those who push.
+pub(super) const HEARINGS_AT_ONCE: usize = 16;
 
 /// Keys that were shown to be where they are said to be, and when.
 #[derive(Default)]
@@ -48,39 +53,46 @@ impl Validated {
 }
 
 impl Peers {
-    /// Those of these keys that the manager at this URL holds.
-    pub(super) async fn valid_keys(&self, url: &PeerUrl, claimed: Vec<PublicKey>) -> Vec<PublicKey> {
+    /// Those of these keys that the manager at this URL holds. Where it leaves one riddle without an answer it is not asked for
+    /// more. `None` where too many others are being asked.
+    pub(super) async fn valid_keys(&self, url: &PeerUrl, claimed: Vec<PublicKey>) -> Option<Vec<PublicKey>> {
         let now = Instant::now();
         let (mut valid, unknown): (Vec<_>, Vec<_>) = {
             let validated = self.validated.lock();
             claimed.into_iter().partition(|key| validated.holds(url, key, now))
         };
+        if unknown.is_empty() {
+            return Some(valid);
+        }
+        let _hearing = self.hearings.try_acquire().ok()?;
         let asked = unknown.into_iter().take(MAX_ASKED).map(|key| async move {
             let _place = self.validations.acquire().await.ok()?;
-            self.lines.solves(self.manager.keyring(), url, key).await.then_some(key)
+            match self.lines.solves(self.manager.keyring(), url, key).await {
+                Ok(solved) => Some((key, solved)),
+                Err(error) => {
+                    tracing::debug!(%url, %key, %error, "a peer did not show that it holds its key");
+                    None
+                }
+            }
         });
-        let solved: Vec<_> = futures::stream::iter(asked).buffered(TO_ONE_AT_ONCE).collect().await;
-        for key in solved.into_iter().flatten() {
-            self.validated.lock().remember(url, key, now);
-            valid.push(key);
+        let mut answers = futures::stream::iter(asked).buffered(TO_ONE_AT_ONCE);
+        while let Some(Some((key, solved))) = answers.next().await {
+            if solved {
+                self.validated.lock().remember(url, key, now);
+                valid.push(key);
+            }
         }
-        valid
+        Some(valid)
     }
 }
 
 impl Lines {
     /// Whether the manager at this URL opens what is sealed for this key.
-    async fn solves(&self, keyring: &Keyring, url: &PeerUrl, key: PublicKey) -> bool {
-        let Ok((riddle, solution)) = riddle(keyring, key) else { return false };
+    async fn solves(&self, keyring: &Keyring, url: &PeerUrl, key: PublicKey) -> Result<bool, HttpError> {
+        let Ok((riddle, solution)) = riddle(keyring, key) else { return Ok(false) };
         let time = DIAL_TIME.saturating_mul(2);
-        let answer = self.post(url, "/partyinfo/validate", Media::Octets.name(), riddle, time).await;
-        match answer {
-            Ok(answer) => answer.is_success() && answer.body == solution.as_bytes(),
-            Err(error) => {
-                tracing::debug!(%url, %key, %error, "a peer did not show that it holds its key");
-                false
-            }
-        }
+        let answer = self.post(url, "/partyinfo/validate", Media::Octets.name(), riddle, time).await?;
+        Ok(answer.is_success() && answer.body == solution.as_bytes())
     }
 }
 

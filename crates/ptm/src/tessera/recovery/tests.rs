@@ -1,8 +1,9 @@
 //! Giving payloads again, and getting all of them back.
 
 use super::*;
-use crate::tessera::world::{MODES, Member, Plan, meet, of_mode, two};
+use crate::tessera::world::{Bound, MODES, Member, Plan, meet, of_mode, two};
 use crate::{EncodedPayload, Lookup, Metadata, PayloadHash, PrivacyMode, PrivateTransactionManager};
+use std::sync::Arc;
 
 const MEDIA: [(&str, &str); 1] = [("content-type", "application/json")];
 
@@ -38,6 +39,35 @@ async fn one_payload_is_given_again() {
     assert_eq!(again(&first, second.key(), &guarded.to_string()).await.status, 403);
     let answer = first.ask().ask("POST", "/resend", &MEDIA, of_hash("SOME", second.key(), &name)).await;
     assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
+async fn who_asks_by_our_own_keys_learns_nothing() {
+    let (first, second) = two().await;
+    let sent = first.send(b"x", &[&second], Metadata::default()).await.unwrap().hash.to_string();
+    let unknown = PayloadHash::from_data(b"y").to_string();
+    for (member, hash) in [(&first, &sent), (&second, &sent), (&first, &unknown)] {
+        let ask = member.ask();
+        let answer = ask.ask("POST", "/resend", &MEDIA, of_hash("INDIVIDUAL", member.key(), hash)).await;
+        let text = format!("Message with hash {hash} was not found");
+        assert_eq!((answer.status, answer.body_text()), (404, &*text));
+    }
+}
+
+#[tokio::test]
+async fn what_concerns_a_key_that_is_bound_to_nodes_is_given_to_no_url() {
+    let (first, second) = two().await;
+    let hash = first.send(b"x", &[&second], Metadata::default()).await.unwrap().hash.to_string();
+    let ask = async |path: &str, body: String| first.ask().ask("POST", path, &MEDIA, body).await.status;
+    let individual = || of_hash("INDIVIDUAL", second.key(), &hash);
+    assert_eq!(ask("/resend", individual()).await, 200);
+    first.manager.set_network_rules(Arc::new(Bound(second.key())));
+    let batch = json!({"publicKey": second.key().to_string(), "batchSize": 1}).to_string();
+    for (path, body) in
+        [("/resend", individual()), ("/resend", of_hash("ALL", second.key(), &hash)), ("/resendBatch", batch)]
+    {
+        assert_eq!(ask(path, body.clone()).await, 404, "{path} {body}");
+    }
 }
 
 /// What a member had, by name.

@@ -7,7 +7,7 @@ use crate::tessera::media::{JSON_TO_21, Media, PLAIN_JSON};
 use crate::tessera::reply::{Call, Outcome, Reply};
 use crate::{PayloadHash, PrivateTransactionManager, PublicKey};
 use hyper::Method;
-use hyper::header::{HOST, HeaderValue, LOCATION};
+use hyper::header::{HeaderValue, LOCATION};
 
 /// A description of the APIs, for tools.
 const OPEN_API: &str = include_str!("openapi.json");
@@ -44,11 +44,9 @@ pub(crate) fn keys(keys: &[PublicKey]) -> Outcome {
     Ok(Reply::json(200, Media::Json, &KeysJson::of(keys)))
 }
 
-/// Says where a payload is to be had from now on.
-pub(crate) fn located(reply: Reply, call: &Call, hash: &PayloadHash) -> Reply {
-    let host = call.header(HOST.as_str()).unwrap_or("localhost");
-    let location = format!("http://{host}/transaction/{}", hash_to_path(hash));
-    match HeaderValue::from_str(&location) {
+/// Says where a payload is to be had from now on: the path alone, for a client knows by which scheme and name it came.
+pub(crate) fn located(reply: Reply, hash: &PayloadHash) -> Reply {
+    match HeaderValue::from_str(&format!("/transaction/{}", hash_to_path(hash))) {
         Ok(value) => reply.with(LOCATION, value),
         Err(_) => reply,
     }

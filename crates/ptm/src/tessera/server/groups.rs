@@ -143,8 +143,11 @@ async fn spread(groups: &Groups, group: &PrivacyGroup) -> Result<(), Reply> {
             continue;
         }
         match &groups.courier {
-            Some(courier) => courier.push_group(*member, group.clone()).await?,
-            None => return Err(PtmError::UnknownRecipient(*member).into()),
+            // Groups go to URLs alone, and a key that is bound to nodes is at none.
+            Some(courier) if !groups.manager.is_bound(member)? => {
+                courier.push_group(*member, group.clone()).await?;
+            }
+            _ => return Err(PtmError::UnknownRecipient(*member).into()),
         }
     }
     Ok(groups.manager.put_group(group.clone()).await?)

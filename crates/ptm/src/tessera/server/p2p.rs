@@ -142,6 +142,9 @@ impl P2p {
             }
             Heard::Stranger => Err(Reply::text(403, &format!("Peer {url} not found in known peer list"))),
             Heard::NoValidKey => Err(Reply::status(500)),
+            Heard::Busy => {
+                Err(Reply::text(503, "too many others are being asked for their keys; come again"))
+            }
         }
     }
 

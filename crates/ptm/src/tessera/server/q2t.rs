@@ -86,7 +86,7 @@ impl Q2t {
         check_mode(&metadata)?;
         let (payload, from, to) = (json.payload()?, json.sender()?, json.recipients()?);
         let sent = self.manager.send(SendRequest { payload, from, to, metadata }).await?;
-        Ok(answer_sent(call, media, &sent))
+        Ok(answer_sent(media, &sent))
     }
 
     /// Bytes, with everything else in headers.
@@ -100,7 +100,7 @@ impl Q2t {
         let (payload, to) = (call.body.clone().into(), recipients_of_header(call)?);
         let request = SendRequest { payload, from, to, metadata: Metadata::default() };
         let sent = self.manager.send(request).await?;
-        Ok(located(Reply::text(200, &sent.hash.to_string()), call, &sent.hash))
+        Ok(located(Reply::text(200, &sent.hash.to_string()), &sent.hash))
     }
 
     async fn send_signed(&self, call: &Call) -> Outcome {
@@ -119,7 +119,7 @@ impl Q2t {
         check_mode(&metadata)?;
         let (hash, to) = (json.stored()?, json.recipients()?);
         let sent = self.manager.send_signed(SendSigned { hash, to, metadata }).await?;
-        Ok(answer_sent(call, media, &sent))
+        Ok(answer_sent(media, &sent))
     }
 
     async fn receive(&self, call: &Call, hash: PayloadHash) -> Outcome {
@@ -217,9 +217,9 @@ fn is_known(segments: &[&str]) -> bool {
     }
 }
 
-fn answer_sent(call: &Call, media: Media, sent: &Sent) -> Reply {
+fn answer_sent(media: Media, sent: &Sent) -> Reply {
     let body = SentJson::of(sent, media != Media::Json);
-    located(Reply::json(201, media, &body), call, &sent.hash)
+    located(Reply::json(201, media, &body), &sent.hash)
 }
 
 /// What a mode must have. Where mandatory recipients are missing they may have been given, in a media type that has none.

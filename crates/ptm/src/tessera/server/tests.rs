@@ -74,7 +74,7 @@ async fn the_media_type_of_a_send_decides_about_its_answer() {
         let sent = answer.body_json();
         let hash: PayloadHash = text(&sent, "key").parse().unwrap();
         let location = answer.header("location");
-        assert!(location.ends_with(&format!("/transaction/{}", hash_to_path(&hash))), "{location}");
+        assert_eq!(location, format!("/transaction/{}", hash_to_path(&hash)));
         if media == JSON {
             assert_eq!(keys_of(&sent), ["key"]);
         } else {
