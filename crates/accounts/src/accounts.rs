@@ -7,7 +7,7 @@ use crate::{AccountError, Password};
 use alloy_primitives::{Address, B256};
 use lonja_primitives::{NodeKey, Signature, Signer};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -60,14 +60,18 @@ impl Accounts {
     /// # Errors
     /// The folder cannot be read.
     pub fn addresses(&self) -> Result<Vec<Address>, AccountError> {
-        let mut addresses: Vec<Address> = Vec::new();
         let stored = self.keystore.list()?.keys.into_iter().map(|key| key.address);
-        for address in stored.chain(self.unlocked()) {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        Ok(addresses)
+        let mut seen = HashSet::new();
+        Ok(stored.chain(self.unlocked()).filter(|address| seen.insert(*address)).collect())
+    }
+
+    /// Whether there is such an account, unlocked or not.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn has(&self, address: Address) -> Result<bool, AccountError> {
+        let unlocked = self.unlocked.lock().get(&address).is_some_and(|known| !known.is_over());
+        Ok(unlocked || self.is_stored(address)?)
     }
 
     /// The accounts that are unlocked now.
@@ -200,11 +204,15 @@ impl Accounts {
 
     /// Why an account that is not unlocked cannot sign.
     fn refusal(&self, address: Address) -> AccountError {
-        match self.keystore.list() {
-            Ok(listing) if listing.keys.iter().any(|key| key.address == address) => AccountError::Locked,
-            Ok(_) => AccountError::Unknown,
+        match self.is_stored(address) {
+            Ok(true) => AccountError::Locked,
+            Ok(false) => AccountError::Unknown,
             Err(error) => error,
         }
+    }
+
+    fn is_stored(&self, address: Address) -> Result<bool, AccountError> {
+        Ok(self.keystore.list()?.keys.iter().any(|key| key.address == address))
     }
 }
 

@@ -98,6 +98,12 @@ fn a_new_account_has_a_key_of_its_own() {
     std::fs::remove_file(made.path).unwrap();
     assert!(accounts.sign(made.address, digest).is_ok());
     assert_eq!(accounts.addresses().unwrap().len(), 3);
+    assert!(accounts.has(made.address).unwrap() && accounts.has(key(1).address()).unwrap());
+    accounts.lock(made.address);
+    assert!(!accounts.has(made.address).unwrap() && !accounts.has(key(3).address()).unwrap());
+    // One that is stored and unlocked is one.
+    accounts.unlock(key(2).address(), &"two".into(), None).unwrap();
+    assert_eq!(accounts.addresses().unwrap(), [key(1).address(), key(2).address()]);
 }
 
 #[test]
