@@ -49,7 +49,7 @@ impl Peers {
         }
         let (info, urls) = {
             let mut table = self.lines.table.lock();
-            (table.party_info(self.manager.keyring().keys()), table.to_tell())
+            (table.party_info(self.manager.keyring().keys()), table.turn())
         };
         let info = info.encode();
         let calls = urls.into_iter().map(|url| self.tell(url, info.clone()));

@@ -74,7 +74,7 @@ impl PeerTable {
     }
 
     /// Those to talk to in this round: whom the operator named, who ever said a word, and a few of the mere names, in turn.
-    pub(crate) fn to_tell(&mut self) -> Vec<PeerUrl> {
+    pub(crate) fn turn(&mut self) -> Vec<PeerUrl> {
         let (mut urls, names): (Vec<_>, Vec<_>) =
             self.peers.iter().partition(|(_, peer)| peer.configured || peer.is_known());
         let tried = names.partition_point(|(url, _)| self.tried.as_ref().is_some_and(|tried| *url <= tried));
@@ -262,18 +262,18 @@ mod tests {
         table.heard_of((0..3 * MAX_NAMES_AT_ONCE).map(|number| url(format!("name{number:04}"))));
         let mut tried = Vec::new();
         for _ in 0..3 {
-            let urls = table.to_tell();
+            let urls = table.turn();
             assert_eq!((urls.len(), &urls[..2]), (2 + MAX_NAMES_AT_ONCE, &[url("b"), url("spoke")][..]));
             tried.extend_from_slice(&urls[2..]);
         }
         assert_eq!(tried.iter().collect::<std::collections::BTreeSet<_>>().len(), 3 * MAX_NAMES_AT_ONCE);
-        assert_eq!(table.to_tell()[2..], tried[..MAX_NAMES_AT_ONCE], "and again from the first one");
+        assert_eq!(table.turn()[2..], tried[..MAX_NAMES_AT_ONCE], "and again from the first one");
         // Who answers is a name no longer; who does not is gone.
         table.answered(&url("name0000"));
-        assert!(table.to_tell().contains(&url("name0000")));
+        assert!(table.turn().contains(&url("name0000")));
         for name in &tried[1..] {
             table.silent(name);
         }
-        assert_eq!(table.to_tell(), [url("b"), url("name0000"), url("spoke")]);
+        assert_eq!(table.turn(), [url("b"), url("name0000"), url("spoke")]);
     }
 }
