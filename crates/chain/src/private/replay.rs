@@ -38,7 +38,7 @@ pub enum ReplayError {
     #[error("{0}")]
     Unavailable(String),
     /// It counted for nothing before anything ran.
-    #[error("the private transaction was not executed: {0}")]
+    #[error("{0}")]
     NotExecuted(String),
     /// Our own disk, or the private state is on its way to another.
     #[error(transparent)]
@@ -149,7 +149,10 @@ impl<'a> Replay<'a> {
         receipt: &PrivateReceipt,
         look_up: &mut LookUp<'_>,
     ) -> Result<PrivateMessage, ReplayError> {
-        let not_executed = |reason: String| ReplayError::NotExecuted(receipt.error.clone().unwrap_or(reason));
+        let not_executed = |reason: String| {
+            let reason = receipt.error.clone().unwrap_or(reason);
+            ReplayError::NotExecuted(format!("the private transaction was not executed: {reason}"))
+        };
         let hash = tx.payload_hash();
         let hash = hash.ok_or_else(|| ReplayError::Damaged("what ran names no payload".to_owned()))?;
         let shell_gas =

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::RpcError;
 use crate::params::{Args, BlockSelector};
 use crate::privacy::states::Place;
-use crate::privacy::traces::SecondPass;
+use crate::privacy::traces::{Running, SecondPass, Told};
 use crate::register::Table;
 use alloy_primitives::B256;
 use jsonrpsee::types::Params;
@@ -36,7 +36,11 @@ pub(crate) fn register(table: &mut Table) {
 #[serde(rename_all = "camelCase")]
 struct TracedView {
     tx_hash: B256,
-    result: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Box<RawValue>>,
+    /// Why there is nothing to tell of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// What is looked at and for how long.
@@ -70,9 +74,14 @@ fn trace_transaction(context: &Context, params: &Params<'_>) -> Result<Box<RawVa
     let location = context.node.reader.transaction_location(&hash)?;
     let (number, index) = location.ok_or_else(|| RpcError::Refused("transaction not found".to_owned()))?;
     let traced = traced(context, &*context.block(number)?, Some(index), &looking)?.pop();
-    traced.map(|traced| traced.result).ok_or_else(|| {
-        RpcError::Internal(format!("transaction {hash} is not at place {index} of block {number}"))
-    })
+    match traced.map(|traced| (traced.result, traced.error)) {
+        Some((Some(result), _)) => Ok(result),
+        Some((None, error)) => Err(RpcError::Refused(error.unwrap_or_default())),
+        None => {
+            let text = format!("transaction {hash} is not at place {index} of block {number}");
+            Err(RpcError::Internal(text))
+        }
+    }
 }
 
 fn trace_block(context: &Context, params: &Params<'_>) -> Result<Vec<TracedView>, RpcError> {
@@ -128,23 +137,39 @@ fn traced(
     let mut views = Vec::with_capacity(looked_at.len());
     for (index, tx) in (0u32..).zip(&transactions) {
         let tracing = looks_at(index).then(|| looking.tracing.within(bytes_left));
-        let runs_here = second.as_ref().is_some_and(|second| second.ran(index));
-        let mut told = None;
-        match tracing.as_ref().filter(|_| !runs_here) {
-            Some(tracing) => told = Some(replay.trace(tx, tracing).map_err(|error| looking.refusal(error))?),
-            None => replay.pass(tx).map_err(|error| looking.refusal(error))?,
-        }
-        if let Some(second) = second.as_mut().filter(|_| runs_here) {
-            let clock = (&time_left as &(dyn Fn() -> Duration + Sync), looking.time);
-            told = second.run(index, tx, replay.changes(), clock, tracing.as_ref())?;
-        }
-        if let Some(result) = told {
-            bytes_left = bytes_left.saturating_sub(result.get().len().saturating_add(ITEM_BYTES));
-            views.push(TracedView { tx_hash: tx.hash(), result });
+        let told =
+            told_of((index, tx), &mut replay, second.as_mut(), (&time_left, looking), tracing.as_ref())?;
+        if let Some(told) = told {
+            let (result, error) = (told.as_ref().ok().cloned(), told.err());
+            let bytes = result.as_ref().map_or(0, |result| result.get().len());
+            bytes_left = bytes_left.saturating_sub(bytes.saturating_add(ITEM_BYTES));
+            views.push(TracedView { tx_hash: tx.hash(), result, error });
         }
     }
     second.map_or(Ok(()), |second| second.check())?;
     Ok(views)
+}
+
+/// Executes the next transaction, and tells of it where that is asked for: where something ran here, of that.
+fn told_of<'a>(
+    (index, tx): (u32, &RecoveredTransaction),
+    replay: &mut BlockReplay<'a>,
+    second: Option<&mut Running<'_, '_>>,
+    (time_left, looking): (&'a (dyn Fn() -> Duration + Sync), &Looking),
+    tracing: Option<&Tracing>,
+) -> Result<Option<Told>, RpcError> {
+    let second = second.filter(|second| second.ran(index));
+    match (second, tracing) {
+        (Some(second), _) => {
+            replay.pass(tx).map_err(|error| looking.refusal(error))?;
+            second.run(index, tx, replay.changes(), (time_left, looking.time), tracing)
+        }
+        (None, Some(tracing)) => {
+            let told = replay.trace(tx, tracing).map_err(|error| looking.refusal(error))?;
+            Ok(Some(Ok(told)))
+        }
+        (None, None) => replay.pass(tx).map(|()| None).map_err(|error| looking.refusal(error)),
+    }
 }
 
 /// The transactions of a block, up to the one that is asked for.

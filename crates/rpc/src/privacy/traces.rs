@@ -16,6 +16,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
+/// A trace, or why there is none of this transaction alone.
+pub(crate) type Told = Result<Box<RawValue>, String>;
+
 /// What the second pass over a block stands on.
 pub(crate) struct SecondPass<'c> {
     context: &'c Context,
@@ -104,7 +107,7 @@ impl Running<'_, '_> {
         public: &StateChanges,
         clock: (&(dyn Fn() -> Duration + Sync), Duration),
         tracing: Option<&Tracing>,
-    ) -> Result<Option<Box<RawValue>>, RpcError> {
+    ) -> Result<Option<Told>, RpcError> {
         if self.last.is_none_or(|last| index > last) {
             return Ok(None);
         }
@@ -112,7 +115,12 @@ impl Running<'_, '_> {
         let pass = self.pass;
         let mut look_up = |hash: &PayloadHash| pass.look_up(hash, time_left());
         let told = self.replay.run(index, tx, public, &mut look_up, time_left, tracing);
-        told.map_err(|error| pass.refusal(error, time))
+        match told {
+            Ok(told) => Ok(told.map(Ok)),
+            // It changed nothing, so that what comes after it can be told.
+            Err(ReplayError::NotExecuted(reason)) => Ok(Some(Err(reason))),
+            Err(error) => Err(pass.refusal(error, time)),
+        }
     }
 
     /// Whether what was said holds: the private state must not have been led back meanwhile.

@@ -1,6 +1,10 @@
 use super::*;
 use crate::testing::{CONTRACT, legacy};
-use alloy_primitives::TxKind;
+use alloy_consensus::TxLegacy;
+use alloy_primitives::{TxKind, U256};
+use lonja_chain::private::marker;
+use lonja_primitives::spec::MARKER_PRECOMPILE;
+use lonja_primitives::transaction::sign_private;
 use lonja_ptm::Lookup;
 
 fn calls() -> Value {
@@ -141,4 +145,37 @@ async fn a_payload_that_is_gone_or_cannot_be_had_is_said() {
     let refused = client.refused("debug_traceTransaction", json!([write, calls()])).await;
     assert_eq!(refused.code, -32000);
     assert!(refused.message.contains("is not here any more"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_was_not_executed_is_said_of_it_alone() {
+    let mut node = TestNode::with_markers(privacy_rules(Some("anySigner")));
+    let client = node.client();
+    let [carried, inside] = [7, 8].map(|n| PayloadHash::from_data(&[n; 64]));
+    // Less gas than it takes to be in a block, which nobody looks at before.
+    let inner = TxLegacy {
+        chain_id: None,
+        nonce: 0,
+        gas_price: 0,
+        gas_limit: 21_000,
+        to: TxKind::Create,
+        value: U256::ZERO,
+        input: Bytes::copy_from_slice(inside.as_slice()),
+    };
+    let inner = marker::encode(&sign_private(inner, &key(5))).unwrap();
+    node.manager().keep(carried, inner);
+    node.manager().keep(inside, init_code().into());
+    let to = TxKind::Call(MARKER_PRECOMPILE);
+    let hash = json!(node.submit(legacy(&key(5), 0, to, 0, carried.as_slice())));
+    let other = json!(node.submit(legacy(&key(5), 1, TxKind::Call(CONTRACT), 0, &write_word(3))));
+    node.mine_and_follow();
+    let refused = client.refused("debug_traceTransaction", json!([hash, calls()])).await;
+    assert_eq!(refused.code, -32000);
+    assert!(
+        refused.message.starts_with("the private transaction was not executed: intrinsic gas"),
+        "{refused:?}"
+    );
+    let all = client.call("debug_traceBlockByNumber", json!(["0x1", calls()])).await;
+    assert_eq!(all[0], json!({ "txHash": hash, "error": refused.message }));
+    assert_eq!((&all[1]["txHash"], &all[1]["result"]["to"]), (&other, &json!(CONTRACT)));
 }
