@@ -7,9 +7,12 @@ use eyre::{Context, Result, bail, eyre};
 use lonja_node::{EmbeddedConfig, ManagerConfig};
 use lonja_primitives::ChainSpec;
 use lonja_ptm::key_file::{self, PrivateKeyFile};
-use lonja_ptm::tessera::{RemoteOptions, Timeouts};
-use lonja_ptm::{KeyPair, PublicKey};
+use lonja_ptm::tessera::{
+    Address, Listen, PeerOptions, RemoteOptions, Timeouts, TlsIdentity, TlsServerOptions,
+};
+use lonja_ptm::{KeyPair, PeerUrl, PublicKey};
 use std::fs::DirBuilder;
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,15 +67,116 @@ fn embedded(ptm: &PtmSettings, data_dir: &Path) -> Result<EmbeddedConfig> {
         true => vec![own_key(&data_dir.join(FOLDER))?],
         false => ptm.keys.iter().cloned().map(KeySource::of_file).collect(),
     };
+    let (nodes, managers) = (ptm.nodes()?, ptm.managers()?);
+    warn_of_open_doors(nodes.as_slice(), managers.as_ref(), "--ptm-tls-client-ca keeps strangers out");
     Ok(EmbeddedConfig {
         keyring: secrets::open(sources, ptm.password_file.as_deref())?,
         always_send_to: ptm.always_send_to()?,
         outbox: ptm.outbox,
         accept_erase: ptm.accept_erase.into(),
         clients: ptm.clients()?,
-        nodes: ptm.nodes()?,
-        managers: ptm.managers()?,
+        nodes,
+        managers,
     })
+}
+
+/// What the addresses of a manager have in common, whether it is a node's or a process of its own.
+pub struct Doors<'a> {
+    /// What stands before the names of its options.
+    pub prefix: &'static str,
+    /// Certificate and key of those with https.
+    pub certificate: (Option<&'a Path>, Option<&'a Path>),
+    /// Authorities of those who may come in there; anybody may where there are none.
+    pub client_authorities: &'a [PathBuf],
+}
+
+impl Doors<'_> {
+    /// The certificate with its key, where they are given.
+    pub fn identity(&self) -> Result<Option<TlsIdentity>> {
+        match self.certificate {
+            (Some(certificate), Some(key)) => {
+                Ok(Some(TlsIdentity { certificate: certificate.into(), key: key.into() }))
+            }
+            (None, None) => Ok(None),
+            _ => bail!("{0}tls-cert and {0}tls-key go together", self.prefix),
+        }
+    }
+
+    /// An address to listen on: `HOST:PORT`, a URL, or `unix:` and a path.
+    pub fn listen(&self, option: &str, text: &str) -> Result<Listen> {
+        let plain = !text.contains("://") && !text.starts_with("unix:");
+        if plain && !text.contains(':') {
+            bail!("{option} {text}: give HOST:PORT, or unix:PATH for a local socket");
+        }
+        let url = if plain { format!("http://{text}") } else { text.to_owned() };
+        let address: Address = url.parse().map_err(|error| eyre!("{option} {error}"))?;
+        if !address.is_tls() {
+            return Ok(Listen { address, tls: None });
+        }
+        let Some(identity) = self.identity()? else {
+            bail!("{option} {address}: https needs {0}tls-cert and {0}tls-key", self.prefix);
+        };
+        let client_authorities = self.client_authorities.to_vec();
+        Ok(Listen { address, tls: Some(TlsServerOptions { identity, client_authorities }) })
+    }
+
+    /// The URL by which other managers dial the one that listens there: as given, or else that of the address itself.
+    pub fn own_url(&self, option: &str, listen: &Listen, given: Option<&str>) -> Result<PeerUrl> {
+        let url_option = format!("{}p2p-url", self.prefix);
+        let url: PeerUrl = match (given, &listen.address) {
+            (Some(url), _) => url.parse().map_err(|error| eyre!("{url_option} {url}: {error}"))?,
+            (None, Address::Url(url)) => url.clone(),
+            (None, Address::Unix(_)) => {
+                bail!("{option}: other managers come over http or https, and none reaches a local socket")
+            }
+        };
+        let anywhere = host(&url).parse().is_ok_and(|address: IpAddr| address.is_unspecified());
+        if anywhere || url.authority().ends_with(":0") {
+            bail!(
+                "nobody can dial {url}: give the URL under which other managers reach this one with {url_option}"
+            );
+        }
+        Ok(url)
+    }
+}
+
+/// The host that a URL names, without brackets.
+fn host(url: &PeerUrl) -> &str {
+    let authority = url.authority();
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    host.unwrap_or_default()
+}
+
+/// Whether anybody elsewhere may come in.
+fn is_open(listen: &Listen) -> bool {
+    let here = match &listen.address {
+        Address::Unix(_) => true,
+        Address::Url(url) => {
+            let host = host(url);
+            host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+        }
+    };
+    let asked = listen.tls.as_ref().is_some_and(|tls| !tls.client_authorities.is_empty());
+    !here && !asked
+}
+
+/// Says where more is open than an operator may have meant. `help`: what keeps strangers from the managers' address.
+pub fn warn_of_open_doors(nodes: &[Listen], managers: Option<&(Listen, PeerOptions)>, help: &str) {
+    for listen in nodes.iter().filter(|listen| is_open(listen)) {
+        tracing::warn!(address = %listen.address, "whoever reaches this address reads and sends everything");
+    }
+    if let Some((listen, options)) = managers
+        && is_open(listen)
+        && !options.only_configured_hosts
+    {
+        tracing::warn!(
+            address = %listen.address,
+            "whoever reaches this address can push payloads and have them given again, sealed; {help}"
+        );
+    }
 }
 
 /// The key in the manager's own folder, made when there is none.
@@ -127,6 +231,23 @@ mod tests {
             ManagerConfig::Embedded(config) => config.keyring.keys().to_vec(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn an_address_is_open_unless_it_is_here_or_asks_for_certificates() {
+        let authorities = [PathBuf::from("/ca")];
+        let open = |text: &str, client_authorities: &[PathBuf]| {
+            let certificate = (Some(Path::new("/c")), Some(Path::new("/k")));
+            is_open(&Doors { prefix: "--", certificate, client_authorities }.listen("--q2t", text).unwrap())
+        };
+        for here in ["unix:/tm.ipc", "127.0.0.1:1", "localhost:1", "http://[::1]:1", "https://127.1.2.3:1"] {
+            assert!(!open(here, &[]), "{here}");
+        }
+        for elsewhere in ["0.0.0.0:1", "http://[::]:1", "tm:1", "https://tm:1", "http://127.0.0.1.example:1"]
+        {
+            assert!(open(elsewhere, &[]), "{elsewhere}");
+        }
+        assert!(!open("https://tm:1", &authorities) && open("http://tm:1", &authorities));
     }
 
     #[test]

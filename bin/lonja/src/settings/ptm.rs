@@ -50,8 +50,8 @@ pub struct PtmArgs {
         help_heading = HEADING
     )]
     pub always_send_to: Option<Vec<String>>,
-    /// Let a send succeed where a recipient cannot be reached, and deliver its payload later; otherwise the send fails
-    /// [default: false]
+    /// Let a send with privacy flag 0 succeed where a recipient cannot be reached, and deliver its payload later; otherwise, and
+    /// with other flags, the send fails [default: false]
     #[arg(
         id = "ptm-outbox",
         long,

@@ -4,13 +4,12 @@
 use super::secrets::KeySource;
 use super::tessera;
 use crate::files;
+use crate::manager::Doors;
 use crate::settings::LogFormat;
 use crate::settings::ptm::{Accepted, CLIENT_LISTEN};
 use clap::Args;
 use eyre::{Context, Result, bail, eyre};
-use lonja_ptm::tessera::{
-    Address, Cors, Listen, PeerOptions, TlsClientOptions, TlsIdentity, TlsServerOptions,
-};
+use lonja_ptm::tessera::{Cors, Listen, PeerOptions, TlsClientOptions};
 use lonja_ptm::{PeerUrl, PublicKey};
 use serde::{Deserialize, Deserializer};
 use std::fs;
@@ -34,7 +33,7 @@ pub struct PtmArgs {
     /// Public keys that get everything that is sent from here
     #[arg(long, value_delimiter = ',', value_name = "KEYS")]
     pub always_send_to: Option<Vec<String>>,
-    /// Let a send succeed where a recipient cannot be reached, and deliver later [default: false]
+    /// Let a send with privacy flag 0 succeed where a recipient cannot be reached, and deliver later [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub outbox: Option<bool>,
     /// Whose orders to erase a payload here are carried out: `never`, `from-sender`, or `from-any-party` [default:
@@ -220,11 +219,15 @@ impl PtmArgs {
             .collect();
         let own_socket = || vec![format!("unix:{}", data_dir.join("ptm").join("tm.ipc").display())];
         let nodes = self.q2t.clone().unwrap_or_else(own_socket);
-        let nodes: Result<Vec<Listen>> = nodes.iter().map(|address| self.listen("--q2t", address)).collect();
+        let doors = self.doors();
+        let nodes: Result<Vec<Listen>> = nodes.iter().map(|address| doors.listen("--q2t", address)).collect();
         let origins = self.client_cors.clone().filter(|origins| !origins.is_empty());
         let cors = origins.map(|origins| Cors { origins, headers: Vec::new(), credentials: true });
-        let clients =
-            self.client_listen.as_deref().map(|address| self.listen("--third-party", address)).transpose()?;
+        let clients = self
+            .client_listen
+            .as_deref()
+            .map(|address| doors.listen("--third-party", address))
+            .transpose()?;
         if clients.is_none() && cors.is_some() {
             bail!("--third-party-cors is for --third-party, which is not given");
         }
@@ -245,29 +248,12 @@ impl PtmArgs {
         })
     }
 
-    fn identity(&self) -> Result<Option<TlsIdentity>> {
-        match (self.tls_cert.clone(), self.tls_key.clone()) {
-            (Some(certificate), Some(key)) => Ok(Some(TlsIdentity { certificate, key })),
-            (None, None) => Ok(None),
-            _ => bail!("--tls-cert and --tls-key go together"),
+    fn doors(&self) -> Doors<'_> {
+        Doors {
+            prefix: "--",
+            certificate: (self.tls_cert.as_deref(), self.tls_key.as_deref()),
+            client_authorities: self.tls_client_ca.as_deref().unwrap_or_default(),
         }
-    }
-
-    fn listen(&self, option: &str, text: &str) -> Result<Listen> {
-        let plain = !text.contains("://") && !text.starts_with("unix:");
-        if plain && !text.contains(':') {
-            bail!("{option} {text}: give HOST:PORT, or unix:PATH for a local socket");
-        }
-        let url = if plain { format!("http://{text}") } else { text.to_string() };
-        let address: Address = url.parse().map_err(|error| eyre!("{option} {error}"))?;
-        if !address.is_tls() {
-            return Ok(Listen { address, tls: None });
-        }
-        let Some(identity) = self.identity()? else {
-            bail!("{option} {address}: https needs --tls-cert and --tls-key");
-        };
-        let client_authorities = self.tls_client_ca.clone().unwrap_or_default();
-        Ok(Listen { address, tls: Some(TlsServerOptions { identity, client_authorities }) })
     }
 
     fn managers(&self) -> Result<Option<(Listen, PeerOptions)>> {
@@ -277,19 +263,9 @@ impl PtmArgs {
             }
             return Ok(None);
         };
-        let listen = self.listen("--p2p", address)?;
-        let url: PeerUrl = match (&self.p2p_url, &listen.address) {
-            (Some(url), _) => url.parse().map_err(|error| eyre!("--p2p-url {url}: {error}"))?,
-            (None, Address::Url(url)) => url.clone(),
-            (None, Address::Unix(_)) => bail!("--p2p {address}: other managers come over http or https"),
-        };
-        if ["0.0.0.0", "[::]"].iter().any(|any| url.authority().starts_with(any))
-            || url.authority().ends_with(":0")
-        {
-            bail!(
-                "nobody can dial {url}: give the URL under which other managers reach this one with --p2p-url"
-            );
-        }
+        let doors = self.doors();
+        let listen = doors.listen("--p2p", address)?;
+        let url = doors.own_url("--p2p", &listen, self.p2p_url.as_deref())?;
         let round = Duration::from_millis(self.round_ms.unwrap_or(5_000));
         if round < MIN_ROUND {
             bail!("--round-ms: at least {}", MIN_ROUND.as_millis());
@@ -306,7 +282,7 @@ impl PtmArgs {
             interval: round,
             tls: TlsClientOptions {
                 authorities: self.tls_ca.clone().unwrap_or_default(),
-                identity: self.identity()?,
+                identity: doors.identity()?,
                 server_name: None,
                 skip_verification: self.tls_skip_verify.unwrap_or(false),
             },

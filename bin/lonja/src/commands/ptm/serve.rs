@@ -2,13 +2,11 @@
 
 use super::options::{PtmOptions, PtmSettings};
 use super::secrets;
-use crate::manager::{FOLDER, own_key};
+use crate::manager::{FOLDER, own_key, warn_of_open_doors};
 use crate::{files, logging};
 use clap::Args;
 use eyre::{Context, Result, bail, eyre};
-use lonja_ptm::tessera::{
-    Address, Groups, Listen, Peers, Server, serve_managers, serve_nodes, serve_third_parties,
-};
+use lonja_ptm::tessera::{Groups, Peers, Server, serve_managers, serve_nodes, serve_third_parties};
 use lonja_ptm::{EmbeddedManager, NoCourier, Parts, PrivateTransactionManager, Settings};
 use lonja_storage::{StoreOptions, open_payloads};
 use std::fs::DirBuilder;
@@ -84,36 +82,9 @@ async fn halted(manager: &EmbeddedManager) -> String {
     }
 }
 
-/// Says where more is open than an operator may have meant.
-fn warn_of_open_doors(settings: &PtmSettings) {
-    let is_open = |listen: &Listen| {
-        let local = match &listen.address {
-            Address::Unix(_) => true,
-            Address::Url(url) => {
-                let host = url.authority();
-                ["127.", "localhost", "[::1]"].iter().any(|start| host.starts_with(start))
-            }
-        };
-        let known = listen.tls.as_ref().is_some_and(|tls| !tls.client_authorities.is_empty());
-        !local && !known
-    };
-    for listen in settings.nodes.iter().filter(|listen| is_open(listen)) {
-        tracing::warn!(address = %listen.address, "whoever reaches this address reads and sends everything");
-    }
-    if let Some((listen, options)) = &settings.managers
-        && is_open(listen)
-        && !options.only_configured_hosts
-    {
-        tracing::warn!(
-            address = %listen.address,
-            "whoever reaches this address can push payloads and have them given again, sealed; --tls-client-ca or \
-             --only-peer-hosts keep strangers out"
-        );
-    }
-}
-
 async fn start(settings: PtmSettings) -> Result<Running> {
-    warn_of_open_doors(&settings);
+    let help = "--tls-client-ca or --only-peer-hosts keep strangers out";
+    warn_of_open_doors(&settings.nodes, settings.managers.as_ref(), help);
     let PtmSettings { nodes, clients, managers, .. } = &settings;
     let (nodes, clients, managers) = (nodes.clone(), clients.clone(), managers.clone());
     let embedded = open(settings)?;

@@ -59,6 +59,10 @@ struct SslConfig {
     client_auth: Option<bool>,
     server_trust_mode: Option<String>,
     client_trust_mode: Option<String>,
+    server_key_store: Option<PathBuf>,
+    server_trust_store: Option<PathBuf>,
+    client_key_store: Option<PathBuf>,
+    client_trust_store: Option<PathBuf>,
     server_tls_certificate_path: Option<PathBuf>,
     server_tls_key_path: Option<PathBuf>,
     server_trust_certificates: Option<Vec<PathBuf>>,
@@ -180,9 +184,18 @@ impl KeyData {
 
 impl ServerConfig {
     fn add_to(self, args: &mut PtmArgs) -> Result<()> {
+        if self.app == "ADMIN" {
+            return Ok(());
+        }
         let listen = self.binding_address.clone().unwrap_or_else(|| self.server_address.clone());
         if let Some(ssl) = self.ssl_config.as_ref().filter(|ssl| ssl.tls.eq_ignore_ascii_case("STRICT")) {
             ssl.add_to(args)?;
+            if self.app == "P2P" {
+                ssl.add_dialling_to(args)?;
+            }
+            if listen.starts_with("http://") {
+                bail!("tls is STRICT, and {listen} is without TLS: write it with https");
+            }
         }
         match self.app.as_str() {
             "Q2T" => args.q2t.get_or_insert_default().push(listen),
@@ -200,7 +213,6 @@ impl ServerConfig {
                     args.round_ms = Some(ms);
                 }
             }
-            "ADMIN" => {}
             app => bail!("a server for {app} is not supported"),
         }
         Ok(())
@@ -210,6 +222,7 @@ impl ServerConfig {
 impl SslConfig {
     /// One set of files serves all addresses here; where a Tessera has several, they have to be the same.
     fn add_to(&self, args: &mut PtmArgs) -> Result<()> {
+        self.refuse_java_stores()?;
         for mode in [&self.server_trust_mode, &self.client_trust_mode].into_iter().flatten() {
             if !["CA", "NONE"].contains(&mode.as_str()) {
                 bail!("the trust mode {mode} is not supported, only CA and NONE");
@@ -220,23 +233,62 @@ impl SslConfig {
         else {
             bail!("certificates are read from PEM files: give serverTlsCertificatePath and serverTlsKeyPath");
         };
-        let shown = (self.client_tls_certificate_path.as_ref(), self.client_tls_key_path.as_ref());
-        if shown != (None, None) && shown != (Some(&certificate), Some(&key)) {
-            bail!("one certificate is used to serve and to dial: the client's has to be the server's");
-        }
         let checked = self.server_trust_mode.as_deref() != Some("NONE") && self.client_auth != Some(false);
         let trusted = self.server_trust_certificates.clone().unwrap_or_default();
         if checked && trusted.is_empty() {
             bail!("clientAuth needs serverTrustCertificates in PEM");
         }
-        let other = args.tls_cert.as_ref().is_some_and(|other| *other != certificate);
-        if other || args.tls_key.as_ref().is_some_and(|other| *other != key) {
-            bail!("one certificate is used for all servers, and several are given");
+        let trusted = checked.then_some(trusted);
+        if args.tls_cert.is_some() {
+            if (args.tls_cert.as_ref(), args.tls_key.as_ref()) != (Some(&certificate), Some(&key)) {
+                bail!("one certificate is used for all servers, and several are given");
+            }
+            if args.tls_client_ca != trusted {
+                bail!("one set of trusted certificates is used for all servers, and several are given");
+            }
         }
-        (args.tls_cert, args.tls_key) = (Some(certificate), Some(key));
-        args.tls_client_ca = checked.then_some(trusted);
+        (args.tls_cert, args.tls_key, args.tls_client_ca) = (Some(certificate), Some(key), trusted);
+        Ok(())
+    }
+
+    /// How other managers are dialled: only the one that speaks to them says so.
+    fn add_dialling_to(&self, args: &mut PtmArgs) -> Result<()> {
+        let shown = (self.client_tls_certificate_path.as_ref(), self.client_tls_key_path.as_ref());
+        if shown != (None, None) && shown != (args.tls_cert.as_ref(), args.tls_key.as_ref()) {
+            bail!("one certificate is used to serve and to dial: the client's has to be the server's");
+        }
         args.tls_ca = self.client_trust_certificates.clone();
         args.tls_skip_verify = Some(self.client_trust_mode.as_deref() == Some("NONE"));
+        Ok(())
+    }
+
+    fn refuse_java_stores(&self) -> Result<()> {
+        let pair =
+            |certificate: &Option<PathBuf>, key: &Option<PathBuf>| certificate.is_some() && key.is_some();
+        let server_pair = pair(&self.server_tls_certificate_path, &self.server_tls_key_path);
+        let client_pair = pair(&self.client_tls_certificate_path, &self.client_tls_key_path);
+        let (server_trusts, client_trusts) =
+            (self.server_trust_certificates.is_some(), self.client_trust_certificates.is_some());
+        for (store, replaced, name, files) in [
+            (
+                &self.server_key_store,
+                server_pair,
+                "serverKeyStore",
+                "serverTlsCertificatePath and serverTlsKeyPath",
+            ),
+            (&self.server_trust_store, server_trusts, "serverTrustStore", "serverTrustCertificates"),
+            (
+                &self.client_key_store,
+                client_pair,
+                "clientKeyStore",
+                "clientTlsCertificatePath and clientTlsKeyPath",
+            ),
+            (&self.client_trust_store, client_trusts, "clientTrustStore", "clientTrustCertificates"),
+        ] {
+            if store.is_some() && !replaced {
+                bail!("{name}: Java key stores are not read; give {files}, in PEM");
+            }
+        }
         Ok(())
     }
 }

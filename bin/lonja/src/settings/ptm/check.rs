@@ -1,10 +1,9 @@
 //! What the options of the manager mean together, and which contradict each other.
 
 use super::{PtmMode, PtmSettings, TlsMode};
-use eyre::{Context, Result, bail, eyre};
-use lonja_ptm::tessera::{
-    Address, Cors, Listen, PeerOptions, TlsClientOptions, TlsIdentity, TlsServerOptions,
-};
+use crate::manager::Doors;
+use eyre::{Context, Result, bail};
+use lonja_ptm::tessera::{Address, Cors, Listen, PeerOptions, TlsClientOptions};
 use lonja_ptm::{PeerUrl, PublicKey};
 
 impl PtmSettings {
@@ -37,12 +36,12 @@ impl PtmSettings {
         };
         let origins = self.client_cors.clone();
         let cors = (!origins.is_empty()).then(|| Cors { origins, headers: Vec::new(), credentials: true });
-        Ok(Some((self.listen("--ptm-client-listen", text)?, cors)))
+        Ok(Some((self.doors().listen("--ptm-client-listen", text)?, cors)))
     }
 
     /// Where nodes are served.
     pub fn nodes(&self) -> Result<Option<Listen>> {
-        self.q2t.as_deref().map(|text| self.listen("--ptm-q2t", text)).transpose()
+        self.q2t.as_deref().map(|text| self.doors().listen("--ptm-q2t", text)).transpose()
     }
 
     /// Where Tesseras are served, and what is said about them.
@@ -55,12 +54,9 @@ impl PtmSettings {
             }
             return Ok(None);
         };
-        let listen = self.listen("--ptm-p2p-listen", text)?;
-        let url: PeerUrl = match (&self.p2p_url, &listen.address) {
-            (Some(url), _) => url.parse().wrap_err_with(|| format!("--ptm-p2p-url {url}"))?,
-            (None, Address::Url(url)) => url.clone(),
-            (None, Address::Unix(_)) => bail!("--ptm-p2p-listen: nobody elsewhere reaches a local socket"),
-        };
+        let (doors, option) = (self.doors(), "--ptm-p2p-listen");
+        let listen = doors.listen(option, text)?;
+        let url = doors.own_url(option, &listen, self.p2p_url.as_deref())?;
         let peers: Result<Vec<PeerUrl>> = self
             .peers
             .iter()
@@ -77,7 +73,7 @@ impl PtmSettings {
     pub fn tls_client(&self) -> Result<TlsClientOptions> {
         Ok(TlsClientOptions {
             authorities: self.tls_ca.clone(),
-            identity: self.identity()?,
+            identity: self.doors().identity()?,
             server_name: self.tls_server_name.clone(),
             skip_verification: self.tls_skip_verify,
         })
@@ -127,26 +123,11 @@ impl PtmSettings {
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    fn identity(&self) -> Result<Option<TlsIdentity>> {
-        match (self.tls_cert.clone(), self.tls_key.clone()) {
-            (Some(certificate), Some(key)) => Ok(Some(TlsIdentity { certificate, key })),
-            (None, None) => Ok(None),
-            _ => bail!("--ptm-tls-cert and --ptm-tls-key go together"),
+    fn doors(&self) -> Doors<'_> {
+        Doors {
+            prefix: "--ptm-",
+            certificate: (self.tls_cert.as_deref(), self.tls_key.as_deref()),
+            client_authorities: &self.tls_client_ca,
         }
-    }
-
-    /// An address to listen on: `HOST:PORT`, a URL, or `unix:` and a path.
-    fn listen(&self, option: &str, text: &str) -> Result<Listen> {
-        let plain = !text.contains("://") && !text.starts_with("unix:");
-        let url = if plain { format!("http://{text}") } else { text.to_owned() };
-        let address: Address = url.parse().map_err(|error| eyre!("{option} {error}"))?;
-        if !address.is_tls() {
-            return Ok(Listen { address, tls: None });
-        }
-        let identity = self.identity()?;
-        let identity = identity
-            .ok_or_else(|| eyre!("{option} {address}: https needs --ptm-tls-cert and --ptm-tls-key"))?;
-        let client_authorities = self.tls_client_ca.clone();
-        Ok(Listen { address, tls: Some(TlsServerOptions { identity, client_authorities }) })
     }
 }

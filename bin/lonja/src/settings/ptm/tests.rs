@@ -71,6 +71,13 @@ fn contradictions_are_refused() {
     assert!(refused(&["--ptm-peer=http://tm:9000"]).contains("--ptm-p2p-listen"));
     assert!(refused(&["--ptm-p2p-listen=unix:/x"]).contains("local socket"));
     assert!(refused(&["--ptm-p2p-listen=:9000", "--ptm-peer=tm"]).contains("--ptm-p2p-listen"));
+    for nobody_dials in ["0.0.0.0:9001", "http://[::]:9001", "127.0.0.1:0"] {
+        let flags = ["--ptm-p2p-listen", nobody_dials];
+        assert!(refused(&flags).contains("--ptm-p2p-url"), "{nobody_dials}");
+        assert!(parse(&[&flags[..], &["--ptm-p2p-url=http://me:9001"]].concat()).settle().is_ok());
+    }
+    assert!(refused(&["--ptm-p2p-listen=0.0.0.0:9001", "--ptm-p2p-url=http://[::]:9001"]).contains("nobody"));
+    assert!(refused(&["--ptm-q2t=localhost"]).contains("HOST:PORT"));
     assert!(parse(&["--ptm-always-send-to", key, "--ptm-outbox"]).settle().is_ok());
 }
 

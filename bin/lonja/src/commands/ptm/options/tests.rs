@@ -108,6 +108,18 @@ fn parts_of_tessera_that_are_missing_here_are_named() {
     for (from, to, word) in [
         (r#""mode": "tessera""#, r#""mode": "orion""#, "orion"),
         (r#"{"tls": "OFF"}"#, r#"{"tls": "STRICT", "serverKeyStore": "a.jks"}"#, "serverTlsCertificatePath"),
+        (r#"{"tls": "OFF"}"#, r#"{"tls": "STRICT", "serverTrustStore": "a.jks"}"#, "serverTrustCertificates"),
+        (r#"{"tls": "OFF"}"#, r#"{"tls": "STRICT", "clientTrustStore": "a.jks"}"#, "clientTrustCertificates"),
+        (
+            r#"{"tls": "OFF"}"#,
+            r#"{"tls": "STRICT", "clientKeyStore": "a.jks", "clientTlsKeyPath": "/k"}"#,
+            "clientTlsCertificatePath",
+        ),
+        (
+            r#"{"tls": "OFF"}"#,
+            r#"{"tls": "STRICT", "serverTlsCertificatePath": "a", "serverTlsKeyPath": "b", "clientAuth": false}"#,
+            "write it with https",
+        ),
         (
             r#"{"tls": "OFF"}"#,
             r#"{"tls": "STRICT", "serverTlsCertificatePath": "a", "serverTlsKeyPath": "b", "clientTrustMode": "TOFU"}"#,
@@ -150,4 +162,43 @@ fn tls_of_tessera_is_ours() {
         (peers.tls.authorities, peers.url.as_str()),
         (vec!["/ca2".into()], "https://tm1.example:9001/")
     );
+}
+
+/// Tessera's configuration with a server for nodes and one for managers that have these options of TLS.
+fn two_servers(q2t: &str, p2p: &str) -> Result<PtmSettings> {
+    let folder = tempfile::tempdir().unwrap();
+    let common = r#""tls": "STRICT", "serverTlsCertificatePath": "/c", "serverTlsKeyPath": "/k""#;
+    let servers = [("ADMIN", "9102", r#""clientAuth": false"#), ("Q2T", "9101", q2t), ("P2P", "9001", p2p)];
+    let servers = servers.map(|(app, port, ssl)| {
+        format!(
+            r#"{{"app": "{app}", "serverAddress": "https://tm:{port}", "sslConfig": {{{common}, {ssl}}}}}"#
+        )
+    });
+    let json = format!(r#"{{"serverConfigs": [{}]}}"#, servers.join(", "));
+    let file = write(&folder, "tessera.json", &json);
+    options(&folder, &["--tessera-config", &file]).resolve()
+}
+
+#[test]
+fn no_server_of_tessera_opens_another_one() {
+    let closed = r#""serverTrustCertificates": ["/ca"]"#;
+    let settings = two_servers(closed, closed).unwrap();
+    let authorities = |listen: &Listen| listen.tls.as_ref().unwrap().client_authorities.clone();
+    assert_eq!(authorities(&settings.nodes[0]), [PathBuf::from("/ca")]);
+    assert_eq!(authorities(&settings.managers.unwrap().0), [PathBuf::from("/ca")]);
+    for other in [
+        r#""clientAuth": false"#,
+        r#""serverTrustMode": "NONE""#,
+        r#""serverTrustCertificates": ["/ca", "/other"]"#,
+    ] {
+        for (q2t, p2p) in [(closed, other), (other, closed)] {
+            let error = two_servers(q2t, p2p).unwrap_err().to_string();
+            assert!(error.contains("one set of trusted certificates"), "{q2t} {p2p}: {error}");
+        }
+    }
+    // How others are dialled is said by the server for managers alone.
+    let dials = format!(r#"{closed}, "clientTrustCertificates": ["/ca2"]"#);
+    let anybody = format!(r#"{closed}, "clientTrustMode": "NONE""#);
+    let tls = two_servers(&anybody, &dials).unwrap().managers.unwrap().1.tls;
+    assert_eq!((tls.authorities, tls.skip_verification), (vec![PathBuf::from("/ca2")], false));
 }
