@@ -100,6 +100,15 @@ pub struct Deal {
     sent: Vec<PayloadHash>,
 }
 
+/// What a deal is about.
+struct Terms {
+    to: Option<Address>,
+    parties: BTreeSet<usize>,
+    mode: PrivacyMode,
+    mandatory: Vec<PublicKey>,
+    affected: Vec<PayloadHash>,
+}
+
 impl Deal {
     /// The names of all that was sent for it.
     pub fn hashes(&self) -> impl Iterator<Item = PayloadHash> {
@@ -160,41 +169,40 @@ impl World {
     /// A member makes a deal with these nodes, or with whom the dice say: a contract is made or called.
     pub fn deal_by(&mut self, by: usize, with: Option<&[usize]>) -> Outcome {
         let Some(head) = self.member(by).map(|member| member.follower.head().number) else { return Ok(()) };
-        let callable: Vec<Contract> = match with {
-            Some(_) => Vec::new(),
-            None => self.contracts_at(by, head),
-        };
-        let call = !callable.is_empty() && self.dice.chance(65);
-        let contract = call.then(|| callable[self.dice.index(callable.len())].clone());
-        let parties = match (&contract, with) {
-            (Some(contract), _) => contract.parties.clone(),
-            (None, Some(with)) => with.iter().copied().chain([by]).collect(),
-            (None, None) => self.draw_parties(by),
-        };
-        let (mode, mandatory) = match &contract {
-            Some(contract) => (contract.mode, contract.mandatory.clone()),
-            None => self.draw_protection(&parties),
-        };
+        let Terms { to, parties, mode, mandatory, affected } = self.draw_terms(by, head, with);
         let secret = self.plant(&parties);
-        let payload = match &contract {
+        let payload = match to {
             Some(_) => call_of(&secret, self.dice.below(3), 8 + self.dice.below(4)),
             None => [INIT[0], &secret, INIT[1], &CODE].concat().into(),
         };
         let validated = mode == PrivacyMode::StateValidation;
         let marked = validated || self.dice.chance(40);
         let nonce = marked.then(|| DRAWN_FROM | self.dice.below(DRAWN_FROM));
-        let affected = contract.as_ref().filter(|_| mode != PrivacyMode::Standard);
-        let affected = affected.map(|contract| contract.creation).into_iter().collect();
-        let (to, life) = (contract.map(|contract| contract.address), self.life_of(by));
-        let (stage, sent) = (Stage::Payload, Vec::new());
+        let (stage, sent, life) = (Stage::Payload, Vec::new(), self.life_of(by));
         let deal = Deal { by, life, parties, stage, to, mode, mandatory, nonce, payload, sent };
         let exec_hash = if validated { self.root_of(&deal) } else { Some(Bytes::new()) };
         if let Some(exec_hash) = exec_hash {
-            let metadata =
-                Metadata { mode, affected, exec_hash, mandatory: deal.mandatory.clone(), group: None };
-            self.send_for(deal, metadata);
+            let mandatory = deal.mandatory.clone();
+            self.send_for(deal, Metadata { mode, affected, exec_hash, mandatory, group: None });
         }
         Ok(())
+    }
+
+    /// A contract that this member may call, or one that is to be made.
+    fn draw_terms(&mut self, by: usize, head: u64, with: Option<&[usize]>) -> Terms {
+        let callable = if with.is_some() { Vec::new() } else { self.contracts_at(by, head) };
+        if !callable.is_empty() && self.dice.chance(65) {
+            let Contract { address, parties, mode, mandatory, creation } =
+                callable[self.dice.index(callable.len())].clone();
+            let affected = if mode == PrivacyMode::Standard { Vec::new() } else { vec![creation] };
+            return Terms { to: Some(address), parties, mode, mandatory, affected };
+        }
+        let parties = match with {
+            Some(with) => with.iter().copied().chain([by]).collect(),
+            None => self.draw_parties(by),
+        };
+        let (mode, mandatory) = self.draw_protection(&parties);
+        Terms { to: None, parties, mode, mandatory, affected: Vec::new() }
     }
 
     /// How a new contract is protected, and who has to take part in everything where that is said.

@@ -7,7 +7,8 @@ use crate::simulation::schedule::{Happening, Life};
 use crate::simulation::world::{Break, World};
 use alloy_primitives::Bytes;
 use futures::executor::block_on;
-use lonja_chain::private::Advance;
+use lonja_chain::ChainError;
+use lonja_chain::private::{Advance, Arrived};
 use lonja_p2p::wire::Message;
 use lonja_primitives::NodeId;
 use lonja_ptm::{Arrival, Lookup, PayloadHash, PrivateTransactionManager};
@@ -201,51 +202,30 @@ impl World {
             return Ok(());
         }
         let forgets = self.options.broken == Some(Break::LatePayloadsForgotten);
-        let process = self.nodes[node].alive(life);
-        let Some(member) = process.and_then(|process| process.member.as_mut()) else { return Ok(()) };
+        let Some(member) = self.member_mut(node) else { return Ok(()) };
         member.following = false;
-        let halted = |error: String| Violation(format!("the second pass of node {node}: {error}"));
-        let news = member.arrivals.take(ARRIVALS_AT_ONCE).map_err(|error| halted(error.to_string()))?;
-        let mut led_back = 0;
-        for arrival in &news {
-            let outcome = match arrival {
-                Arrival::Stored(_) if forgets => continue,
-                Arrival::Stored(hash) => member.follower.arrived(hash),
-                Arrival::Erased(hash) => member.follower.erased(hash),
-            };
-            let outcome = outcome.map_err(|error| halted(error.to_string()))?;
-            led_back += u64::from(matches!(outcome, lonja_chain::private::Arrived::LedBack(_)));
-        }
-        if !news.is_empty() {
-            member.arrivals.done();
-        }
+        let halted = |error: ChainError| Violation(format!("the second pass of node {node}: {error}"));
+        let (arrived, led_back) = member.take_arrivals(forgets).map_err(halted)?;
         let manager = member.manager().clone();
-        let mut ask = |hashes: &[PayloadHash]| ask(&manager, hashes);
-        let advance = member.follower.advance(&mut ask).map_err(|error| halted(error.to_string()))?;
+        let advance = member.follower.advance(&mut |hashes| ask(&manager, hashes)).map_err(halted)?;
         let head = member.follower.head().number;
-        let pause_us = match &advance {
-            Advance::Moved { .. } => Some(0),
-            Advance::Waiting(_) => {
-                member.pause_us = (member.pause_us * 2).clamp(AGAIN_FIRST_US, AGAIN_MOST_US);
-                Some(member.pause_us)
-            }
-            Advance::UpToDate => None,
+        member.pause_us = match &advance {
+            Advance::Waiting(_) => (member.pause_us * 2).clamp(AGAIN_FIRST_US, AGAIN_MOST_US),
+            Advance::Moved { .. } | Advance::UpToDate => 0,
         };
+        let pause_us = member.pause_us;
         self.stats.led_back += led_back;
-        self.trace(|| format!("n{node} second pass: {} arrived, {advance:?}", news.len()));
-        if !news.is_empty() {
+        self.trace(|| format!("n{node} second pass: {arrived} arrived, {advance:?}"));
+        if arrived > 0 {
             self.rouse_manager(node);
         }
-        match pause_us {
-            Some(0) => {
-                if let Some(member) = self.member_mut(node) {
-                    member.pause_us = 0;
-                }
+        match advance {
+            Advance::Moved { .. } => {
                 self.executed(node, head)?;
                 self.follow(node);
             }
-            Some(pause_us) => self.follow_in(node, pause_us),
-            None => {}
+            Advance::Waiting(_) => self.follow_in(node, pause_us),
+            Advance::UpToDate => {}
         }
         Ok(())
     }
@@ -257,6 +237,27 @@ impl World {
 
     fn member_mut(&mut self, node: usize) -> Option<&mut Member> {
         self.nodes[node].process.as_mut()?.member.as_mut()
+    }
+}
+
+impl Member {
+    /// Deals with payloads that were stored or erased. Returns how many, and how often that led the state back.
+    fn take_arrivals(&mut self, forgets: bool) -> Result<(usize, u64), ChainError> {
+        let news = self.arrivals.take(ARRIVALS_AT_ONCE);
+        let news = news.map_err(|error| ChainError::Halt(error.to_string()))?;
+        let mut led_back = 0;
+        for arrival in &news {
+            let outcome = match arrival {
+                Arrival::Stored(_) if forgets => continue,
+                Arrival::Stored(hash) => self.follower.arrived(hash)?,
+                Arrival::Erased(hash) => self.follower.erased(hash)?,
+            };
+            led_back += u64::from(matches!(outcome, Arrived::LedBack(_)));
+        }
+        if !news.is_empty() {
+            self.arrivals.done();
+        }
+        Ok((news.len(), led_back))
     }
 }
 
