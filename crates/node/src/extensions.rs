@@ -56,6 +56,8 @@ pub struct Parts {
     pub accounts: Arc<Accounts>,
     /// Sends by these accounts.
     pub send: Arc<Sending>,
+    /// Finds extensions; the node's RPC looks into it too.
+    pub index: Arc<Mutex<ExtensionIndex>>,
     /// Signs what is shared.
     pub key: NodeKey,
     /// Where the private state stands.
@@ -71,6 +73,7 @@ impl Parts {
         sender: ExtensionSender,
         key: NodeKey,
     ) -> Self {
+        let index = sender.index();
         let send = move |extension: Extension, call| -> BoxFuture<'static, Result<B256, String>> {
             let sender = sender.clone();
             Box::pin(async move { sender.send(&extension, call).await })
@@ -81,6 +84,7 @@ impl Parts {
             manager: privacy.manager.clone(),
             accounts,
             send: Arc::new(send),
+            index,
             key,
             status: privacy.status.clone(),
         }
@@ -144,13 +148,12 @@ pub async fn run(parts: Parts) {
 
 struct Service {
     parts: Parts,
-    index: Arc<Mutex<ExtensionIndex>>,
     attempts: HashMap<Address, Attempt>,
 }
 
 impl Service {
     fn new(parts: Parts) -> Self {
-        Self { parts, index: Arc::default(), attempts: HashMap::new() }
+        Self { parts, attempts: HashMap::new() }
     }
 
     /// Looks at everything once, and makes the steps whose time has come.
@@ -174,7 +177,7 @@ impl Service {
         if accounts.is_empty() {
             return Ok(Vec::new());
         }
-        let (reader, index) = (self.parts.reader.clone(), Arc::clone(&self.index));
+        let (reader, index) = (self.parts.reader.clone(), Arc::clone(&self.parts.index));
         let open = blocking(move || {
             let mut index = index.lock();
             while !index.look_on(&reader)? {}

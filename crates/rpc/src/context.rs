@@ -71,7 +71,7 @@ pub(crate) struct Context {
     /// What private transactions have in common.
     pub(crate) private: Shared,
     /// Extensions of private contracts that are not finished.
-    pub(crate) extensions: Mutex<ExtensionIndex>,
+    pub(crate) extensions: Arc<Mutex<ExtensionIndex>>,
     /// Why accounts cannot be unlocked by clients, where they cannot.
     pub(crate) unlocking_refused: Option<String>,
     pub(crate) filters: Filters,
@@ -99,7 +99,7 @@ impl Context {
             submitter,
             turns: Turns::new(),
             private: Shared::new(),
-            extensions: Mutex::default(),
+            extensions: Arc::default(),
             unlocking_refused: None,
             filters: Filters::new(limits.filters, limits.filter_life),
             news: broadcast::channel(HEAD_NEWS_WAITING).0,

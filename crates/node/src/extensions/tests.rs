@@ -219,6 +219,7 @@ impl World {
                 let (_, hash) = sender.submit(CREATOR, to, call, &[begun]);
                 Box::pin(std::future::ready(Ok(hash)))
             }),
+            index: Arc::default(),
             key: key(60),
             status: watch::channel(PrivateStatus::at(self.follower.head())).1,
         })

@@ -11,9 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jsonrpsee::types::Params;
-use lonja_ptm::{EncodedPayload, Lookup, PayloadHash, PrivacyMode, PrivatePayload, PublicKey};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use lonja_ptm::tessera::envelope_of_json;
+use lonja_ptm::{Lookup, PayloadHash, PrivatePayload, PublicKey};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
 
@@ -69,28 +69,6 @@ fn root(text: &[u8]) -> B256 {
     B256::try_from(bytes.as_slice()).unwrap_or_default()
 }
 
-/// A parcel that is not stored, as GoQuorum's clients write it: all bytes in base64.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ParcelArgs {
-    sender_key: PublicKey,
-    cipher_text: Base64,
-    cipher_text_nonce: Base64,
-    recipient_boxes: Vec<Base64>,
-    recipient_nonce: Base64,
-    #[serde(default)]
-    recipient_keys: Vec<PublicKey>,
-}
-
-struct Base64(Vec<u8>);
-
-impl<'de> Deserialize<'de> for Base64 {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        STANDARD.decode(text).map(Self).map_err(|_| D::Error::custom("standard base64 is expected"))
-    }
-}
-
 fn payload(
     context: Arc<Context>,
     params: Params<'static>,
@@ -131,32 +109,13 @@ fn decrypt(
     async move {
         let privacy = payloads_of(&context)?;
         let json: Bytes = Args::new(&params, 1)?.required(0, "payload")?;
-        let parcel = parcel(&json)?;
+        let wrong = |error| RpcError::InvalidParams(format!("the payload to decrypt: {error}"));
+        let parcel = envelope_of_json(&json).map_err(wrong)?;
         let _place = context.private.look()?;
         let opened = privacy.manager.decrypt(parcel).await?;
         answer(&PayloadView::new(opened, true))
     }
     .boxed()
-}
-
-fn parcel(json: &[u8]) -> Result<EncodedPayload, RpcError> {
-    let wrong = |reason: &str| RpcError::InvalidParams(format!("the payload to decrypt: {reason}"));
-    let args: ParcelArgs = serde_json::from_slice(json).map_err(|error| wrong(&error.to_string()))?;
-    let nonce = |bytes: Base64| bytes.0.try_into().map_err(|_| wrong("a nonce has 24 bytes"));
-    let boxes = args.recipient_boxes.into_iter().map(|bytes| bytes.0.try_into());
-    Ok(EncodedPayload {
-        sender: args.sender_key,
-        cipher_text: args.cipher_text.0.into(),
-        cipher_text_nonce: nonce(args.cipher_text_nonce)?,
-        boxes: boxes.collect::<Result<_, _>>().map_err(|_| wrong("a recipient's box has 48 bytes"))?,
-        recipient_nonce: nonce(args.recipient_nonce)?,
-        recipients: args.recipient_keys,
-        mode: PrivacyMode::Standard,
-        affected: Vec::new(),
-        exec_hash: Bytes::new(),
-        mandatory: Vec::new(),
-        group: None,
-    })
 }
 
 /// What the manager has; `None` where it is not ours, or was erased.

@@ -27,7 +27,7 @@ impl Authority {
             Self::Unlocked => {
                 context.node.accounts.check_unlocked(account).map_err(|error| refusal(error, account))
             }
-            Self::Password(_) => match context.node.accounts.addresses()?.contains(&account) {
+            Self::Password(_) => match context.node.accounts.has(account)? {
                 true => Ok(()),
                 false => Err(refusal(lonja_accounts::AccountError::Unknown, account)),
             },

@@ -4,8 +4,9 @@ use super::super::accounts::request::SendRequest;
 use crate::context::Context;
 use alloy_primitives::{B256, Bytes};
 use lonja_chain::private::extension::contract::parties;
-use lonja_chain::private::extension::index::Extension;
+use lonja_chain::private::extension::index::{Extension, ExtensionIndex};
 use lonja_ptm::{Lookup, PrivateTransactionManager, PtmError, PublicKey};
+use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -42,6 +43,11 @@ impl fmt::Debug for ExtensionSender {
 }
 
 impl ExtensionSender {
+    /// The index of extensions that are not finished, which clients ask too: blocks are looked through once.
+    pub fn index(&self) -> Arc<Mutex<ExtensionIndex>> {
+        Arc::clone(&self.0.extensions)
+    }
+
     /// Sends a call of the creator's to the management contract, for all parties of the extension. The transaction's hash,
     /// once the pool has taken it.
     ///

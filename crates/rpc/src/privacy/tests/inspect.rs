@@ -74,6 +74,7 @@ async fn a_parcel_that_is_not_stored_is_opened() {
         with(parcel.clone(), json!({ "cipherTextNonce": base64(&[1; 23]) })),
         with(parcel.clone(), json!({ "recipientBoxes": [base64(&[1; 49])] })),
         with(parcel.clone(), json!({ "cipherText": "?" })),
+        with(parcel.clone(), json!({ "recipientKeys": vec![OURS; 5_000] })),
         json!({}),
     ] {
         assert_eq!(client.refused("eth_decryptQuorumPayload", params(&wrong)).await.code, -32602, "{wrong}");
