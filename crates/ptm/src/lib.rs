@@ -51,8 +51,8 @@ pub use courier::{Courier, CourierError, NoCourier, UrlCourier};
 pub use crypto::{CryptoError, KeyPair, SealingKey};
 pub use directory::Route;
 pub use embedded::{
-    AcceptErase, EmbeddedManager, ErasureAnswer, MAX_SENT_BYTES, MAX_SENT_RECIPIENTS, NetworkRules, OutboxRecipient,
-    OutboxStatus, Parts, Reading, RecoveryOutcome, RecoveryStatus, Settings,
+    AcceptErase, EmbeddedManager, ErasureAnswer, MAX_SENT_BYTES, MAX_SENT_RECIPIENTS, NetworkRules,
+    OutboxRecipient, OutboxStatus, Parts, Reading, RecoveryOutcome, RecoveryStatus, Settings,
 };
 pub use envelope::{
     Addressing, AffectedTransaction, EncodedPayload, EnvelopeError, Nonce, RawTransaction, RecipientBox,

@@ -104,16 +104,18 @@ fn a_missing_payload_makes_the_private_head_wait_and_the_public_one_go_on() {
 
 #[test]
 fn what_is_erased_when_there_is_no_way_back_loses_what_it_gave() {
-    let mut chain = chain();
-    let mut a = Party::keeping(&chain, 2);
+    let mut chain = chain_keeping(2);
+    let mut a = Party::new(&chain);
     let contract = sender(1).create(0);
     let (create, call) = (payload(1, counter_init()), payload(2, Bytes::from_static(b"x")));
     a.has(&create);
     a.has(&call);
     chain.submit(&[private(1, 0, None, &create)]);
     chain.next_block();
+    a.catch_up();
     chain.submit(&[private(1, 1, Some(contract), &call)]);
     let block = chain.next_block().number;
+    a.catch_up();
     for nonce in 0..4 {
         chain.submit(&[draft(2, nonce)]);
         chain.next_block();

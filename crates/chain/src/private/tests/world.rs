@@ -25,6 +25,12 @@ pub(super) fn chain_with(rule: MarkerRule) -> Network {
     Network::of(NewNetwork::default(), |spec| spec.privacy = vec![(0, privacy)])
 }
 
+/// One whose nodes keep the public states of so many blocks.
+pub(super) fn chain_keeping(states: u64) -> Network {
+    let tuning = Tuning { history: History::Last(states), ..Tuning::default() };
+    Network::open(chain().genesis, MemoryKv::with_tuning(tuning)).unwrap()
+}
+
 /// A payload of our own making; its name is not a hash of anything, which nobody here looks at.
 pub(super) fn payload(number: u8, bytes: Bytes) -> Named {
     with_metadata(number, bytes, Metadata::default())
@@ -56,12 +62,6 @@ pub(super) struct Party {
 impl Party {
     pub(super) fn new(chain: &Network) -> Self {
         Self::open(chain, MemoryKv::new(), BTreeMap::new())
-    }
-
-    /// One that keeps only so many past states.
-    pub(super) fn keeping(chain: &Network, states: u64) -> Self {
-        let tuning = Tuning { history: History::Last(states), ..Tuning::default() };
-        Self::open(chain, MemoryKv::with_tuning(tuning), BTreeMap::new())
     }
 
     fn open(chain: &Network, kv: MemoryKv, payloads: BTreeMap<PayloadHash, Lookup>) -> Self {
