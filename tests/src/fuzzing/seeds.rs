@@ -154,7 +154,9 @@ fn made_here() -> Vec<(Made, Vec<u8>)> {
     let of = |kind: Made, bytes: Vec<Bytes>| bytes.into_iter().map(move |bytes| (kind, Vec::from(bytes)));
     let mut made: Vec<(Made, Vec<u8>)> = of(Made::Request, requests).collect();
     made.extend(of(Made::Answer, answers).chain(of(Made::Session, messages)));
-    made.extend(of(Made::Marker, vec![marked]).chain(of(Made::Push, vec![a_push()])));
+    // A parser's own words would repeat all of this.
+    let talkative = format!(r#"{{"nonce":"{}"}}"#, "a secret ".repeat(300)).into_bytes().into();
+    made.extend(of(Made::Marker, vec![marked, talkative]).chain(of(Made::Push, vec![a_push()])));
     made.extend(records.map(|record| (Made::Record, record)));
     made.push((Made::Transaction, transaction.encoded_2718()));
     made

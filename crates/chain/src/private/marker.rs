@@ -77,8 +77,11 @@ pub fn encode(tx: &Transaction) -> Option<Bytes> {
 
 /// The private transaction that a marker's payload carries.
 pub fn decode(payload: &[u8], chain_id: u64) -> Result<RecoveredTransaction, MarkerError> {
-    let inner: Inner =
-        serde_json::from_slice(payload).map_err(|error| MarkerError::Malformed(error.to_string()))?;
+    // The words of the parser would repeat what stands there, and that is a secret.
+    let malformed = |error: serde_json::Error| {
+        MarkerError::Malformed(format!("line {}, column {}", error.line(), error.column()))
+    };
+    let inner: Inner = serde_json::from_slice(payload).map_err(malformed)?;
     let odd = match inner.v.to::<u64>() {
         37 => false,
         38 => true,
