@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::RpcError;
 use lonja_chain::private::{Simulation, SimulationError, execution_root_text, simulate};
 use lonja_evm::PrivateMessage;
+use lonja_primitives::PayloadHash;
 use lonja_ptm::{Metadata, PrivacyMode};
 use std::sync::Arc;
 
@@ -16,39 +17,55 @@ pub(super) async fn metadata(
     terms: &Terms,
     message: PrivateMessage,
 ) -> Result<Metadata, RpcError> {
-    let mut metadata =
-        Metadata { mode: terms.mode, mandatory: terms.mandatory.clone(), ..Metadata::default() };
-    let next = context.head().number.saturating_add(1);
-    if !context.node.spec.privacy_at(next).enhancements {
-        return Ok(metadata);
+    if terms.mode != PrivacyMode::StateValidation {
+        let (owned, terms) = (Arc::clone(context), terms.clone());
+        return context.workers.heavy.run(move || found_out(&owned, &terms, &message)).await;
     }
-    let simulated = if terms.mode == PrivacyMode::StateValidation {
-        (privacy.simulate_root)(message).await.map(|(simulation, root)| {
+    let mut metadata = plain(terms);
+    if is_enhanced(context) {
+        let simulated = (privacy.simulate_root)(message).await.map(|(simulation, root)| {
             metadata.exec_hash = execution_root_text(root).into_bytes().into();
             simulation
-        })
-    } else {
-        on_worker(context, terms.mode, message).await?
-    };
-    match simulated {
-        Ok(simulation) => metadata.affected = simulation.affected,
-        Err(error) if terms.mode == PrivacyMode::Standard && is_its_own_affair(&error) => {}
-        Err(error) => return Err(error.into()),
+        });
+        metadata.affected = affected(terms, simulated)?;
     }
     Ok(metadata)
 }
 
-async fn on_worker(
-    context: &Arc<Context>,
-    mode: PrivacyMode,
-    message: PrivateMessage,
-) -> Result<Result<Simulation, SimulationError>, RpcError> {
-    let owned = Arc::clone(context);
-    let job = move || {
-        let privacy = super::parties(&owned)?;
-        Ok(simulate(&owned.node.spec, &owned.node.reader, &privacy.reader, mode, &message))
-    };
-    context.workers.heavy.run(job).await
+/// The same, except where states are compared. Blocks, and executes the message.
+pub(super) fn found_out(
+    context: &Context,
+    terms: &Terms,
+    message: &PrivateMessage,
+) -> Result<Metadata, RpcError> {
+    let mut metadata = plain(terms);
+    if is_enhanced(context) {
+        let privacy = super::parties(context)?;
+        let node = &context.node;
+        let simulated = simulate(&node.spec, &node.reader, &privacy.reader, terms.mode, message);
+        metadata.affected = affected(terms, simulated)?;
+    }
+    Ok(metadata)
+}
+
+fn plain(terms: &Terms) -> Metadata {
+    Metadata { mode: terms.mode, mandatory: terms.mandatory.clone(), ..Metadata::default() }
+}
+
+fn is_enhanced(context: &Context) -> bool {
+    let next = context.head().number.saturating_add(1);
+    context.node.spec.privacy_at(next).enhancements
+}
+
+fn affected(
+    terms: &Terms,
+    simulated: Result<Simulation, SimulationError>,
+) -> Result<Vec<PayloadHash>, RpcError> {
+    match simulated {
+        Ok(simulation) => Ok(simulation.affected),
+        Err(error) if terms.mode == PrivacyMode::Standard && is_its_own_affair(&error) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A transaction that protects nothing may be sent although it fails now: it may not when its turn comes.

@@ -9,21 +9,21 @@
 
 use super::covers::{self, Cover};
 use super::drafts::{Draft, NextBlock};
-use super::metadata::metadata;
+use super::metadata::{found_out, metadata};
 use super::terms::Terms;
 use super::{RpcPrivacy, parties};
 use crate::context::Context;
 use crate::error::RpcError;
 use crate::methods::accounts::request::SendRequest;
 use crate::methods::accounts::sending::{self as accounts, Turn, submit};
-use crate::methods::accounts::signing::{Authority, Unsigned, read_back, sign, sign_by, sign_private};
+use crate::methods::accounts::signing::{Authority, Unsigned, sign, sign_by, sign_private};
 use crate::params::Args;
 use crate::register::Table;
 use alloy_primitives::{Address, B256, Bytes};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jsonrpsee::types::Params;
-use lonja_primitives::{PayloadHash, RecoveredTransaction};
+use lonja_primitives::{BlockRules, PayloadHash, RecoveredTransaction};
 use lonja_ptm::{Metadata, PrivacyMode, PublicKey, SendRequest as Parcel, Sent};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -61,55 +61,72 @@ struct Sender {
     authority: Authority,
 }
 
+/// A transaction before its parties are told anything.
+struct Prepared {
+    draft: Draft,
+    cover: Cover,
+    /// The nonce; `None` where it is the account's next one at the end.
+    nonce: Option<u64>,
+    /// That one, or the account's next as it seems now.
+    likely: u64,
+    /// What the parties are told; `None` where states are compared, which is another's work.
+    metadata: Option<Metadata>,
+}
+
+/// A private transaction that is signed, and what a marker for it takes.
+struct SignedInner {
+    tx: RecoveredTransaction,
+    rules: BlockRules,
+}
+
 impl Sender {
     async fn run(self, request: SendRequest) -> Result<B256, RpcError> {
-        self.prove().await?;
-        let (draft, cover) = self.draft(request).await?;
+        let Prepared { draft, cover, mut nonce, mut likely, metadata: known } = self.prepare(request).await?;
         let draft = Arc::new(draft);
         let mut turn = None;
-        let mut nonce = match &cover {
-            Cover::Stranger(_) => Some(covers::drawn_nonce()),
-            _ => draft.request.nonce.map(|nonce| nonce.0),
+        let metadata = match known {
+            Some(metadata) => metadata,
+            None => {
+                // What a contract comes to is compared, and where it stands is part of that.
+                if nonce.is_none() {
+                    turn = Some(self.turn().await?);
+                    likely = self.likely_nonce(&draft).await?;
+                    nonce = Some(likely);
+                }
+                metadata(&self.context, &self.privacy, &self.terms, draft.message(likely)).await?
+            }
         };
-        // What a contract comes to is compared, and where it stands is part of that.
-        if nonce.is_none() && self.terms.mode == PrivacyMode::StateValidation {
-            turn = Some(self.turn().await?);
-            nonce = Some(self.likely_nonce(&draft).await?);
-        }
-        let likely = match nonce {
-            Some(nonce) => nonce,
-            None => self.likely_nonce(&draft).await?,
-        };
-        let message = draft.message(likely);
-        let metadata = metadata(&self.context, &self.privacy, &self.terms, message).await?;
         let sent = self.distribute(draft.payload.clone(), self.terms.from, metadata).await?;
         if nonce.is_none() {
             turn = Some(self.turn().await?);
         }
         let signed = self.signed(draft, nonce, sent.hash).await?;
         let hash = match cover {
-            Cover::Open => submit(&self.context, signed.raw().clone()).await,
+            Cover::Open => submit(&self.context, signed.tx.raw().clone()).await,
             cover => self.covered(cover, &signed, sent.sender).await,
         };
         drop::<Option<Turn>>(turn);
         hash
     }
 
-    /// Refuses an account that cannot sign. A password is tried: otherwise its being wrong would show too late.
-    async fn prove(&self) -> Result<(), RpcError> {
-        let Authority::Password(_) = self.authority else {
-            return accounts::check(&self.context, self.account, &self.authority).await;
-        };
-        let (owned, account, authority) = (Arc::clone(&self.context), self.account, self.authority.clone());
-        self.context.workers.heavy.run(move || authority.prove(&owned, account)).await
-    }
-
-    async fn draft(&self, request: SendRequest) -> Result<(Draft, Cover), RpcError> {
-        let (context, privacy) = (Arc::clone(&self.context), Arc::clone(&self.privacy));
+    /// Everything that can be done, and refused, without the payload's name, in one go. A password is tried: otherwise its
+    /// being wrong would show too late.
+    async fn prepare(&self, request: SendRequest) -> Result<Prepared, RpcError> {
+        let (context, privacy, terms) =
+            (Arc::clone(&self.context), Arc::clone(&self.privacy), self.terms.clone());
+        let (account, authority) = (self.account, self.authority.clone());
         let job = move || {
+            authority.prove(&context, account)?;
             let draft = Draft::new(&context, request)?;
             let cover = Cover::choose(&context, &privacy, &draft)?;
-            Ok((draft, cover))
+            let nonce = match &cover {
+                Cover::Stranger(_) => Some(covers::drawn_nonce()),
+                _ => draft.request.nonce.map(|nonce| nonce.0),
+            };
+            let likely = nonce.map_or_else(|| draft.likely_nonce(&context), Ok)?;
+            let compared = terms.mode == PrivacyMode::StateValidation;
+            let found = (!compared).then(|| found_out(&context, &terms, &draft.message(likely)));
+            Ok(Prepared { cover, nonce, likely, metadata: found.transpose()?, draft })
         };
         self.context.workers.heavy.run(job).await
     }
@@ -138,40 +155,33 @@ impl Sender {
         draft: Arc<Draft>,
         nonce: Option<u64>,
         hash: PayloadHash,
-    ) -> Result<RecoveredTransaction, RpcError> {
+    ) -> Result<SignedInner, RpcError> {
         let (context, account, authority) = (Arc::clone(&self.context), self.account, self.authority.clone());
         self.with_key(move || {
             let tx = draft.finish(&context, nonce, &hash)?;
-            read_back(&context, sign_private(&context, account, &authority, tx)?)
+            let raw = sign_private(&context, account, &authority, tx)?;
+            let tx = by_account(raw, account, context.node.spec.chain_id)?;
+            Ok(SignedInner { tx, rules: NextBlock::new(&context)?.rules })
         })
         .await
     }
 
     /// Hands the signed transaction to the parties as another payload, and sends a marker for that.
-    async fn covered(
-        &self,
-        cover: Cover,
-        inner: &RecoveredTransaction,
-        from: PublicKey,
-    ) -> Result<B256, RpcError> {
-        let payload = covers::payload(inner)?;
+    async fn covered(&self, cover: Cover, inner: &SignedInner, from: PublicKey) -> Result<B256, RpcError> {
+        let SignedInner { tx, rules } = inner;
+        let payload = covers::payload(tx)?;
         let carried = self.distribute(payload, Some(from), Metadata::default()).await?.hash;
-        let (context, account, authority) = (Arc::clone(&self.context), self.account, self.authority.clone());
-        let (nonce, price) = (inner.nonce(), inner.max_fee_per_gas());
-        let marker = self.with_key(move || {
-            let rules = NextBlock::new(&context)?.rules;
-            match cover {
-                Cover::Stranger(key) => {
-                    let tx = covers::unsigned(&rules, 0, 0, &carried)?;
-                    Ok(sign_by(&key, Unsigned::Legacy(tx)))
-                }
-                Cover::Own | Cover::Open => {
-                    let tx = covers::unsigned(&rules, nonce, price, &carried)?;
-                    sign(&context, account, &authority, Unsigned::Legacy(tx))
-                }
+        let marker = match cover {
+            // One signature: less than it would cost to have it made elsewhere.
+            Cover::Stranger(key) => sign_by(&key, Unsigned::Legacy(covers::unsigned(rules, 0, 0, &carried)?)),
+            Cover::Own | Cover::Open => {
+                let unsigned = covers::unsigned(rules, tx.nonce(), tx.max_fee_per_gas(), &carried)?;
+                let (context, account, authority) =
+                    (Arc::clone(&self.context), self.account, self.authority.clone());
+                self.with_key(move || sign(&context, account, &authority, Unsigned::Legacy(unsigned))).await?
             }
-        });
-        submit(&self.context, marker.await?).await
+        };
+        submit(&self.context, marker).await
     }
 
     /// Deriving from a password is work.
@@ -186,6 +196,12 @@ impl Sender {
         };
         lane.run(job).await
     }
+}
+
+/// What was just signed by an account.
+fn by_account(raw: Bytes, account: Address, chain_id: u64) -> Result<RecoveredTransaction, RpcError> {
+    RecoveredTransaction::stored(raw, account, chain_id)
+        .map_err(|error| RpcError::Internal(format!("an own transaction is not one: {error}")))
 }
 
 /// Where GoQuorum would tell what became of a transaction.

@@ -100,16 +100,17 @@ struct Signed {
 impl Signed {
     async fn new(context: Arc<Context>, raw: Bytes, fields: &PrivateFields) -> Result<Self, RpcError> {
         let chain_id = context.node.spec.chain_id;
-        let decode = move || {
-            RecoveredTransaction::recover(raw, chain_id).map_err(|error| refusal(SubmitError::Invalid(error)))
-        };
-        let tx = context.workers.reads.run(decode).await?;
-        let Some(hash) = tx.payload_hash().filter(|_| tx.is_private()) else { return Err(not_private()) };
-        let terms = Terms::read(&context, fields)?;
         let privacy = Arc::clone(parties(&context)?);
         let place = context.private.distribute()?;
-        let (owned, looked_at) = (Arc::clone(&context), tx.clone());
-        let shell_gas = context.workers.reads.run(move || check(&owned, &looked_at)).await?;
+        let (owned, fields) = (Arc::clone(&context), fields.clone());
+        let look = move || {
+            let tx = RecoveredTransaction::recover(raw, chain_id)
+                .map_err(|error| refusal(SubmitError::Invalid(error)))?;
+            let hash = tx.payload_hash().filter(|_| tx.is_private()).ok_or_else(not_private)?;
+            let terms = Terms::read(&owned, &fields)?;
+            Ok((hash, terms, check(&owned, &tx)?, tx))
+        };
+        let (hash, terms, shell_gas, tx) = context.workers.reads.run(look).await?;
         let terms = terms.supervised(&context, &privacy, tx.sender()).await?;
         Ok(Self { context, privacy, terms, tx, hash, shell_gas, _place: place })
     }
