@@ -96,7 +96,7 @@ impl Book {
             seen.extend(block.transactions.iter().map(|hash| (*hash, *at)));
         }
         let (mut latencies, mut lost) = (Vec::new(), 0);
-        for (hash, began) in self.sent.iter().filter(|(_, began)| sent.contains(began)) {
+        for (hash, began) in self.sent.iter().filter(|(_, began)| sent.contains::<Instant>(began)) {
             match seen.get(hash) {
                 Some(at) => latencies.push(at.saturating_duration_since(*began)),
                 None => lost += 1,

@@ -85,11 +85,17 @@ pub async fn deliver(
                 parties.peer_down(peer);
             }
             PeerEvent::Message { peer, message } => {
-                // Recovering signatures and decoding blocks takes its time; other tasks go on meanwhile.
                 let published = published.load();
                 let validators = &published.consensus.validators;
-                let ingested =
-                    tokio::task::block_in_place(|| ingest.take(clock.mono_ms(), peer, message, validators));
+                let now_ms = clock.mono_ms();
+                let ingested = match message {
+                    // Handed on as they are.
+                    Message::PartyRequest { .. } | Message::PartyAnswer { .. } => {
+                        ingest.take(now_ms, peer, message, validators)
+                    }
+                    // Recovering signatures and decoding blocks takes its time; other tasks go on meanwhile.
+                    _ => tokio::task::block_in_place(|| ingest.take(now_ms, peer, message, validators)),
+                };
                 match ingested {
                     // What they ask for is mostly to be kept.
                     Ingested::PartyRequest { request, .. } if published.room == Room::ReadOnly => {

@@ -34,8 +34,12 @@ pub(super) enum Cover {
 
 impl Cover {
     /// What this transaction is sent under. Blocks.
-    pub(super) fn choose(context: &Context, privacy: &RpcPrivacy, draft: &Draft) -> Result<Self, RpcError> {
-        let next = NextBlock::new(context)?;
+    pub(super) fn choose(
+        context: &Context,
+        next: &NextBlock,
+        privacy: &RpcPrivacy,
+        draft: &Draft,
+    ) -> Result<Self, RpcError> {
         let Some(rule) = next.rules.privacy.markers.filter(|_| privacy.markers) else {
             return Ok(Self::Open);
         };

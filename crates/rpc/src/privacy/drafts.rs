@@ -65,7 +65,11 @@ impl NextBlock {
 
 impl Draft {
     /// Completes a request. Blocks, and executes the message where no gas limit is given.
-    pub(super) fn new(context: &Context, mut request: SendRequest) -> Result<Self, RpcError> {
+    pub(super) fn new(
+        context: &Context,
+        next: &NextBlock,
+        mut request: SendRequest,
+    ) -> Result<Self, RpcError> {
         request.check(context.node.spec.chain_id)?;
         if request.has_access_list() {
             return Err(RpcError::InvalidParams("a private transaction has no accessList".to_owned()));
@@ -78,7 +82,6 @@ impl Draft {
             let words = format!("{}, and without data there is nothing to share", SubmitError::PrivateValue);
             return Err(RpcError::Refused(words));
         }
-        let next = NextBlock::new(context)?;
         let gas_limit = match request.gas {
             Some(gas) => gas.0,
             None => enough_gas(context, &next.rules, &request, &payload)?,
@@ -194,7 +197,8 @@ pub(crate) async fn fill(context: Arc<Context>, request: SendRequest) -> Result<
     let privacy: Arc<RpcPrivacy> = Arc::clone(parties(&context)?);
     let _place = context.private.distribute()?;
     let owned = Arc::clone(&context);
-    let draft = context.workers.heavy.run(move || Draft::new(&owned, request)).await?;
+    let draft = move || Draft::new(&owned, &NextBlock::new(&owned)?, request);
+    let draft = context.workers.heavy.run(draft).await?;
     let hash = privacy.manager.store_raw(draft.payload.clone(), terms.from).await?;
     let owned = Arc::clone(&context);
     let job = move || {

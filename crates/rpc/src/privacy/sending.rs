@@ -71,17 +71,14 @@ struct Prepared {
     likely: u64,
     /// What the parties are told; `None` where states are compared, which is another's work.
     metadata: Option<Metadata>,
-}
-
-/// A private transaction that is signed, and what a marker for it takes.
-struct SignedInner {
-    tx: RecoveredTransaction,
+    /// Those of the block that it may come into.
     rules: BlockRules,
 }
 
 impl Sender {
     async fn run(self, request: SendRequest) -> Result<B256, RpcError> {
-        let Prepared { draft, cover, mut nonce, mut likely, metadata: known } = self.prepare(request).await?;
+        let Prepared { draft, cover, mut nonce, mut likely, metadata: known, rules } =
+            self.prepare(request).await?;
         let draft = Arc::new(draft);
         let mut turn = None;
         let metadata = match known {
@@ -102,8 +99,8 @@ impl Sender {
         }
         let signed = self.signed(draft, nonce, sent.hash).await?;
         let hash = match cover {
-            Cover::Open => submit(&self.context, signed.tx.raw().clone()).await,
-            cover => self.covered(cover, &signed, sent.sender).await,
+            Cover::Open => submit(&self.context, signed.raw().clone()).await,
+            cover => self.covered(cover, &rules, &signed, sent.sender).await,
         };
         drop::<Option<Turn>>(turn);
         hash
@@ -117,8 +114,9 @@ impl Sender {
         let (account, authority) = (self.account, self.authority.clone());
         let job = move || {
             authority.prove(&context, account)?;
-            let draft = Draft::new(&context, request)?;
-            let cover = Cover::choose(&context, &privacy, &draft)?;
+            let next = NextBlock::new(&context)?;
+            let draft = Draft::new(&context, &next, request)?;
+            let cover = Cover::choose(&context, &next, &privacy, &draft)?;
             let nonce = match &cover {
                 Cover::Stranger(_) => Some(covers::drawn_nonce()),
                 _ => draft.request.nonce.map(|nonce| nonce.0),
@@ -126,7 +124,7 @@ impl Sender {
             let likely = nonce.map_or_else(|| draft.likely_nonce(&context), Ok)?;
             let compared = terms.mode == PrivacyMode::StateValidation;
             let found = (!compared).then(|| found_out(&context, &terms, &draft.message(likely)));
-            Ok(Prepared { cover, nonce, likely, metadata: found.transpose()?, draft })
+            Ok(Prepared { cover, nonce, likely, metadata: found.transpose()?, draft, rules: next.rules })
         };
         self.context.workers.heavy.run(job).await
     }
@@ -155,20 +153,24 @@ impl Sender {
         draft: Arc<Draft>,
         nonce: Option<u64>,
         hash: PayloadHash,
-    ) -> Result<SignedInner, RpcError> {
+    ) -> Result<RecoveredTransaction, RpcError> {
         let (context, account, authority) = (Arc::clone(&self.context), self.account, self.authority.clone());
         self.with_key(move || {
             let tx = draft.finish(&context, nonce, &hash)?;
             let raw = sign_private(&context, account, &authority, tx)?;
-            let tx = by_account(raw, account, context.node.spec.chain_id)?;
-            Ok(SignedInner { tx, rules: NextBlock::new(&context)?.rules })
+            by_account(raw, account, context.node.spec.chain_id)
         })
         .await
     }
 
     /// Hands the signed transaction to the parties as another payload, and sends a marker for that.
-    async fn covered(&self, cover: Cover, inner: &SignedInner, from: PublicKey) -> Result<B256, RpcError> {
-        let SignedInner { tx, rules } = inner;
+    async fn covered(
+        &self,
+        cover: Cover,
+        rules: &BlockRules,
+        tx: &RecoveredTransaction,
+        from: PublicKey,
+    ) -> Result<B256, RpcError> {
         let payload = covers::payload(tx)?;
         let carried = self.distribute(payload, Some(from), Metadata::default()).await?.hash;
         let marker = match cover {
