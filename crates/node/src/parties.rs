@@ -35,9 +35,9 @@ const RETRY_MOST: Duration = Duration::from_millis(500);
 /// How long an answer of ours may wait for room in the queue to its peer. Who asked does not wait much longer.
 const ANSWER_ROOM_TIME: Duration = Duration::from_secs(10);
 /// Requests of peers that are dealt with at a time. Each waits for the disk mostly, and many share one write.
-const WORKING_MAX: usize = 64;
+const WORKING_MAX: usize = 256;
 /// Of these, requests of one peer: whoever asks much does not hold up the others.
-const PEER_WORKING: usize = 32;
+const PEER_WORKING: usize = 128;
 /// Requests of one peer that wait or are dealt with.
 const PEER_REQUESTS: usize = 256;
 /// Bytes of them: two of the largest messages.

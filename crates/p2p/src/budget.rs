@@ -60,8 +60,8 @@ impl Default for Budgets {
             blocks: Rate { messages: 100, bytes: 64 * MIB },
             question: Rate { messages: 500, bytes: MIB },
             answer: Rate { messages: 500, bytes: 64 * MIB },
-            party_request: Rate { messages: 2_000, bytes: 16 * MIB },
-            party_answer: Rate { messages: 2_000, bytes: 16 * MIB },
+            party_request: Rate { messages: 8_000, bytes: 16 * MIB },
+            party_answer: Rate { messages: 8_000, bytes: 16 * MIB },
         }
     }
 }

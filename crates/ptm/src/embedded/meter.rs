@@ -16,7 +16,7 @@ struct Rate {
 /// What a peer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// A message and perhaps a durable write: a few times what one disk takes.
+    /// A message and perhaps a durable write, which many share: as many as a session brings.
     Message,
     /// An operation on a curve, some 50 to 100 microseconds: a hundredth of one processor.
     Curve,
@@ -29,7 +29,7 @@ impl Effort {
 
     fn rate(self) -> Rate {
         match self {
-            Self::Message => Rate { each_second: 4_000.0, at_once: 8_000.0 },
+            Self::Message => Rate { each_second: 8_000.0, at_once: 16_000.0 },
             Self::Curve => Rate { each_second: 200.0, at_once: 2_000.0 },
             Self::Envelope => Rate { each_second: 1_000.0, at_once: 4_096.0 },
         }
