@@ -96,6 +96,7 @@ fn a_lost_payload_store_comes_back_from_the_other_parties() {
     let report: Value = serde_json::from_str(&private(b, &["recover", "--json"]).stdout).expect("it is JSON");
     assert_eq!((&report["recovered"], &report["running"]), (&json!(8), &json!(false)), "{report}");
     wait_until("what came back was executed", || values(b) == [stored(1), stored(2), None]);
+    assert_eq!(b.root(head), a.root(head), "both have the same contracts now");
     network.launch(c.number);
     network.await_answers(&[c.number]);
     party::meet(&parties);
